@@ -61,7 +61,7 @@ types: $(STAMP) ## mypy --strict over everything
 
 .PHONY: contracts
 contracts: $(STAMP) ## Who may import whom
-	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 .PHONY: rooms
 rooms: $(STAMP) ## The rooms: contracts, mirrors, sizes, freshness, wheel

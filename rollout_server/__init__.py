@@ -1,0 +1,1 @@
+"""The service: journal, rollout machine, guardrails, and every road into and out of them."""

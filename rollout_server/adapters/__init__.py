@@ -1,0 +1,1 @@
+"""What the ports look like in the real world; built by main alone."""

@@ -1,0 +1,1 @@
+"""The borders that are listened on: gRPC services and HTTP."""

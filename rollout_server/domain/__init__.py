@@ -1,0 +1,1 @@
+"""PURE: resources, plans, the rollout machine and its statistics; no clock, no I/O."""

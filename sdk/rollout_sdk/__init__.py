@@ -1,0 +1,1 @@
+"""Rollout Guard in the caller's process."""
