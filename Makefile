@@ -34,7 +34,7 @@ run: $(STAMP) ## Start the service with the example shop
 
 .PHONY: test
 test: $(STAMP) ## Run every test but soak and bench
-	@$(BIN)/pytest -n $(JOBS) --dist worksteal $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
 .PHONY: setup
 setup: $(STAMP) ## Make .venv with the locked versions; quick when nothing changed
@@ -87,7 +87,7 @@ proto-baseline: $(STAMP) ## At a release: what `buf breaking` compares with from
 
 .PHONY: test-all
 test-all: $(STAMP) ## Every test, soak included
-	@$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not bench" $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) --dist loadgroup -m "not bench" $(ARGS)
 
 .PHONY: soak
 soak: $(STAMP) ## Only the long ones

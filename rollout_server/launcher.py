@@ -6,7 +6,7 @@ The base install is the SDK, and it brings this command too. Whoever types it th
 import importlib
 import sys
 
-_OURS = {"rollout_sdk", "rollout_server"}
+_OURS = frozenset({"rollout_sdk", "rollout_server"})
 _INSTALL = "pip install 'rollout-guard[all]'"
 
 

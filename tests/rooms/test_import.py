@@ -1,0 +1,15 @@
+"""`import rollout_sdk` stays light: a caller pays for what it uses."""
+
+import subprocess
+import sys
+
+import pytest
+
+UNWANTED = ("grpc", "re2", "rollout_server", "click", "rich", "structlog")
+
+
+@pytest.mark.parametrize("module", ["rollout_sdk", "rollout_sdk.engine"])
+def test_import_loads_neither_grpc_nor_the_server(module: str) -> None:
+    program = f"import sys, {module}; print(*sorted(set(sys.modules) & set({UNWANTED!r})))"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == ""
