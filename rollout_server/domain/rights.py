@@ -1,0 +1,76 @@
+"""Who may call what: one table, and what is not in it is denied to everybody."""
+
+from __future__ import annotations
+
+from enum import Enum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Role(Enum):
+    """What a token may do. Roles are not ranks: each right is written out below."""
+
+    SDK = "sdk"
+    VIEWER = "viewer"
+    AUTHOR = "author"
+    OPERATOR = "operator"
+    APPROVER = "approver"
+    ADMIN = "admin"
+
+
+_PEOPLE = frozenset(Role) - {Role.SDK}
+_ADMIN = frozenset({Role.ADMIN})
+_CONTROL = "/rollout.v1.ControlService/"
+
+OPEN = frozenset({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/List", "/grpc.health.v1.Health/Watch"})
+"""Answered without a token: a load balancer has none, and the answer says only whether this server serves."""
+
+RIGHTS: Mapping[str, frozenset[Role]] = MappingProxyType(
+    {
+        # An SDK token sees what decides, and nothing else; a person's token is no way into the registry of processes.
+        "/rollout.v1.DeliveryService/Watch": frozenset({Role.SDK}),
+        _CONTROL + "ExportSnapshot": _PEOPLE | {Role.SDK},
+        _CONTROL + "GetStatus": _PEOPLE,
+        _CONTROL + "GetResource": _PEOPLE,
+        _CONTROL + "ListResources": _PEOPLE,
+        _CONTROL + "ListHistory": _PEOPLE,
+        _CONTROL + "Explain": _PEOPLE,
+        _CONTROL + "ListInstances": _PEOPLE,
+        _CONTROL + "VerifyAudit": _PEOPLE,
+        _CONTROL + "Diagnose": _PEOPLE,
+        _CONTROL + "Plan": _PEOPLE,
+        _CONTROL + "Apply": frozenset({Role.AUTHOR, Role.ADMIN}),
+        _CONTROL + "Revert": frozenset({Role.AUTHOR, Role.OPERATOR, Role.ADMIN}),
+        # Killing makes safer: whoever may change anything may kill. Lifting a kill grows: authors may not undo on-call.
+        _CONTROL + "Kill": _PEOPLE - {Role.VIEWER},
+        _CONTROL + "Unkill": frozenset({Role.OPERATOR, Role.ADMIN}),
+        # Tokens and the whole store, hashes included.
+        _CONTROL + "CreateToken": _ADMIN,
+        _CONTROL + "ListTokens": _ADMIN,
+        _CONTROL + "RevokeToken": _ADMIN,
+        _CONTROL + "Backup": _ADMIN,
+        # Reflection tells the shape of the contract, which is public, but it is a stream anybody could hold open.
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": _PEOPLE,
+    }
+)
+"""Full gRPC method name to the roles that may call it."""
+
+_NOBODY: frozenset[Role] = frozenset()
+
+
+def is_open(method: str) -> bool:
+    """Say whether the method (a full gRPC name, "/package.Service/Method") is answered without a token."""
+    return method in OPEN
+
+
+def roles(method: str) -> frozenset[Role]:
+    """Return who may call the method; nobody where it has no row."""
+    return RIGHTS.get(method, _NOBODY)
+
+
+def allows(role: Role, method: str) -> bool:
+    """Say whether a token of this role may call the method."""
+    return role in roles(method)
