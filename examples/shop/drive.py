@@ -1,0 +1,97 @@
+"""Visit the shop as many users, over and over, and say what it serves whenever that changes.
+
+python drive.py --shop http://127.0.0.1:8000 --users 200
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import sys
+import time
+from collections import Counter
+from typing import NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+COUNTRIES = ("TH", "KR", "DE", "BR")
+PLANS = ("free", "free", "pro")
+AWAY_EXIT = 1
+
+
+class Served(NamedTuple):
+    """What one round over all users got."""
+
+    checkout: tuple[tuple[str, int], ...]
+    page_limit: tuple[tuple[int, int], ...]
+    revision: int
+
+
+def visit(connection: http.client.HTTPConnection, path: str, query: dict[str, str]) -> dict[str, object]:
+    """Return the shop's JSON answer to one visit."""
+    connection.request("GET", f"{path}?{urlencode(query)}")
+    answer = json.load(connection.getresponse())
+    if not isinstance(answer, dict):
+        message = f"the shop answered {answer!r}, not an object"
+        raise TypeError(message)
+    return answer
+
+
+def round_of(connection: http.client.HTTPConnection, users: int) -> Served:
+    """Visit once as every user."""
+    checkout: Counter[str] = Counter()
+    limits: Counter[int] = Counter()
+    revision = 0
+    for number in range(users):
+        query = {"user": f"user-{number}", "country": COUNTRIES[number % 4], "plan": PLANS[number % 3]}
+        answer = visit(connection, "/checkout", query)
+        checkout[str(answer["checkout"])] += 1
+        revision = max(revision, int(str(answer["revision"])))
+        products = visit(connection, "/products", query)["products"]
+        limits[len(products) if isinstance(products, list) else 0] += 1
+    return Served(tuple(sorted(checkout.items())), tuple(sorted(limits.items())), revision)
+
+
+def sentence(served: Served, users: int) -> str:
+    """Say what a round got, in one line."""
+    checkout = ", ".join(f"{name} {count / users:.1%}" for name, count in served.checkout)
+    limits = ", ".join(f"{limit} products to {count / users:.0%}" for limit, count in served.page_limit)
+    return f"checkout: {checkout} · page: {limits} · revision {served.revision}"
+
+
+def main() -> int:
+    """Drive until interrupted, or for a number of rounds."""
+    parser = argparse.ArgumentParser(description="Visits the example shop")
+    parser.add_argument("--shop", default="http://127.0.0.1:8000")
+    parser.add_argument("--users", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=0, help="0: until interrupted")
+    parser.add_argument("--pause-s", type=float, default=0.3, help="between two rounds")
+    options = parser.parse_args()
+    address = urlsplit(options.shop)
+    last: tuple[object, ...] = ()
+    done = 0
+    while True:
+        connection = http.client.HTTPConnection(address.hostname or "127.0.0.1", address.port, timeout=5)
+        try:
+            served = round_of(connection, options.users)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            print(f"{time.strftime('%H:%M:%S')} the shop at {options.shop} does not answer: {error}", file=sys.stderr)
+            if options.rounds:
+                return AWAY_EXIT
+        else:
+            if (served.checkout, served.page_limit) != last:
+                last = (served.checkout, served.page_limit)
+                print(f"{time.strftime('%H:%M:%S')} {sentence(served, options.users)}", flush=True)
+        finally:
+            connection.close()
+        done += 1
+        if options.rounds and done >= options.rounds:
+            return 0
+        time.sleep(options.pause_s)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
