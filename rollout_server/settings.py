@@ -1,0 +1,223 @@
+"""Settings of `rollout serve`: options first, then the environment (`ROLLOUT_*`), then a TOML file, then defaults."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from rollout_sdk.engine.problems import Problem
+from rollout_server.errors import InvalidInput
+
+PREFIX = "ROLLOUT_"
+FILE_VARIABLE = "ROLLOUT_CONFIG"
+"""Names the TOML file where no option does."""
+
+_ENVIRONMENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}", re.ASCII)
+_PORT_MAX = 65_535
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Return host and port of "host:port" or "[::1]:port"; port 0 takes a free one.
+
+    Raises:
+        ValueError: it is not of that form.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > _PORT_MAX:
+        message = f"{address!r} is not host:port; write 127.0.0.1:7070 or [::1]:7070"
+        raise ValueError(message)
+    if host.startswith("[") != host.endswith("]") or (":" in host and not host.startswith("[")):
+        message = f"{address!r}: write an IPv6 host in brackets, [::1]:7070"
+        raise ValueError(message)
+    return host.strip("[]"), int(port)
+
+
+def is_loopback(address: str) -> bool:
+    """Say whether only this machine can reach the address."""
+    host, _ = split_address(address)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _address(address: str) -> str:
+    split_address(address)
+    return address
+
+
+def _address_or_nothing(address: str) -> str:
+    return _address(address) if address else ""
+
+
+def _listed(value: object) -> object:
+    """Take "production, staging" where a list is wanted: what a variable or an option can carry."""
+    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+
+
+def _environment_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _ENVIRONMENT_NAME.fullmatch(name):
+            message = f"{name!r} cannot name an environment; use a-z, 0-9, '.', '_' and '-', at most 128"
+            raise ValueError(message)
+    if not names or len(set(names)) != len(names):
+        message = "name at least one environment, and each once"
+        raise ValueError(message)
+    return names
+
+
+Address = Annotated[str, AfterValidator(_address)]
+EnvironmentNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_environment_names)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. `load` builds it; names are those of the TOML file, units come last."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True
+    )
+
+    data: Path = Path("rollout-data")
+    """Directory of the store, its signing key and the first admin tokens; made when missing, readable by its owner."""
+
+    environments: EnvironmentNames = ("production",)
+    """Environments served, separated by commas. Naming a new one creates it."""
+
+    listen: Address = "127.0.0.1:7070"
+    """Address of the gRPC port; port 0 takes a free one."""
+
+    insecure_listen: bool = False
+    """Serve gRPC without TLS on an address that other machines can reach. Tokens then travel in clear text."""
+
+    http_listen: Annotated[str, AfterValidator(_address_or_nothing)] = "127.0.0.1:7071"
+    """Address of /healthz, /readyz and /metrics; empty serves none of them."""
+
+    metrics_public: bool = False
+    """Serve /metrics although other machines can reach `http_listen`. There is no token on it."""
+
+    tls_cert: Path | None = None
+    """PEM certificate chain of the gRPC port. A new file is taken up without a restart."""
+
+    tls_key: Path | None = None
+    """PEM private key of `tls_cert`."""
+
+    tls_client_ca: Path | None = None
+    """PEM authorities; when given, a client must show a certificate that one of them signed, besides its token."""
+
+    history_keep_days: Annotated[int, Field(ge=1)] = 400
+    """How far back history, explain and revert can look; older entries are compacted into a signed checkpoint."""
+
+    bookmark_every_ms: Annotated[int, Field(ge=100)] = 10_000
+    """How long a stream may stay silent before it proves that client and server agree."""
+
+    hello_within_ms: Annotated[int, Field(ge=100)] = 5_000
+    """How long a new stream may take to say hello."""
+
+    drain_within_ms: Annotated[int, Field(ge=0)] = 10_000
+    """How long a stopping server waits for calls under way before it ends them."""
+
+    reconnect_within_ms: Annotated[int, Field(ge=0)] = 5_000
+    """A draining server asks each SDK to come back after a random wait of at most this long."""
+
+    renew_epoch_every_ms: Annotated[int, Field(ge=0)] = 60_000
+    """Shortest time between two new epochs of an environment when clients prove that its history lost its tail."""
+
+    streams_max: Annotated[int, Field(ge=1)] = 20_000
+    """Streams served at once, all tokens together."""
+
+    streams_per_token_max: Annotated[int, Field(ge=1)] = 10_000
+    """Streams served at once for one token."""
+
+    instances_max: Annotated[int, Field(ge=1)] = 50_000
+    """Processes remembered for each environment; beyond it the one that went unreachable first is forgotten."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level that is written to stderr, one JSON object a line."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Settings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            message = "tls_cert and tls_key go together; give both or none"
+            raise ValueError(message)
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            message = "tls_client_ca asks for client certificates, which needs TLS; give tls_cert and tls_key too"
+            raise ValueError(message)
+        if self.tls_cert is None and not self.insecure_listen and not is_loopback(self.listen):
+            message = (
+                f"listen {self.listen} can be reached from other machines, and tokens would travel in clear text; "
+                "give tls_cert and tls_key, listen on 127.0.0.1, or set insecure_listen behind a proxy that ends TLS"
+            )
+            raise ValueError(message)
+        return self
+
+
+def load(options: Mapping[str, object] | None = None, file: Path | None = None) -> Settings:
+    """Read settings; an option beats the environment, which beats the file, which beats the default.
+
+    Args:
+        options: by setting name; None stands for an option that was not given.
+        file: TOML file; when None, the one that `ROLLOUT_CONFIG` names, if any.
+
+    Raises:
+        InvalidInput: every problem, each with the place the value came from.
+    """
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    path = file or (Path(os.environ[FILE_VARIABLE]) if os.environ.get(FILE_VARIABLE) else None)
+    if path is not None and not path.is_file():
+        raise InvalidInput([Problem("", "", "unreadable_file", f"settings file {path} cannot be read")])
+
+    class FromEverywhere(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the signature is pydantic's
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            sources = (init_settings, env_settings)
+            return sources if path is None else (*sources, TomlConfigSettingsSource(settings_cls, path))
+
+    try:
+        # Named arguments are pydantic's only door for the source of highest precedence.
+        return FromEverywhere(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise InvalidInput([_problem(dict(detail), given, path) for detail in error.errors()]) from None
+    except (SettingsError, ValueError) as error:
+        raise InvalidInput([Problem("", "", "unreadable_settings", str(error), origin=str(path or ""))]) from None
+
+
+def _problem(detail: Mapping[str, object], given: Mapping[str, object], path: Path | None) -> Problem:
+    location = detail["loc"]
+    name = str(location[0]) if isinstance(location, tuple) and location else ""
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        message, hint = "there is no such setting", "see `rollout serve --help`"
+    else:
+        hint = str(Settings.model_fields[name].description) if name in Settings.model_fields else ""
+    return Problem("", name, str(detail["type"]), message, hint, _source(name, given, path))
+
+
+def _source(name: str, given: Mapping[str, object], path: Path | None) -> str:
+    if not name:
+        return ""
+    if name in given:
+        return f"option --{name.replace('_', '-')}"
+    if f"{PREFIX}{name.upper()}" in {variable.upper() for variable in os.environ}:
+        return f"variable {PREFIX}{name.upper()}"
+    return str(path) if path else "default"

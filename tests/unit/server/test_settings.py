@@ -1,0 +1,128 @@
+"""Settings: one precedence, every one documented, every problem named with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rollout_server.errors import InvalidInput
+from rollout_server.settings import Settings, is_loopback, load, split_address
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CONFIG", *Settings.model_fields):
+        monkeypatch.delenv(f"ROLLOUT_{name.upper()}", raising=False)
+
+
+def toml(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "rollout.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def problems(**arguments: object) -> list[str]:
+    file = arguments.pop("file", None)
+    with pytest.raises(InvalidInput) as caught:
+        load(arguments, file if isinstance(file, Path) else None)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_an_option_beats_the_variable_beats_the_file_beats_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = toml(tmp_path, 'listen = "127.0.0.1:3"\nlog_level = "error"\nstreams_max = 3\n')
+    monkeypatch.setenv("ROLLOUT_LISTEN", "127.0.0.1:2")
+    monkeypatch.setenv("ROLLOUT_LOG_LEVEL", "warning")
+    settings = load({"listen": "127.0.0.1:1"}, file)
+    assert (settings.listen, settings.log_level, settings.streams_max, settings.hello_within_ms) == (
+        "127.0.0.1:1",
+        "warning",
+        3,
+        5_000,
+    )
+
+
+def test_the_file_may_be_named_by_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLOUT_CONFIG", str(toml(tmp_path, "streams_max = 7\n")))
+    assert load().streams_max == 7
+
+
+def test_an_option_that_was_not_given_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLLOUT_STREAMS_MAX", "7")
+    assert load({"streams_max": None}).streams_max == 7
+
+
+def test_every_setting_is_documented() -> None:
+    """`rollout serve --help` and the manual are made of these sentences."""
+    assert [name for name, field in Settings.model_fields.items() if not (field.description or "").strip()] == []
+
+
+@pytest.mark.parametrize("value", ["production,staging", "production, staging"])
+def test_environments_are_listed_with_commas(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("ROLLOUT_ENVIRONMENTS", value)
+    assert load().environments == ("production", "staging")
+
+
+def test_environments_are_a_list_in_the_file(tmp_path: Path) -> None:
+    assert load(file=toml(tmp_path, 'environments = ["a", "b"]\n')).environments == ("a", "b")
+
+
+@pytest.mark.parametrize("names", ["", "Production", "a,a", "a b", "../etc", "a,", "x" * 129, "ünï"])
+def test_names_that_could_be_confused_are_refused(names: str) -> None:
+    assert any("environment" in line for line in problems(environments=names))
+
+
+def test_every_problem_is_told_at_once_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happened, where, and what to do next."""
+    monkeypatch.setenv("ROLLOUT_STREAMS_MAX", "many")
+    file = toml(tmp_path, 'lissten = "x"\nhello_within_ms = -1\n')
+    lines = "\n".join(problems(listen="7070", file=file))
+    assert "option --listen: listen: '7070' is not host:port" in lines
+    assert "variable ROLLOUT_STREAMS_MAX: streams_max" in lines
+    assert f"{file}: hello_within_ms" in lines
+    assert f"{file}: lissten: there is no such setting" in lines
+
+
+def test_a_file_that_is_missing_or_is_no_toml_is_a_problem(tmp_path: Path) -> None:
+    assert "cannot be read" in problems(file=tmp_path / "absent.toml")[0]
+    file = toml(tmp_path, "= nonsense")
+    assert str(file) in problems(file=file)[0]
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0:7070", "[::]:7070", "10.0.0.1:7070", "flags.example:7070"])
+def test_plaintext_off_loopback_must_be_asked_for_by_name(address: str, tmp_path: Path) -> None:
+    """No plaintext off loopback unless told so (S5)."""
+    assert "clear text" in problems(listen=address)[0]
+    assert load({"listen": address, "insecure_listen": True}).listen == address
+    assert load({"listen": address, "tls_cert": tmp_path / "c", "tls_key": tmp_path / "k"}).listen == address
+
+
+def test_half_a_key_pair_is_refused(tmp_path: Path) -> None:
+    assert "go together" in problems(tls_cert=tmp_path)[0]
+    assert "go together" in problems(tls_key=tmp_path)[0]
+    assert "needs TLS" in problems(tls_client_ca=tmp_path)[0]
+
+
+@pytest.mark.parametrize(
+    ("address", "parts"), [("127.0.0.1:0", ("127.0.0.1", 0)), ("[::1]:65535", ("::1", 65535)), ("a.b:7", ("a.b", 7))]
+)
+def test_an_address_is_a_host_and_a_port(address: str, parts: tuple[str, int]) -> None:
+    assert split_address(address) == parts
+
+
+@pytest.mark.parametrize("address", ["", ":1", "a:", "a:b", "a:65536", "a:-1", "::1:7070", "[::1:7070", "a:٣"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="write"):
+        split_address(address)
+
+
+def test_loopback_is_what_only_this_machine_reaches() -> None:
+    assert [is_loopback(f"{host}:1") for host in ("127.0.0.1", "127.9.9.9", "[::1]", "localhost")] == [True] * 4
+    assert [is_loopback(f"{host}:1") for host in ("0.0.0.0", "[::]", "192.168.0.1", "localhost.evil")] == [False] * 4  # noqa: S104 - what must not count
+
+
+def test_settings_do_not_change_under_way() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load().listen = "127.0.0.1:1"
