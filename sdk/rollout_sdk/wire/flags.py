@@ -1,0 +1,209 @@
+"""Flags between their message and the model.
+
+Readers check all that the engine relies on: names that must exist, kinds that must agree, shares that must add up. A
+flag that fails is refused whole and alone.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, assert_never
+
+from rollout_sdk.engine import limits
+from rollout_sdk.engine.model import (
+    DEFAULT_UNIT,
+    LAW_1,
+    PPM,
+    Flag,
+    Requirement,
+    Rule,
+    Serve,
+    Split,
+    Target,
+    ValueType,
+    Variant,
+    Weight,
+)
+from rollout_sdk.wire.condition_tree import ConditionReader, write_condition
+from rollout_sdk.wire.json_values import read_json, write_json
+from rollout_sdk.wire.records import WireError
+from rollout_sdk.wire.v1 import resources_pb2
+
+if TYPE_CHECKING:
+    from rollout_sdk.engine.model import Json
+
+_TYPE_TO_WIRE = {
+    ValueType.BOOLEAN: resources_pb2.VALUE_TYPE_BOOLEAN,
+    ValueType.STRING: resources_pb2.VALUE_TYPE_STRING,
+    ValueType.INTEGER: resources_pb2.VALUE_TYPE_INTEGER,
+    ValueType.FLOAT: resources_pb2.VALUE_TYPE_FLOAT,
+    ValueType.JSON: resources_pb2.VALUE_TYPE_JSON,
+}
+_TYPE_FROM_WIRE = {wire: model for model, wire in _TYPE_TO_WIRE.items()}
+_VALUE_FIELD = {
+    ValueType.BOOLEAN: "boolean",
+    ValueType.STRING: "text",
+    ValueType.INTEGER: "integer",
+    ValueType.FLOAT: "number",
+    ValueType.JSON: "json",
+}
+
+
+def write_flag(flag: Flag) -> resources_pb2.Flag:
+    """Return the message of a valid flag.
+
+    Raises:
+        TypeError, ValueError: a variant's value is not of the flag's type; validation refuses such a flag before.
+    """
+    return resources_pb2.Flag(
+        key=flag.key,
+        type=_TYPE_TO_WIRE[flag.type],
+        unit=flag.unit,
+        salt=flag.salt,
+        variants=[
+            resources_pb2.Variant(key=variant.key, value=_write_value(variant.value, flag.type))
+            for variant in flag.variants
+        ],
+        off_variant=flag.off,
+        default_variant=flag.default,
+        never=[write_condition(condition) for condition in flag.never],
+        requires=[resources_pb2.Requirement(flag=need.flag, variants=need.variants) for need in flag.requires],
+        targets=[resources_pb2.Target(variant=target.variant, units=target.units) for target in flag.targets],
+        rules=[_write_rule(rule) for rule in flag.rules],
+    )
+
+
+def _write_value(value: Json, type_: ValueType) -> resources_pb2.Value:
+    if type_ is ValueType.JSON:
+        return resources_pb2.Value(json=write_json(value))
+    message = resources_pb2.Value()
+    setattr(message, _VALUE_FIELD[type_], value)
+    return message
+
+
+def _write_rule(rule: Rule) -> resources_pb2.Rule:
+    message = resources_pb2.Rule(id=rule.id, when=None if rule.when is None else write_condition(rule.when))
+    match rule.outcome:
+        case Serve(variant):
+            message.serve = variant
+        case Split(weights, law):
+            message.split.law = law
+            message.split.weights.extend(
+                resources_pb2.Weight(variant=weight.variant, share_ppm=weight.share_ppm) for weight in weights
+            )
+        case _:
+            assert_never(rule.outcome)
+    return message
+
+
+def read_flag(message: resources_pb2.Flag) -> Flag:
+    """Return the model of a flag.
+
+    Raises:
+        WireError: anything that this release cannot evaluate exactly as written.
+    """
+    type_ = _TYPE_FROM_WIRE.get(message.type)
+    if type_ is None:
+        raise WireError(f"type {message.type} is unknown to this release")
+    if len(message.salt) != limits.SALT_CHARS or not message.salt.isascii():
+        raise WireError(f"the salt has {len(message.salt)} characters, not {limits.SALT_CHARS} of ASCII")
+    _bound("variants", len(message.variants), limits.VARIANTS_PER_FLAG)
+    _bound("rules", len(message.rules), limits.RULES_PER_FLAG)
+    _bound("requires", len(message.requires), limits.REQUIRES_PER_FLAG)
+    _bound("never", len(message.never), limits.NEVER_PER_FLAG)
+    variants = tuple(
+        Variant(variant.key, _read_value(variant.value, type_, f"variants[{variant.key}]"))
+        for variant in message.variants
+    )
+    names = frozenset(variant.key for variant in variants)
+    if len(names) != len(variants):
+        raise WireError("two variants have one key")
+    _known(message.off_variant, names, "off")
+    _known(message.default_variant, names, "default")
+    conditions = ConditionReader()
+    return Flag(
+        key=message.key,
+        type=type_,
+        variants=variants,
+        off=message.off_variant,
+        default=message.default_variant,
+        salt=message.salt,
+        unit=message.unit or DEFAULT_UNIT,
+        never=tuple(conditions.read(inner, f"never[{index}]") for index, inner in enumerate(message.never)),
+        requires=tuple(_read_requirement(need, index) for index, need in enumerate(message.requires)),
+        targets=_read_targets(message, names),
+        rules=tuple(_read_rule(rule, names, conditions, f"rules[{index}]") for index, rule in enumerate(message.rules)),
+    )
+
+
+def _bound(what: str, count: int, maker_max: int) -> None:
+    if count > limits.READERS_FACTOR * maker_max:
+        raise WireError(f"{count} {what}, at most {limits.READERS_FACTOR * maker_max} are read")
+
+
+def _known(variant: str, names: frozenset[str], path: str) -> str:
+    if variant not in names:
+        raise WireError(f"{path} names the variant {variant!r}, which the flag does not have")
+    return variant
+
+
+def _read_value(message: resources_pb2.Value, type_: ValueType, path: str) -> Json:
+    kind = message.WhichOneof("kind")
+    if kind != _VALUE_FIELD[type_]:
+        raise WireError(
+            f"{path} has {'no value' if kind is None else f'a value of kind {kind}'} in a {type_.value} flag"
+        )
+    match type_:
+        case ValueType.BOOLEAN:
+            return message.boolean
+        case ValueType.STRING:
+            return message.text
+        case ValueType.INTEGER:
+            return message.integer
+        case ValueType.FLOAT:
+            if not math.isfinite(message.number):
+                raise WireError(f"{path} is not a finite number")
+            return message.number
+        case ValueType.JSON:
+            return read_json(message.json, path, limits.READERS_FACTOR * limits.JSON_BYTES)
+        case _:
+            assert_never(type_)
+
+
+def _read_requirement(message: resources_pb2.Requirement, index: int) -> Requirement:
+    if not message.flag or not message.variants:
+        raise WireError(f"requires[{index}] names no {'variant' if message.flag else 'flag'}")
+    return Requirement(message.flag, tuple(message.variants))
+
+
+def _read_targets(message: resources_pb2.Flag, names: frozenset[str]) -> tuple[Target, ...]:
+    units = sum(len(target.units) for target in message.targets)
+    if units > limits.READERS_FACTOR * limits.TARGET_UNITS_PER_FLAG:
+        raise WireError(
+            f"{units} targeted units, at most {limits.READERS_FACTOR * limits.TARGET_UNITS_PER_FLAG} are read"
+        )
+    return tuple(
+        Target(_known(target.variant, names, f"targets[{index}]"), tuple(target.units))
+        for index, target in enumerate(message.targets)
+    )
+
+
+def _read_rule(message: resources_pb2.Rule, names: frozenset[str], conditions: ConditionReader, path: str) -> Rule:
+    when = conditions.read(message.when, f"{path}.when") if message.HasField("when") else None
+    match message.WhichOneof("outcome"):
+        case "serve":
+            return Rule(message.id, Serve(_known(message.serve, names, f"{path}.serve")), when)
+        case "split":
+            return Rule(message.id, _read_split(message.split, names, f"{path}.split"), when)
+        case _:
+            raise WireError(f"{path} has an outcome that this release does not know")
+
+
+def _read_split(message: resources_pb2.Split, names: frozenset[str], path: str) -> Split:
+    if message.law != LAW_1:
+        raise WireError(f"{path}: bucketing law {message.law} is unknown to this release")
+    weights = tuple(Weight(_known(weight.variant, names, path), weight.share_ppm) for weight in message.weights)
+    total = sum(weight.share_ppm for weight in weights)
+    if total != PPM:
+        raise WireError(f"{path}: the shares add up to {total} ppm, not {PPM}")
+    return Split(weights, message.law)
