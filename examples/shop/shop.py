@@ -1,7 +1,8 @@
 """A small shop that asks Rollout Guard what to serve. It uses the SDK as any service would.
 
-Start it with `ROLLOUT_SERVER=localhost:7070 ROLLOUT_TOKEN=... python shop.py --port 8000`. Who asks comes from the query: /checkout?user=user-42&country=TH&plan=pro. The shop never waits for the flag server: it
-starts without one, and goes on deciding with the last known rules when the server is away.
+Start it with `ROLLOUT_SERVER=localhost:7070 ROLLOUT_TOKEN=... python shop.py --port 8000`. Who asks is in the query:
+/checkout?user=user-42&country=TH&plan=pro. The shop never waits for the flag server: it starts without one, and goes on
+deciding with the last known rules when the server is away.
 """
 
 from __future__ import annotations
