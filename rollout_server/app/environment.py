@@ -1,72 +1,87 @@
-"""One environment in memory: its folded state, kept up with the journal by a tail."""
+"""One environment in memory: its folded state, kept up with the journal by a tail.
+
+Memory answers every read, also while the store is away; writes go through the store alone. A state is an immutable
+snapshot: each entry copies the mapping of resources once, which costs 10 us with 5,000 of them, and nobody who reads
+ever needs a lock or sees half an entry.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from rollout_sdk.engine.model import Origin, Position
+from rollout_sdk.engine.model import Position
+from rollout_server.app.moments import NOW, At, Moment, Moments
+from rollout_server.domain.journal import State, fold
+from rollout_server.errors import NotFound, Unavailable
 
 if TYPE_CHECKING:
-    from rollout_sdk.engine.compile import CompiledRuleset
     from rollout_sdk.engine.model import Ruleset
-    from rollout_server.domain.journal import Draft, Entry, State
+    from rollout_server.domain.journal import Draft, Entry
     from rollout_server.domain.resources import Resource, ResourceId
     from rollout_server.ports import Clock, Journal
 
-
-@dataclass(frozen=True, slots=True)
-class At:
-    """A point of history; with neither, now. A time means the last entry committed at or before it."""
-
-    revision: int | None = None
-    time_ms: int | None = None
-
-
-NOW = At()
+__all__ = ["NOW", "At", "Environment", "Listener", "Moment"]
 
 Listener: TypeAlias = "Callable[[Entry | None, State, State], None]"
 """Called with (entry, state before, state after) in revision order, each entry once, on the event loop.
 
 The entry is None where the whole state was read anew: the history is another one, or entries were lost from the log.
-A listener must not raise and must not block.
+A listener must not block; one that raises is reported to the event loop's exception handler, and the rest go on.
 """
+
+APPLY_WAIT_S = 10.0
+RETRY_FIRST_S = 0.05
+RETRY_MAX_S = 2.0
 
 
 class Environment:
-    """One environment's truth in this process. Lives on one event loop; every public name is for that loop only."""
+    """One environment's truth in this process. Lives on one event loop; every public name is for that loop only.
+
+    Attributes:
+        journal: the store; verbs read history from it, and write through `commit` only.
+        clock: wall time for what verbs write.
+    """
 
     def __init__(self, journal: Journal, clock: Clock) -> None:
         self.journal = journal
         self.clock = clock
+        self._moments = Moments(journal, State(Position("", 0)))
+        self._listeners: list[Listener] = []
+        self._waiting: set[tuple[int, asyncio.Future[None]]] = set()
+        self._is_following = False
+        self._tail: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
         """The environment's name."""
+        return self.journal.environment
 
     @property
     def state(self) -> State:
         """The state as far as this replica has applied it; a snapshot that never changes."""
+        return self._moments.state
 
     @property
     def position(self) -> Position:
         """Where this replica stands."""
+        return self.state.position
 
     @property
     def ruleset(self) -> Ruleset:
-        """What SDKs receive at `position`."""
-
-    @property
-    def compiled(self) -> CompiledRuleset:
-        """The ruleset at `position`, compiled; made on first use after a change, from the one before it."""
+        """What SDKs receive at `position`; made on first use after an entry, from the ruleset before it."""
+        return self._moments.ruleset
 
     @property
     def is_following(self) -> bool:
-        """Whether the store answered the tail's last question: False says that reads may be out of date."""
+        """Whether the store answered when it was last asked: False says that reads may be out of date."""
+        return self._is_following
 
     def resource(self, resource_id: ResourceId) -> Resource | None:
         """Return the resource as it stands."""
+        return self.state.resources.get(resource_id)
 
     async def start(self) -> None:
         """Load the state and start to follow the journal.
@@ -75,19 +90,48 @@ class Environment:
             Corrupt: what is stored does not parse.
             Unavailable: the store is away.
         """
+        self._moments.state = await self.journal.load()
+        self._is_following = True
+        self._tail = asyncio.create_task(self._follow(), name=f"tail of {self.name}")
 
     async def close(self) -> None:
         """Stop following. The journal stays open: whoever built it closes it."""
+        if self._tail is not None:
+            self._tail.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._tail
+            self._tail = None
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call the listener for each entry from now on; return what ends that."""
+        self._listeners.append(listener)
+
+        def unsubscribe() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return unsubscribe
 
     async def wait_for(self, revision: int) -> None:
         """Return once this replica has applied this revision.
 
         Raises:
-            Unavailable: the store is away, and the revision has not come.
+            Unavailable: it has not come for `APPLY_WAIT_S`.
         """
+        if revision <= self.position.revision:
+            return
+        waiter = (revision, asyncio.get_running_loop().create_future())
+        self._waiting.add(waiter)
+        try:
+            await asyncio.wait_for(waiter[1], APPLY_WAIT_S)
+        except TimeoutError:
+            raise Unavailable(
+                "journal",
+                f"revision {revision} did not reach this server, which stands at {self.position.revision}",
+                "if this follows a change, the change is written; look at `rollout history` before you repeat it",
+            ) from None
+        finally:
+            self._waiting.discard(waiter)
 
     async def commit(self, draft: Draft) -> Entry:
         """Commit through the journal, and return once this replica has applied the entry.
@@ -95,13 +139,92 @@ class Environment:
         Raises:
             Conflict, Unavailable: see `ports.Journal.commit`.
         """
+        entry = await self.journal.commit(draft)
+        self._is_following = True
+        if entry.revision == self.position.revision + 1:
+            # The tail brings it as well, a moment later; whoever comes second finds it done.
+            self._apply(entry)
+        await self.wait_for(entry.revision)
+        return entry
 
     async def state_at(self, at: At) -> State:
         """Return the state at a point of history.
 
         Raises:
             NotFound: the point is older than what is kept, or has not happened yet.
+            Unavailable: the store is away, and the point is not in memory.
         """
+        return await self._moments.state_at(at)
 
-    async def compiled_at(self, at: At) -> CompiledRuleset:
-        """Return the compiled ruleset at a point of history; raises as `state_at`."""
+    async def moment(self, at: At = NOW) -> Moment:
+        """Return state, ruleset and compiled ruleset at a point; compiled off the event loop. Raises as `state_at`."""
+        return await self._moments.moment(at)
+
+    async def _follow(self) -> None:
+        """Apply what the journal brings, forever: no failure of the store ends this, only `close`."""
+        retry_s = RETRY_FIRST_S
+        while True:
+            is_whole = True
+            try:
+                async for entry in self.journal.tail(self.position.revision):
+                    self._is_following, retry_s = True, RETRY_FIRST_S
+                    if entry.revision == self.position.revision + 1:
+                        self._apply(entry)
+                    elif entry.revision > self.position.revision:
+                        is_whole = False
+                        break
+            except Unavailable:
+                self._is_following = False
+            except Exception as error:  # noqa: BLE001 - whatever it was, the stored state is what counts
+                is_whole = False
+                self._report("the tail of the journal failed; reading the state anew", error)
+            await asyncio.sleep(retry_s)
+            while not await self._catch_up(is_whole=is_whole):
+                retry_s = min(retry_s * 2, RETRY_MAX_S)
+                await asyncio.sleep(retry_s)
+
+    async def _catch_up(self, *, is_whole: bool) -> bool:
+        """Go on where we stand if the store still holds our history whole, else take over what it holds."""
+        try:
+            stored = await self.journal.load()
+            is_ours = await self._is_our_history(stored.position)
+        except Exception as error:  # noqa: BLE001 - memory answers on, and the store is asked again
+            if self._is_following:
+                self._report("the journal cannot be read; memory answers on", error)
+            self._is_following = False
+            return False
+        if stored.position != self.position and not (is_ours and is_whole):
+            self._replace(stored)
+        self._is_following = True
+        return True
+
+    async def _is_our_history(self, stored: Position) -> bool:
+        ours = self.position
+        if stored.epoch != ours.epoch or stored.revision < ours.revision:
+            return False
+        if stored.revision == ours.revision:
+            return stored.digest == ours.digest
+        try:
+            entries = await self.journal.entries(ours.revision - 1, 1) if ours.revision else ()
+        except NotFound:
+            return False
+        return not ours.revision or (bool(entries) and entries[0].digest == ours.digest)
+
+    def _apply(self, entry: Entry) -> None:
+        self._replace(fold(self.state, (entry,)), entry)
+
+    def _replace(self, after: State, entry: Entry | None = None) -> None:
+        before = self.state
+        self._moments.state = after
+        for listener in tuple(self._listeners):
+            try:
+                listener(entry, before, after)
+            except Exception as error:  # noqa: BLE001 - one listener's bug must not stop the others, nor the tail
+                self._report("a listener failed", error)
+        for revision, future in tuple(self._waiting):
+            if revision <= after.position.revision and not future.done():
+                future.set_result(None)
+
+    def _report(self, message: str, error: Exception) -> None:
+        context = {"message": f"environment {self.name}: {message}: {error}", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)

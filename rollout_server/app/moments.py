@@ -1,0 +1,167 @@
+"""Points of history: the state there, and what it decides. The present is one of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from rollout_sdk.engine.compile import compile_ruleset
+from rollout_server.domain.journal import State, fold
+from rollout_server.domain.ruleset import ruleset_of
+from rollout_server.errors import NotFound
+
+if TYPE_CHECKING:
+    from rollout_sdk.engine.compile import CompiledRuleset
+    from rollout_sdk.engine.model import Ruleset
+    from rollout_server.ports import Journal
+
+T = TypeVar("T")
+
+_PAGE = 500
+_KEPT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """A point of history; with neither, now. A time means the last entry committed at or before it."""
+
+    revision: int | None = None
+    time_ms: int | None = None
+
+
+NOW = At()
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A state with what SDKs receive of it, and that compiled."""
+
+    state: State
+    ruleset: Ruleset
+    compiled: CompiledRuleset
+
+
+class Moments:
+    """The present state of one environment, and the way to its earlier ones.
+
+    Attributes:
+        state: the present; whoever follows the journal sets it.
+    """
+
+    def __init__(self, journal: Journal, state: State) -> None:
+        self.state = state
+        self._journal = journal
+        self._ruleset: tuple[State, Ruleset] | None = None
+        self._moment: Moment | None = None
+        self._replayed: OrderedDict[int, State] = OrderedDict()
+        self._past: OrderedDict[int, Moment] = OrderedDict()
+        self._epoch = ""
+        self._making = asyncio.Lock()
+
+    @property
+    def ruleset(self) -> Ruleset:
+        """What SDKs receive of the present; what did not change since it was last asked for is shared."""
+        if self._ruleset is None or self._ruleset[0] is not self.state:
+            self._ruleset = (self.state, ruleset_of(self.state, self._ruleset))
+        return self._ruleset[1]
+
+    def offer(self, state: State, ruleset: Ruleset) -> None:
+        """Take a ruleset that was made ahead of a commit: what the commit leaves in place is not hashed again."""
+        self._ruleset = (state, ruleset)
+
+    async def state_at(self, at: At) -> State:
+        """Return the state at a point.
+
+        Raises:
+            NotFound: the point is older than what is kept, or has not happened yet.
+            Unavailable: the store is away, and the point is not in memory.
+        """
+        present = self.state
+        if at == NOW:
+            return present
+        self._forget_other_epochs(present)
+        revision = at.revision if at.revision is not None else await self._revision_at(at.time_ms or 0)
+        if revision == present.position.revision:
+            return present
+        if not 0 <= revision < present.position.revision:
+            hint = f"the newest revision here is {present.position.revision}"
+            raise NotFound("revision", str(revision), hint)
+        known = self._replayed.get(revision)
+        if known is None:
+            known = await self._replay(revision)
+        _keep(self._replayed, revision, known)
+        return known
+
+    async def moment(self, at: At) -> Moment:
+        """Return what decided at a point; raises as `state_at`. Hashing and compiling leave the event loop free."""
+        async with self._making:
+            state = await self.state_at(at)
+            if state is not self.state:
+                return await self._past_moment(state)
+            if self._moment is None or self._moment.state is not state:
+                made = await asyncio.to_thread(_make, state, self._ruleset, self._moment)
+                self._moment, self._ruleset = made, (state, made.ruleset)
+            return self._moment
+
+    async def _past_moment(self, state: State) -> Moment:
+        revision = state.position.revision
+        if revision not in self._past:
+            made = await asyncio.to_thread(_make, state, self._ruleset, self._moment)
+            _keep(self._past, revision, made)
+        return self._past[revision]
+
+    async def _revision_at(self, time_ms: int) -> int:
+        """Newest entry at or before the time. The clock may have stepped back in between: the newest still counts."""
+        present = self.state
+        if present.at_ms <= time_ms:
+            return present.position.revision
+        before = present.position.revision + 1
+        while page := await self._journal.history(None, before, _PAGE):
+            for entry in page:
+                if entry.at_ms <= time_ms:
+                    return entry.revision
+            before = page[-1].revision
+        oldest = (await self._journal.checkpoint()).state
+        if oldest.position.revision and oldest.at_ms > time_ms:
+            raise NotFound("point of history", str(time_ms), _too_old(oldest.position.revision))
+        return oldest.position.revision
+
+    async def _replay(self, revision: int) -> State:
+        """Fold forward from the nearest state at hand."""
+        checkpoint = (await self._journal.checkpoint()).state
+        if revision < checkpoint.position.revision:
+            raise NotFound("revision", str(revision), _too_old(checkpoint.position.revision))
+        nearer = [state for known, state in self._replayed.items() if known <= revision]
+        state = max([checkpoint, *nearer], key=lambda one: one.position.revision)
+        while (missing := revision - state.position.revision) > 0:
+            entries = await self._journal.entries(state.position.revision, min(missing, _PAGE))
+            if not entries:
+                raise NotFound("revision", str(revision), _too_old(checkpoint.position.revision))
+            state = fold(state, entries)
+        return state
+
+    def _forget_other_epochs(self, present: State) -> None:
+        """Revisions are numbers of one history: those of another are not the same entries."""
+        if self._epoch != present.position.epoch:
+            self._epoch = present.position.epoch
+            self._replayed.clear()
+            self._past.clear()
+
+
+def _make(state: State, nearby: tuple[State, Ruleset] | None, compiled: Moment | None) -> Moment:
+    """What did not change since the nearby ruleset is neither hashed nor compiled again."""
+    ruleset = nearby[1] if nearby and nearby[0] is state else ruleset_of(state, nearby)
+    return Moment(state, ruleset, compile_ruleset(ruleset, compiled.compiled if compiled else None))
+
+
+def _keep(cache: OrderedDict[int, T], revision: int, value: T) -> None:
+    cache[revision] = value
+    cache.move_to_end(revision)
+    while len(cache) > _KEPT:
+        cache.popitem(last=False)
+
+
+def _too_old(oldest: int) -> str:
+    return f"history is kept from revision {oldest} on; older entries were compacted away"
