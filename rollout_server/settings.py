@@ -23,7 +23,7 @@ from rollout_sdk.engine.problems import Problem
 from rollout_server.errors import InvalidInput
 
 PREFIX = "ROLLOUT_"
-FILE_VARIABLE = "ROLLOUT_CONFIG"
+FILE_VARIABLE = "ROLLOUT_SETTINGS"
 """Names the TOML file where no option does."""
 
 _ENVIRONMENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}", re.ASCII)
@@ -170,7 +170,7 @@ def load(options: Mapping[str, object] | None = None, file: Path | None = None) 
 
     Args:
         options: by setting name; None stands for an option that was not given.
-        file: TOML file; when None, the one that `ROLLOUT_CONFIG` names, if any.
+        file: TOML file; when None, the one that `ROLLOUT_SETTINGS` names, if any.
 
     Raises:
         InvalidInput: every problem, each with the place the value came from.

@@ -45,7 +45,7 @@ def test_an_option_beats_the_variable_beats_the_file_beats_the_default(
 
 
 def test_the_file_may_be_named_by_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ROLLOUT_CONFIG", str(toml(tmp_path, "streams_max = 7\n")))
+    monkeypatch.setenv("ROLLOUT_SETTINGS", str(toml(tmp_path, "streams_max = 7\n")))
     assert load().streams_max == 7
 
 
