@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rollout_server.domain.checkpoint import Checkpoint
     from rollout_server.domain.journal import Draft, Entry, State
     from rollout_server.domain.resources import ResourceId
+    from rollout_server.domain.verification import Verification
 
 
 class Clock(Protocol):
@@ -64,20 +65,45 @@ class Journal(Protocol):
         """Return at most `limit` entries with revision > `after`, ascending.
 
         Raises:
-            NotFound: `after` lies before the oldest revision that is kept.
+            NotFound: `after` lies before the oldest revision that is kept, or beyond the head.
+            Corrupt: an entry does not parse.
         """
 
     async def history(self, resource: ResourceId | None, before: int, limit: int) -> tuple[Entry, ...]:
-        """Return at most `limit` entries with revision < `before`, newest first; of one resource if given."""
+        """Return at most `limit` entries with revision < `before`, newest first; of one resource if given.
+
+        `before` 0 starts at the head. Entries that were compacted away are left out.
+        """
 
     def tail(self, after: int) -> AsyncIterator[Entry]:
-        """Yield each entry with revision > `after` once, in order, forever; written by whichever process."""
+        """Yield each entry with revision > `after` once, in order, until the journal is closed; whoever wrote it.
+
+        Raises:
+            NotFound: `after` lies before the oldest revision that is kept, or beyond the head: load the state again.
+            Conflict: the history was made a new epoch meanwhile: load the state again.
+            Unavailable, Corrupt: as `entries`.
+        """
 
     async def checkpoint(self) -> Checkpoint:
-        """Return the oldest state that can be replayed from, signed."""
+        """Return the oldest state that can be replayed from, signed.
+
+        Raises:
+            Corrupt: it was not signed by this server, or does not parse.
+        """
+
+    async def verify(self, expected_head: Position | None) -> Verification:
+        """Fold the whole log again and compare all that is stored with it; see `domain.verification`.
+
+        Raises:
+            Unavailable: the store is away.
+        """
 
     async def compact(self, before_ms: int) -> int:
-        """Drop entries older than this, keeping a signed checkpoint; return how many were dropped."""
+        """Drop entries older than this, keeping a signed checkpoint; return how many were dropped.
+
+        Raises:
+            Corrupt: what would be dropped does not hold; nothing was dropped.
+        """
 
     async def renew_epoch(self) -> Position:
         """Make this history a new epoch, durably; return the position under it."""
@@ -87,6 +113,7 @@ class Journal(Protocol):
 
         Raises:
             Unavailable: the target cannot be written.
+            Refused: "backup-target", the target is a store in use.
         """
 
     async def close(self) -> None:
