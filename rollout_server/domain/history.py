@@ -84,12 +84,12 @@ def revert(entry: Entry, before: State, now: State, intent: Draft) -> Draft:
         A draft without changes where every spec already stands as it did.
 
     Raises:
-        Conflict: later entries changed some of these resources again; all of them are named.
+        Conflict: later entries changed what people wrote of some of these resources; all of them are named.
         ValueError: `before` is not the state just before the entry.
     """
     if before.position.revision != entry.revision - 1:
         raise ValueError(f"entry {entry.revision} is not undone from revision {before.position.revision}")
-    moved = [change.id for change in entry.changes if _moved_since(entry, change, now)]
+    moved = [change.id for change in entry.changes if _moved_since(change, now)]
     if moved:
         versions = ", ".join(str(_version(now, resource_id)) for resource_id in moved)
         raise Conflict(
@@ -106,8 +106,12 @@ def revert(entry: Entry, before: State, now: State, intent: Draft) -> Draft:
     )
 
 
-def _moved_since(entry: Entry, change: Change, now: State) -> bool:
-    return _version(now, change.id) != (0 if change.after is None else entry.revision)
+def _moved_since(change: Change, now: State) -> bool:
+    """Whether what people wrote is not what the entry left. Verbs do not count: a killed flag's bad edit is undone."""
+    left, stands = change.after, now.resources.get(change.id)
+    if left is None or stands is None:
+        return left is not stands
+    return not _same(replace(stands, metadata=left.metadata, spec=left.spec), stands)
 
 
 def _way_back(change: Change, before: State, now: State) -> Change | None:
