@@ -1,0 +1,177 @@
+"""Leaves compared: is one nowhere truer than the other?
+
+Two leaves are comparable when they look at the same subject and take the same class of values for readable, so that
+they are unknown over exactly the same contexts. Then one is at most the other when what it matches is a subset. What
+is not recognised here is not comparable; that is always a safe answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
+
+from rollout_sdk.engine.instants import parse_instant
+from rollout_sdk.engine.model import OnMissing
+from rollout_sdk.engine.sameness import same
+from rollout_sdk.engine.semver import parse_range
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from rollout_sdk.engine.model import Leaf, Operand
+    from rollout_sdk.engine.semver import Range
+
+Scalar: TypeAlias = "bool | int | float | str"
+
+_RANK = {OnMissing.NO_MATCH: 0, OnMissing.UNKNOWN: 1, OnMissing.MATCH: 2}
+_TEXT_OPERATORS = frozenset({"starts_with", "ends_with", "contains"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """Matches exactly these values of one class: "bool", "number" or "string"."""
+
+    kind: str
+    values: frozenset[Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """Matches what lies between; `kind` says of what: "number", "moment", or "list" for its size."""
+
+    kind: str
+    low: float
+    high: float
+    low_open: bool = False
+    high_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Matches strings that start with, end with or contain any of these."""
+
+    operator: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Versions:
+    """Matches versions in any of these half-open ranges."""
+
+    ranges: Range
+
+
+Extent: TypeAlias = "_Values | _Range | _Texts | _Versions"
+"""What a leaf matches, where it is known to be comparable with other leaves."""
+
+
+def leaf_at_most(one: Leaf, other: Leaf, narrow: Extent | None, wide: Extent | None) -> bool:
+    """Whether `one` is nowhere truer than `other` (false < unknown < true), for every context.
+
+    `narrow` and `wide` are their extents, by `extent_of`: whoever compares a leaf often keeps them.
+    """
+    if (one.subject, one.is_unit, one.ignore_case) != (other.subject, other.is_unit, other.ignore_case):
+        return False
+    if _RANK[one.on_missing] > _RANK[other.on_missing]:
+        return False
+    if one.operator == other.operator and same(one.operand, other.operand):
+        return True
+    match narrow, wide:
+        case _Values(), _Values():
+            return narrow.kind == wide.kind and narrow.values <= wide.values
+        case _Range(), _Range():
+            return narrow.kind == wide.kind and _within(narrow, wide)
+        case _Values(kind="number"), _Range(kind="number"):
+            return all(_within(_Range("number", value, value), wide) for value in narrow.values if _is_number(value))
+        case _Values(kind="string"), _Texts():
+            return all(_text_matches(str(value), wide, _TEXT_OPERATORS) for value in narrow.values)
+        case _Texts(), _Texts():
+            return all(_text_matches(text, wide, {narrow.operator, "contains"}) for text in narrow.texts)
+        case _Versions(), _Versions():
+            return all(any(low >= start and high <= end for start, end in wide.ranges) for low, high in narrow.ranges)
+        case _:
+            return False
+
+
+def _text_matches(text: str, wide: _Texts, comparable: AbstractSet[str]) -> bool:
+    """Whether every string that is, starts with, ends with or contains `text` is matched by `wide`."""
+    if wide.operator not in comparable:
+        return False
+    if wide.operator == "starts_with":
+        return text.startswith(wide.texts)
+    if wide.operator == "ends_with":
+        return text.endswith(wide.texts)
+    return any(part in text for part in wide.texts)
+
+
+def _within(narrow: _Range, wide: _Range) -> bool:
+    """Compared without rounding: Python orders integers and floats exactly."""
+    low = narrow.low > wide.low or (narrow.low == wide.low and (narrow.low_open or not wide.low_open))
+    high = narrow.high < wide.high or (narrow.high == wide.high and (narrow.high_open or not wide.high_open))
+    return low and high
+
+
+def extent_of(leaf: Leaf) -> Extent | None:
+    """What the leaf matches; None where that is not known here."""
+    operator, operand = leaf.operator, leaf.operand
+    if operator == "equals":
+        return _values((operand,), folds=leaf.ignore_case)
+    if operator == "in" and isinstance(operand, tuple):
+        return _values(operand, folds=leaf.ignore_case)
+    if operator in _TEXT_OPERATORS:
+        return _texts(operator, operand if isinstance(operand, tuple) else (operand,), folds=leaf.ignore_case)
+    return _versions(operand) if operator == "semver" else _range(operator, operand)
+
+
+def _values(operands: tuple[Operand, ...], *, folds: bool) -> _Values | None:
+    """Of one class only: a list of several says nothing certain about which values it can read."""
+    kinds = {_kind(operand) for operand in operands}
+    if len(kinds) != 1 or None in kinds:
+        return None
+    scalars = [operand for operand in operands if not isinstance(operand, tuple)]
+    folded = [scalar.casefold() if folds and isinstance(scalar, str) else scalar for scalar in scalars]
+    return _Values(str(kinds.pop()), frozenset(folded))
+
+
+def _texts(operator: str, operands: tuple[Operand, ...], *, folds: bool) -> _Texts | None:
+    texts = tuple(operand.casefold() if folds else operand for operand in operands if isinstance(operand, str))
+    return _Texts(operator, texts) if texts and len(texts) == len(operands) else None
+
+
+def _range(operator: str, operand: Operand) -> _Range | None:
+    match operator, operand:
+        case "between" | "size", (low, high) if _is_number(low) and _is_number(high):
+            return _Range("list" if operator == "size" else "number", low, high)
+        case "<" | "<=", high if _is_number(high):
+            return _Range("number", -inf, high, high_open=operator == "<")
+        case ">" | ">=", low if _is_number(low):
+            return _Range("number", low, inf, low_open=operator == ">")
+        case "size", size if _is_number(size):
+            return _Range("list", size, size)
+        case "before" | "after", str():
+            moment = parse_instant(operand)
+            if moment is None:
+                return None
+            return _Range("moment", -inf, moment) if operator == "before" else _Range("moment", moment, inf)
+        case _:
+            return None
+
+
+def _versions(operand: Operand) -> _Versions | None:
+    try:
+        return _Versions(parse_range(operand)) if isinstance(operand, str) else None
+    except ValueError:
+        return None
+
+
+def _is_number(operand: object) -> TypeGuard[int | float]:
+    return isinstance(operand, int | float) and not isinstance(operand, bool) and operand == operand  # noqa: PLR0124 - NaN
+
+
+def _kind(operand: object) -> str | None:
+    if isinstance(operand, bool):
+        return "bool"
+    if isinstance(operand, int | float):
+        return "number"
+    return "string" if isinstance(operand, str) else None
