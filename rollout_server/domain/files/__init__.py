@@ -1,0 +1,20 @@
+"""Files: YAML and JSON documents as people write them, and the trees that travel and are stored.
+
+`read` and `write` are one pair: `read(write(x)) == x` for every flag and cohort.
+"""
+
+from rollout_server.domain.files.canonical import canonical_json
+from rollout_server.domain.files.reader import expected_version, read
+from rollout_server.domain.files.stored import read_status, read_stored, write_status, write_stored
+from rollout_server.domain.files.writer import write
+
+__all__ = [
+    "canonical_json",
+    "expected_version",
+    "read",
+    "read_status",
+    "read_stored",
+    "write",
+    "write_status",
+    "write_stored",
+]

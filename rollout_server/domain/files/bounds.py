@@ -1,0 +1,28 @@
+"""How much a document may hold before anybody looks at what it means.
+
+These bound what is read, whoever wrote it; what a flag or a cohort may hold is `rollout_sdk.engine.limits`.
+"""
+
+from __future__ import annotations
+
+TEXT_BYTES_MAX = 64 * 1024 * 1024
+"""One file. A cohort of a million UUIDs as JSON takes 39 MiB."""
+
+YAML_DOCUMENT_BYTES_MAX = 32 * 1024 * 1024
+"""One YAML document; larger cohorts are given as JSON, which is read a hundred times faster."""
+
+DOCUMENTS_MAX = 10_000
+"""Documents in one file: twice of what one apply takes."""
+
+DEPTH_MAX = 100
+"""Maps and lists inside each other: 32 conditions deep, twice over, and what is around them."""
+
+DIGITS_MAX = 400
+"""Digits of one number: above it Python refuses or takes long."""
+
+OWNER_CHARACTERS_MAX = 256
+DESCRIPTION_CHARACTERS_MAX = 10_000
+TAGS_MAX = 64
+TAG_CHARACTERS_MAX = 128
+UNIT_KEY_CHARACTERS_MAX = 1_024
+CASES_MAX = 10_000

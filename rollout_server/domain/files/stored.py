@@ -1,0 +1,144 @@
+"""Resources as the journal keeps them: spec and status side by side, tokens included.
+
+What is read here was written here, so anything that does not fit is damage, never a person's mistake.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rollout_server.domain.files.reader import read_metadata, read_spec
+from rollout_server.domain.files.shape import Reading, too_deep
+from rollout_server.domain.files.writer import write, write_metadata
+from rollout_server.domain.resources import (
+    CohortStatus,
+    FlagStatus,
+    Kind,
+    Resource,
+    Status,
+    TokenSpec,
+    TokenStatus,
+)
+from rollout_server.errors import Corrupt
+
+if TYPE_CHECKING:
+    from rollout_sdk.engine.model import Json
+
+_STORED_FIELDS = ("kind", "metadata", "spec", "status", "version")
+_HINT = "run `rollout audit verify`, then restore a backup"
+
+
+def write_status(resource: Resource) -> dict[str, Json]:
+    """Return what verbs wrote, every field, in fixed order; empty where there is no status."""
+    match resource.status:
+        case FlagStatus(salt, law, killed):
+            return {"salt": salt, "law": law, "killed": killed}
+        case TokenStatus(revoked_at_ms):
+            return {"revoked_at_ms": revoked_at_ms}
+        case CohortStatus() | None:
+            return {}
+
+
+def read_status(kind: Kind, tree: object) -> Status:
+    """Return the status that `write_status` wrote.
+
+    Raises:
+        Corrupt: it is not of that form.
+    """
+    reading = Reading()
+    status = _status(reading, kind, tree)
+    _refuse_damage(reading, f"status of a {kind.value}")
+    return status
+
+
+def _status(reading: Reading, kind: Kind, tree: object) -> Status:
+    if kind is Kind.FLAG:
+        fields = _exactly(reading, tree, "status", ("salt", "law", "killed"))
+        return FlagStatus(
+            salt=reading.text(fields.get("salt"), "status.salt"),
+            law=reading.integer(fields.get("law"), "status.law"),
+            killed=reading.boolean(fields.get("killed"), "status.killed"),
+        )
+    if kind is Kind.TOKEN:
+        fields = _exactly(reading, tree, "status", ("revoked_at_ms",))
+        return TokenStatus(reading.integer(fields.get("revoked_at_ms"), "status.revoked_at_ms"))
+    _exactly(reading, tree, "status", ())
+    return CohortStatus()
+
+
+def write_stored(resource: Resource) -> dict[str, Json]:
+    """Return the whole resource: kind, metadata, spec, status, version.
+
+    Raises:
+        ValueError: it has no status, or holds what no file can say.
+    """
+    if resource.status is None:
+        message = f"{resource.id} has no status: a document is not a state"
+        raise ValueError(message)
+    match resource.spec:
+        case TokenSpec() as spec:
+            tree: Json = {
+                "hash": spec.hash,
+                "role": spec.role,
+                "person": spec.person,
+                "created_at_ms": spec.created_at_ms,
+                "expires_at_ms": spec.expires_at_ms,
+            }
+        case _:
+            tree = write(resource).get("spec", {})
+    return {
+        "kind": resource.kind.value,
+        "metadata": write_metadata(resource.metadata),
+        "spec": tree,
+        "status": write_status(resource),
+        "version": resource.version,
+    }
+
+
+def read_stored(tree: object, where: str = "journal") -> Resource:
+    """Return the resource that `write_stored` wrote.
+
+    Args:
+        tree: as it was parsed from the store.
+        where: named in the error: "entry 17".
+
+    Raises:
+        Corrupt: it is not of that form.
+    """
+    reading = Reading()
+    if too_deep(tree):
+        raise Corrupt(where, "nested deeper than anything that is ever written", _HINT)
+    fields = _exactly(reading, tree, "", _STORED_FIELDS)
+    name = fields.get("kind")
+    if name not in [kind.value for kind in Kind]:
+        raise Corrupt(where, f"unknown kind {name!r}", _HINT)
+    kind = Kind(name)
+    metadata = read_metadata(reading, fields.get("metadata"), kind)
+    spec = read_spec(reading, kind, fields.get("spec")) or _token(reading, fields.get("spec"))
+    status = _status(reading, kind, fields.get("status"))
+    version = reading.integer(fields.get("version"), "version")
+    _refuse_damage(reading, where)
+    return Resource(kind, metadata, spec, status, version)
+
+
+def _token(reading: Reading, tree: object) -> TokenSpec:
+    fields = _exactly(reading, tree, "spec", ("hash", "role", "person", "created_at_ms", "expires_at_ms"))
+    return TokenSpec(
+        hash=reading.text(fields.get("hash"), "spec.hash"),
+        role=reading.text(fields.get("role"), "spec.role"),
+        person=reading.text(fields.get("person"), "spec.person"),
+        created_at_ms=reading.integer(fields.get("created_at_ms"), "spec.created_at_ms"),
+        expires_at_ms=reading.integer(fields.get("expires_at_ms"), "spec.expires_at_ms"),
+    )
+
+
+def _exactly(reading: Reading, tree: object, path: str, names: tuple[str, ...]) -> dict[str, object]:
+    fields = reading.fields(tree, path, names, "the stored form")
+    for name in names:
+        reading.required(fields, f"{path}.{name}" if path else name, name, "")
+    return fields
+
+
+def _refuse_damage(reading: Reading, where: str) -> None:
+    if reading.problems:
+        raise Corrupt(where, str(reading.problems[0]), _HINT)
