@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from rollout_sdk.engine import limits
+from rollout_sdk.engine.conditions import check_leaf
 from rollout_sdk.engine.model import All, Any, InCohort, Leaf, Not, OnMissing
 from rollout_sdk.wire.json_values import read_json, write_json
 from rollout_sdk.wire.records import WireError
@@ -118,7 +119,7 @@ def _read_leaf(message: resources_pb2.Leaf, path: str) -> Leaf:
     on_missing = _FROM_WIRE.get(message.on_missing)
     if on_missing is None:
         raise WireError(f"{path}: on_missing {message.on_missing} is unknown to this release")
-    return Leaf(
+    leaf = Leaf(
         subject=subject,
         operator=message.operator,
         operand=_operand(read_json(message.operand_json, f"{path}: the operand", OPERAND_BYTES_MAX), path),
@@ -126,6 +127,10 @@ def _read_leaf(message: resources_pb2.Leaf, path: str) -> Leaf:
         ignore_case=message.ignore_case,
         on_missing=on_missing,
     )
+    fault = check_leaf(leaf, limits.READERS_FACTOR)
+    if fault is not None:
+        raise WireError(f"{path}: {fault.message}")
+    return leaf
 
 
 def _operand(value: Json, path: str, depth: int = 1) -> Operand:

@@ -1,15 +1,12 @@
-"""Chunks and the key sets made of them. A chunk is checked once, however many cohorts share it."""
+"""Key sets between their message and the model. Chunks travel apart, by digest, and cohorts may share them."""
 
 from __future__ import annotations
 
-import sys
-from array import array
 from hashlib import sha256
-from itertools import islice
-from operator import lt
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine import limits
+from rollout_sdk.engine.cohorts import from_chunks
 from rollout_sdk.engine.model import Chunk, KeySet
 from rollout_sdk.wire.records import WireError
 from rollout_sdk.wire.v1 import resources_pb2
@@ -17,50 +14,40 @@ from rollout_sdk.wire.v1 import resources_pb2
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HASH_BYTES = 8
-CHUNK_BYTES_MAX = limits.READERS_FACTOR * 64 * 1024
+KEYS_MAX = limits.READERS_FACTOR * limits.KEYS_PER_COHORT
 
 
 def read_chunk(digest: bytes, data: bytes) -> Chunk:
-    """Return a chunk whose digest holds and whose hashes strictly ascend.
+    """Return a chunk that is what its digest names; what it holds is checked when a key set is made of it.
 
     Raises:
-        WireError: neither of that, or it is empty, ragged or too long.
+        WireError: the digest does not hold, so it must not take the place of the chunk that it claims to be.
     """
     if sha256(data).digest() != digest:
         raise WireError(f"the chunk {digest.hex()[:12]} does not match its digest")
-    if not data or len(data) % HASH_BYTES or len(data) > CHUNK_BYTES_MAX:
-        raise WireError(f"the chunk {digest.hex()[:12]} has {len(data)} bytes")
-    hashes = array("Q", data)
-    if sys.byteorder == "little":
-        hashes.byteswap()
-    if not all(map(lt, hashes, islice(hashes, 1, None))):
-        raise WireError(f"the chunk {digest.hex()[:12]} is not in strictly ascending order")
     return Chunk(digest, data)
 
 
 def write_key_set(keys: KeySet) -> resources_pb2.KeySet:
-    """Return the message of a key set: its chunks by digest; their data travels apart."""
+    """Return the message of a key set: its chunks by digest."""
     return resources_pb2.KeySet(count=keys.count, chunks=[chunk.digest for chunk in keys.chunks])
 
 
 def read_key_set(message: resources_pb2.KeySet, chunks: Mapping[bytes, Chunk], path: str) -> KeySet:
-    """Put a key set together from checked chunks.
+    """Put a key set together.
 
     Raises:
-        WireError: a chunk is missing, chunks overlap or are out of order, or the count disagrees.
+        WireError: a chunk is missing or misshapen, hashes do not ascend, or the count disagrees.
     """
-    found: list[Chunk] = []
-    for digest in message.chunks:
-        chunk = chunks.get(digest)
-        if chunk is None:
-            raise WireError(f"{path}: the chunk {digest.hex()[:12]} did not arrive")
-        if found and found[-1].data[-HASH_BYTES:] >= chunk.data[:HASH_BYTES]:
-            raise WireError(f"{path}: the chunk {digest.hex()[:12]} is out of order")
-        found.append(chunk)
-    count = sum(len(chunk.data) for chunk in found) // HASH_BYTES
-    if count != message.count:
-        raise WireError(f"{path}: {count} keys arrived of {message.count}")
-    if count > limits.READERS_FACTOR * limits.KEYS_PER_COHORT:
-        raise WireError(f"{path}: {count} keys, at most {limits.READERS_FACTOR * limits.KEYS_PER_COHORT} are read")
-    return KeySet(count, tuple(found))
+    if message.count > KEYS_MAX:
+        raise WireError(f"{path}: {message.count} keys, at most {KEYS_MAX} are read")
+    missing = [digest.hex()[:12] for digest in message.chunks if digest not in chunks]
+    if missing:
+        raise WireError(f"{path}: {len(missing)} chunks did not arrive, the first is {missing[0]}")
+    try:
+        keys = from_chunks(chunks[digest] for digest in message.chunks)
+    except ValueError as error:
+        raise WireError(f"{path}: {error}") from None
+    if keys.count != message.count:
+        raise WireError(f"{path}: {keys.count} keys arrived of {message.count}")
+    return keys
