@@ -90,9 +90,6 @@ _set_attributes = vars(Context)["attributes"].__set__
 _set_unit64s = vars(Context)["unit64s"].__set__
 _set_key_hashes = vars(Context)["key_hashes"].__set__
 
-EMPTY = Context()
-"""A context without units and attributes: what an object that is no context counts as."""
-
 
 def _entries(mapping: object) -> dict[str, object]:
     """Copy what has text for a key; a mapping that cannot be read is empty."""
@@ -115,6 +112,10 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+EMPTY = Context()
+"""A context without units and attributes: what an object that is no context counts as."""
 
 
 # ------------------------------------------------------------------------------------------------ the shared JSON form
