@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from rollout_server.errors import Unavailable
 
 if TYPE_CHECKING:
     from rollout_server.app.environment import Environment
@@ -11,9 +16,21 @@ if TYPE_CHECKING:
 PIECE_BYTES = 256 * 1024
 
 
-def backup(environment: Environment) -> AsyncIterator[bytes]:
+async def backup(environment: Environment) -> AsyncIterator[bytes]:
     """Yield the copy in pieces of at most `PIECE_BYTES`; opened later, it is a new epoch.
 
+    The copy lies in a private directory of the system's temporary one until the last piece is read.
+
     Raises:
-        Unavailable: the copy cannot be written.
+        Unavailable: the store is away, or the copy cannot be written.
     """
+    try:
+        with tempfile.TemporaryDirectory(prefix="rollout-backup-") as directory:
+            target = Path(directory) / "backup"
+            await environment.journal.backup(target)
+            with await asyncio.to_thread(target.open, "rb") as file:
+                while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
+                    yield piece
+    except OSError as error:
+        hint = "free some space where the server keeps temporary files, or set TMPDIR to a larger place"
+        raise Unavailable("backup", f"the copy cannot be written: {error}", hint) from error

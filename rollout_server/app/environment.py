@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from rollout_sdk.engine.model import Position
 from rollout_server.app.moments import NOW, At, Moment, Moments
 from rollout_server.domain.journal import State, fold
-from rollout_server.errors import NotFound, Unavailable
+from rollout_server.errors import Conflict, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.model import Ruleset
@@ -160,6 +160,21 @@ class Environment:
         """Return state, ruleset and compiled ruleset at a point; compiled off the event loop. Raises as `state_at`."""
         return await self._moments.moment(at)
 
+    async def catch_up(self) -> None:
+        """Return once this replica has applied all that the store held when this was called.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        newest = await self.journal.history(None, 0, 1)
+        if newest:
+            await self.wait_for(newest[0].revision)
+
+    def report(self, message: str, error: Exception) -> None:
+        """Tell the event loop's exception handler; whoever runs the loop decides where that is logged."""
+        context = {"message": f"environment {self.name}: {message}: {error}", "exception": error}
+        asyncio.get_running_loop().call_exception_handler(context)
+
     async def _follow(self) -> None:
         """Apply what the journal brings, forever: no failure of the store ends this, only `close`."""
         retry_s = RETRY_FIRST_S
@@ -175,9 +190,11 @@ class Environment:
                         break
             except Unavailable:
                 self._is_following = False
+            except (Conflict, NotFound):
+                is_whole = False
             except Exception as error:  # noqa: BLE001 - whatever it was, the stored state is what counts
                 is_whole = False
-                self._report("the tail of the journal failed; reading the state anew", error)
+                self.report("the tail of the journal failed; reading the state anew", error)
             await asyncio.sleep(retry_s)
             while not await self._catch_up(is_whole=is_whole):
                 retry_s = min(retry_s * 2, RETRY_MAX_S)
@@ -190,7 +207,7 @@ class Environment:
             is_ours = await self._is_our_history(stored.position)
         except Exception as error:  # noqa: BLE001 - memory answers on, and the store is asked again
             if self._is_following:
-                self._report("the journal cannot be read; memory answers on", error)
+                self.report("the journal cannot be read; memory answers on", error)
             self._is_following = False
             return False
         if stored.position != self.position and not (is_ours and is_whole):
@@ -220,11 +237,7 @@ class Environment:
             try:
                 listener(entry, before, after)
             except Exception as error:  # noqa: BLE001 - one listener's bug must not stop the others, nor the tail
-                self._report("a listener failed", error)
+                self.report("a listener failed", error)
         for revision, future in tuple(self._waiting):
             if revision <= after.position.revision and not future.done():
                 future.set_result(None)
-
-    def _report(self, message: str, error: Exception) -> None:
-        context = {"message": f"environment {self.name}: {message}: {error}", "exception": error}
-        asyncio.get_running_loop().call_exception_handler(context)

@@ -6,8 +6,11 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-_KEY_LENGTH_MAX = 128
-_REASON_LENGTH_MAX = 1_024
+from rollout_sdk.engine.problems import Problem
+from rollout_server.errors import InvalidInput
+
+KEY_CHARACTERS_MAX = 128
+REASON_CHARACTERS_MAX = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,20 @@ class Intent:
     idempotency_key: str = ""
     reason: str = ""
 
+    def check(self) -> None:
+        """Refuse what would not be one short, visible line in an audit log.
+
+        Raises:
+            InvalidInput: with every problem.
+        """
+        limits = (
+            ("idempotency_key", self.idempotency_key, KEY_CHARACTERS_MAX),
+            ("reason", self.reason, REASON_CHARACTERS_MAX),
+        )
+        problems = [problem for name, text, most in limits if (problem := _line_problem(name, text, most))]
+        if problems:
+            raise InvalidInput(problems)
+
 
 def fingerprint(action: str, *parts: object) -> str:
     """Return SHA-256, lowercase hex, of a request as the caller made it; `parts` are plain JSON values.
@@ -31,3 +48,12 @@ def fingerprint(action: str, *parts: object) -> str:
     """
     text = json.dumps([action, *parts], ensure_ascii=True, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _line_problem(name: str, text: str, most: int) -> Problem | None:
+    if len(text) > most:
+        return Problem("", name, "too_long", f"it has {len(text)} characters", f"use at most {most}")
+    if not text.isprintable():
+        message = "it holds a line break, or a character that cannot be seen"
+        return Problem("", name, "not_printable", message, "write one line of visible text")
+    return None

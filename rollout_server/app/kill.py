@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import difflib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rollout_server.app.intent import Intent
+from rollout_server.app.intent import Intent, fingerprint
+from rollout_server.app.transaction import Composed, Request, transact
+from rollout_server.domain.journal import Change
+from rollout_server.domain.resources import FlagStatus, Kind, ResourceId
+from rollout_server.errors import NotFound
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.model import Position
@@ -45,14 +50,41 @@ class Killed:
 
 
 async def kill(environment: Environment, command: Kill, actor: Actor) -> Killed:
-    """Kill the flag.
+    """Kill the flag: its status changes, its spec and everything else stays.
 
     Raises:
         NotFound: there is no such flag; the hint names near ones.
         Conflict: the idempotency key was used for another request.
         Unavailable: the store is away.
     """
+    return await _set_killed(environment, command, actor, killed=True)
 
 
 async def unkill(environment: Environment, command: Unkill, actor: Actor) -> Killed:
     """Lift the kill; raises as `kill`."""
+    return await _set_killed(environment, command, actor, killed=False)
+
+
+def near_flags(environment: Environment, key: str) -> str:
+    """Return a hint that names flags which the caller may have meant."""
+    keys = [id_.key for id_ in environment.state.resources if id_.kind is Kind.FLAG]
+    near = difflib.get_close_matches(key[:128], keys, n=3)
+    return f"did you mean {' or '.join(near)}?" if near else "`rollout get flags` lists what there is"
+
+
+async def _set_killed(environment: Environment, command: Kill | Unkill, actor: Actor, *, killed: bool) -> Killed:
+    action = "kill" if killed else "unkill"
+    flag_id = ResourceId(Kind.FLAG, command.flag)
+
+    async def compose() -> Composed[None]:
+        flag = environment.resource(flag_id)
+        if flag is None or not isinstance(flag.status, FlagStatus):
+            raise NotFound("flag", command.flag, near_flags(environment, command.flag))
+        if flag.status.killed is killed:
+            return Composed({}, (), None)
+        after = replace(flag, status=replace(flag.status, killed=killed))
+        return Composed({flag_id: flag.version}, (Change(flag_id, after),), None)
+
+    request = Request(action, actor.label, command.intent, fingerprint(action, command.flag))
+    written = await transact(environment, request, compose)
+    return Killed(written.entry, environment.position, unchanged=written.entry is None)

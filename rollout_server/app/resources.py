@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rollout_server.app.environment import NOW, At
+from rollout_sdk.engine.references import cohorts_in, cohorts_of, turned
+from rollout_server.app.moments import NOW, At
+from rollout_server.domain.files import canonical_json, write, write_status
+from rollout_server.domain.resources import CohortSpec, FlagSpec, Kind, ResourceId
+from rollout_server.errors import NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
     from rollout_sdk.engine.model import Position
     from rollout_server.app.environment import Environment
-    from rollout_server.domain.resources import Kind, Resource, ResourceId
+    from rollout_server.domain.resources import Resource
+
+_WRITTEN_BY_PEOPLE = (Kind.FLAG, Kind.COHORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +28,7 @@ class ResourceView:
     Attributes:
         json: the document, as `domain.files` writes it.
         status_json: what verbs wrote.
-        dependents: ids of what depends on it directly, "flag/checkout-v2".
+        dependents: ids of what names it directly, "flag/checkout-v2", in order.
     """
 
     resource: Resource
@@ -44,7 +52,14 @@ async def get_resource(
 
     Raises:
         NotFound: it did not exist then (tokens never do here), or the point is not kept.
+        Unavailable: the store is away, and the point is not in memory.
     """
+    state = await environment.state_at(at)
+    resource = state.resources.get(resource_id)
+    if resource is None or resource_id.kind not in _WRITTEN_BY_PEOPLE:
+        hint = f"`rollout get {resource_id.kind.value.lower()}s` lists what there is"
+        raise NotFound(resource_id.kind.value.lower(), resource_id.key, hint)
+    return _view(resource, _named_by(state.resources.values())), state.position
 
 
 async def list_resources(environment: Environment, kind: Kind | None = None, at: At = NOW) -> ResourceList:
@@ -52,4 +67,38 @@ async def list_resources(environment: Environment, kind: Kind | None = None, at:
 
     Raises:
         NotFound: the point is not kept.
+        Unavailable: the store is away, and the point is not in memory.
     """
+    state = await environment.state_at(at)
+    kinds = _WRITTEN_BY_PEOPLE if kind is None else tuple(one for one in _WRITTEN_BY_PEOPLE if one is kind)
+    named_by = _named_by(state.resources.values())
+    chosen = [one for id_, one in state.resources.items() if id_.kind in kinds]
+    chosen.sort(key=lambda one: (one.kind.value, one.metadata.key))
+    return ResourceList(tuple(_view(one, named_by) for one in chosen), state.position)
+
+
+def _view(resource: Resource, named_by: Mapping[str, set[str]]) -> ResourceView:
+    return ResourceView(
+        resource,
+        canonical_json(write(resource)).decode(),
+        canonical_json(write_status(resource)).decode(),
+        tuple(sorted(named_by.get(str(resource.id), ()))),
+    )
+
+
+def _named_by(resources: Iterable[Resource]) -> dict[str, set[str]]:
+    return turned({str(resource.id): tuple(_names(resource)) for resource in resources})
+
+
+def _names(resource: Resource) -> Iterator[str]:
+    match resource.spec:
+        case FlagSpec() as spec:
+            for requirement in spec.requires:
+                yield str(ResourceId(Kind.FLAG, requirement.flag))
+            cohorts = cohorts_of(spec.never, spec.rules)
+        case CohortSpec() as spec:
+            cohorts = cohorts_in(spec.when)
+        case _:
+            return
+    for key in cohorts:
+        yield str(ResourceId(Kind.COHORT, key))

@@ -1,0 +1,120 @@
+"""One change, from the intent to the entry: repeats answered first, races for the same ground decided again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from rollout_server.domain.journal import Draft
+from rollout_server.errors import Conflict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rollout_server.app.environment import Environment
+    from rollout_server.app.intent import Intent
+    from rollout_server.domain.journal import Change, Entry
+    from rollout_server.domain.resources import ResourceId
+
+T = TypeVar("T")
+
+ATTEMPTS_MAX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Composed(Generic[T]):
+    """What a verb wants to write, and what it answers.
+
+    Attributes:
+        reads: version of all that the decision to write rested on; 0 where there must be none.
+        changes: empty where all is as it should be: no entry is written.
+    """
+
+    reads: Mapping[ResourceId, int]
+    changes: tuple[Change, ...]
+    answer: T
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Generic[T]):
+    """What came of it.
+
+    Attributes:
+        entry: None where nothing had to change.
+        answer: None where the entry is that of an earlier call with the same key.
+    """
+
+    entry: Entry | None
+    answer: T | None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A mutating request, as the journal will tell of it.
+
+    Attributes:
+        action: the verb.
+        actor: `Actor.label`.
+        fingerprint: of the whole request, `intent.fingerprint`.
+    """
+
+    action: str
+    actor: str
+    intent: Intent
+    fingerprint: str
+
+
+async def transact(
+    environment: Environment,
+    request: Request,
+    compose: Callable[[], Awaitable[Composed[T]]],
+    *,
+    attempts: int = ATTEMPTS_MAX,
+) -> Written[T]:
+    """Answer a repeat with its first entry; else compose, commit, and where the ground moved meanwhile, compose again.
+
+    Args:
+        environment: where to write.
+        request: who wants what, and under which key.
+        compose: reads the environment as it stands, and may raise any refusal. Called once an attempt.
+        attempts: 1 for a verb whose caller must hear of every race.
+
+    Raises:
+        InvalidInput: the key or the reason is none.
+        Conflict: the key was used for another request, or the ground moved at every attempt.
+        Unavailable: the store is away.
+    """
+    request.intent.check()
+    for attempt in range(attempts, 0, -1):
+        entry = await _recall(environment, request)
+        if entry is not None:
+            return Written(entry, None)
+        composed = await compose()
+        if not composed.changes:
+            return Written(None, composed.answer)
+        draft = Draft(
+            reads=composed.reads,
+            changes=composed.changes,
+            actor=request.actor,
+            action=request.action,
+            at_ms=environment.clock.now_ms(),
+            reason=request.intent.reason,
+            idempotency_key=request.intent.idempotency_key,
+            fingerprint=request.fingerprint,
+        )
+        try:
+            return Written(await environment.commit(draft), composed.answer)
+        except Conflict:
+            if attempt == 1:
+                raise
+            await environment.catch_up()
+    raise AssertionError("at least one attempt is made")
+
+
+async def _recall(environment: Environment, request: Request) -> Entry | None:
+    key = request.intent.idempotency_key
+    entry = await environment.journal.recall(key, request.fingerprint) if key else None
+    if entry is not None:
+        await environment.wait_for(entry.revision)
+    return entry
