@@ -1,0 +1,203 @@
+"""The store's file: made whole or not at all, opened only if it is ours, copied while in use."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import sqlite3
+import time
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rollout_server.adapters.sqlite_refusals import DAMAGED_HINT, refusals
+from rollout_server.adapters.sqlite_schema import APPLICATION_ID, FORMAT, SCHEMA, TABLES
+from rollout_server.errors import Corrupt, Refused, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BUSY_MS = 5_000
+"""How long a writer waits for another process before it says so."""
+
+_LOCK_POLL_S = 0.001
+_HEADER_BYTES = 100
+_MAGIC = b"SQLite format 3\x00"
+_APPLICATION_ID_AT = 68
+_SIDECARS = ("-wal", "-shm", "-journal", "-lock")
+
+
+def ensure(path: Path) -> None:
+    """Make the store if there is none, and refuse a file that is not a store.
+
+    Raises:
+        Corrupt: the file is empty, cut short, or not ours.
+        Unavailable: it cannot be made or read here.
+    """
+    with refusals(path):
+        _make_directory(path.parent)
+        with lock(path):
+            if not path.exists():
+                _create(path)
+        _check_header(path)
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)  # it holds token hashes and the keys of people
+
+
+def connect(path: Path, *, is_reader: bool = False) -> sqlite3.Connection:
+    """Open a connection that may move between threads, though two must never use it at once.
+
+    Raises:
+        sqlite3.Error: as SQLite says.
+    """
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000
+    )
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA fullfsync = ON")
+        connection.execute("PRAGMA checkpoint_fullfsync = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        if is_reader:
+            connection.execute("PRAGMA query_only = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Put the journal mode in force, and refuse tables that this release does not know.
+
+    Raises:
+        Refused: "store-format", a later release wrote it.
+        Corrupt: tables are missing.
+    """
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > FORMAT:
+        raise Refused(
+            "store-format",
+            f"{path} was written by a later release (format {found}; this one reads up to {FORMAT})",
+            "start that release, or restore a backup that was made before the upgrade",
+        )
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if missing := sorted(TABLES - tables):
+        raise Corrupt(str(path), f"tables are missing: {', '.join(missing)}", DAMAGED_HINT)
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise Unavailable(
+            "journal", f"{path}: this file system cannot hold a write-ahead log", "move it to a local disk"
+        )
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold the store against the writers and checkpoints of every other process.
+
+    SQLite's own lock covers commits but not the checkpoint after them, and releases before 3.51.3 can lose a commit
+    that meets the checkpoint of another connection (sqlite.org/wal.html, "the WAL-reset bug"). The kernel lets go of
+    this lock when its holder dies.
+
+    Raises:
+        Unavailable: somebody held it for `BUSY_MS`.
+        OSError: the lock file cannot be made.
+    """
+    descriptor = os.open(f"{path}-lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        patience_ends_s = time.monotonic() + BUSY_MS / 1000
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > patience_ends_s:
+                    raise Unavailable(
+                        "journal",
+                        f"{path}: another process has held it for {BUSY_MS // 1000} seconds",
+                        "try again; if it lasts, look for a process that hangs",
+                    ) from None
+                time.sleep(_LOCK_POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """Return what tells this file from another of the same name."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def copy(source: sqlite3.Connection, store: Path, target: Path) -> None:
+    """Write a consistent copy, marked as one, as a single file; the target is replaced in one step or left alone.
+
+    Raises:
+        Refused: the target is this store, or belongs to a database in use.
+        sqlite3.Error, OSError: the target cannot be written.
+    """
+    target = target.resolve()
+    beside = [Path(f"{target}{suffix}") for suffix in _SIDECARS]
+    if target in {store, *(Path(f"{store}{suffix}") for suffix in _SIDECARS)} or any(map(Path.exists, beside)):
+        raise Refused("backup-target", f"{target} is a store in use", "name another file")
+    part = target.with_name(f".{target.name}.part-{secrets.token_hex(4)}")
+    try:
+        os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        with closing(sqlite3.connect(part, isolation_level=None)) as made:
+            source.backup(made)
+            made.execute("PRAGMA journal_mode = DELETE")
+            made.execute("UPDATE store SET is_copy = 1")
+        _sync(part)
+        part.rename(target)
+        _sync(target.parent)
+    finally:
+        _remove(part)
+
+
+def _create(path: Path) -> None:
+    # Under another name until it is whole: a crash leaves no half-made store that looks like a damaged one.
+    part = path.with_name(f".{path.name}.part-{secrets.token_hex(4)}")
+    try:
+        os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        with closing(sqlite3.connect(part, isolation_level=None)) as made:
+            made.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            made.execute(f"PRAGMA user_version = {FORMAT}")
+            made.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+        _sync(part)
+        part.rename(path)
+        _sync(path.parent)
+    finally:
+        _remove(part)
+
+
+def _check_header(path: Path) -> None:
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    if not header:
+        raise Corrupt(str(path), "the file is empty", f"{DAMAGED_HINT}; if there never was a store, remove the file")
+    if not _MAGIC.startswith(header[: len(_MAGIC)]) or len(header) < _HEADER_BYTES:
+        what = "the database is cut short" if header.startswith(_MAGIC) else "this is not a database"
+        raise Corrupt(str(path), what, DAMAGED_HINT)
+    if int.from_bytes(header[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4], "big") != APPLICATION_ID:
+        raise Corrupt(str(path), "this is a database of another program", "name another file; this one was not touched")
+
+
+def _make_directory(directory: Path) -> None:
+    if not directory.exists():
+        _make_directory(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(part: Path) -> None:
+    for suffix in ("", *_SIDECARS):
+        Path(f"{part}{suffix}").unlink(missing_ok=True)
