@@ -7,6 +7,7 @@ not at the next pair is proven to keep the variant or to get `off`. So a path fr
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.steps import is_safe, only_gives
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from rollout_sdk.engine.steps import Guards, Step
 
-CHECKS_MAX = 200_000
+CHECKS_MAX = 100_000
 """Guards compared before giving up. Equal lists need two a step, ordinary edits a few more."""
 
 
@@ -44,7 +45,7 @@ class Descent:
                 if pair[0] == len(self._old) or pair[1] == len(self._new):
                     return True
                 seen.add(pair)
-                furthest = max(furthest, pair, key=sum)
+                furthest = max(furthest, pair, key=min)
                 walk.append(self._edges(*pair))
         self.why = self._explain(self._old[furthest[0]], self._new[furthest[1]])
         return False
@@ -75,21 +76,17 @@ class Descent:
 
     def _keeps(self, old: Step, j: int) -> bool:
         """Whether the new steps from j on give whomever the old step takes its variant or `off`."""
-        for new in self._new[j:]:
-            if not is_safe(new.answer, old.answer, self._off):
-                return False
-            if self._covers(new, old):
-                return True
-        return True
+        safe = takewhile(lambda new: is_safe(new.answer, old.answer, self._off), self._new[j:])
+        return self._ends_safely(old, list(safe), len(self._new) - j)
 
     def _kept(self, new: Step, i: int) -> bool:
         """Whether the old steps from i on gave whomever the new step takes what it gives, or it gives `off`."""
-        for old in self._old[i:]:
-            if not is_safe(new.answer, old.answer, self._off):
-                return False
-            if self._covers(old, new):
-                return True
-        return True
+        safe = takewhile(lambda old: is_safe(new.answer, old.answer, self._off), self._old[i:])
+        return self._ends_safely(new, list(safe), len(self._old) - i)
+
+    def _ends_safely(self, step: Step, safe: list[Step], count: int) -> bool:
+        """Whether all steps of a list are safe, or those that are take everybody first whom `step` takes."""
+        return len(safe) == count or any(self._covers(wide, step) for wide in safe)
 
     def _covers(self, wide: Step, narrow: Step) -> bool:
         self._checks += 1

@@ -29,6 +29,9 @@ NOBODY: Condition = Any(())
 BUDGET = 200_000
 """Comparisons one flag may cost. A limit on work, not on truth: beyond it nothing more is proven."""
 
+BUDGET_OF_ALL = 20 * BUDGET
+"""Comparisons all flags of one change may cost together."""
+
 _DEPTH_MAX = limits.EVALUATION_DEPTH * limits.READERS_FACTOR
 _OPERANDS_PER_STEP = 64
 
@@ -67,11 +70,14 @@ class Narrowing:
         self._known: dict[tuple[int, Side, bool, int, Side, bool], bool] = {}
         self._known_cohorts: dict[tuple[int, Side, int, Side], bool] = {}
         self._extents: dict[int, Extent | None] = {}
-        self._left = BUDGET
+        self._total = BUDGET_OF_ALL
+        self._left = 0
 
     def refill(self) -> None:
-        """Allow another `BUDGET` of comparisons."""
-        self._left = BUDGET
+        """Allow `BUDGET` comparisons, as far as `BUDGET_OF_ALL` lasts; what is left of before is kept for later."""
+        self._total += max(0, self._left)
+        self._left = min(BUDGET, self._total)
+        self._total -= self._left
 
     @property
     def exhausted(self) -> bool:
@@ -80,11 +86,11 @@ class Narrowing:
 
     def at_most(self, one: Sided, other: Sided, depth: int = 0) -> bool:
         """Whether `one` is proven to be nowhere truer than `other`."""
+        self._left -= 1
         key = (id(one.condition), one.side, one.negated, id(other.condition), other.side, other.negated)
         known = self._known.get(key)
         if known is not None:
             return known
-        self._left -= 1
         if self.exhausted or depth > _DEPTH_MAX:
             return False
         self._known[key] = False  # a cohort that reaches itself proves nothing
