@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rollout_server.app.intent import Intent
+from rollout_server.app.intent import NO_INTENT, Intent
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.model import Position
@@ -28,7 +28,7 @@ class Apply:
     """
 
     documents: tuple[Document, ...]
-    intent: Intent = Intent()
+    intent: Intent = NO_INTENT
     prune: bool = False
     plan_hash: str = ""
     allow_unsupported: bool = False

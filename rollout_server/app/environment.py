@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rollout_sdk.engine.model import Position
 from rollout_server.app.moments import NOW, At, Moment, Moments
-from rollout_server.domain.journal import State, fold
+from rollout_server.domain.journal import State
 from rollout_server.errors import Conflict, NotFound, Unavailable
+from rollout_server.logs import get_logger, without_message
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.model import Ruleset
@@ -90,7 +91,7 @@ class Environment:
             Corrupt: what is stored does not parse.
             Unavailable: the store is away.
         """
-        self._moments.state = await self.journal.load()
+        self._moments.restart(await self.journal.load())
         self._is_following = True
         self._tail = asyncio.create_task(self._follow(), name=f"tail of {self.name}")
 
@@ -171,9 +172,12 @@ class Environment:
             await self.wait_for(newest[0].revision)
 
     def report(self, message: str, error: Exception) -> None:
-        """Tell the event loop's exception handler; whoever runs the loop decides where that is logged."""
-        context = {"message": f"environment {self.name}: {message}: {error}", "exception": error}
-        asyncio.get_running_loop().call_exception_handler(context)
+        """Log what went wrong here and was survived. The message is a constant sentence."""
+        get_logger().error(message, environment=self.name, **without_message(error))
+
+    def offer(self, state: State, ruleset: Ruleset) -> None:
+        """Take what was planned before it is committed: its cohorts need not be hashed a second time."""
+        self._moments.offer(state, ruleset)
 
     async def _follow(self) -> None:
         """Apply what the journal brings, forever: no failure of the store ends this, only `close`."""
@@ -211,7 +215,7 @@ class Environment:
             self._is_following = False
             return False
         if stored.position != self.position and not (is_ours and is_whole):
-            self._replace(stored)
+            self._take_over(stored)
         self._is_following = True
         return True
 
@@ -228,11 +232,17 @@ class Environment:
         return not ours.revision or (bool(entries) and entries[0].digest == ours.digest)
 
     def _apply(self, entry: Entry) -> None:
-        self._replace(fold(self.state, (entry,)), entry)
-
-    def _replace(self, after: State, entry: Entry | None = None) -> None:
         before = self.state
-        self._moments.state = after
+        self._moments.follow(entry)
+        self._tell(entry, before)
+
+    def _take_over(self, stored: State) -> None:
+        before = self.state
+        self._moments.restart(stored)
+        self._tell(None, before)
+
+    def _tell(self, entry: Entry | None, before: State) -> None:
+        after = self.state
         for listener in tuple(self._listeners):
             try:
                 listener(entry, before, after)

@@ -40,6 +40,9 @@ class Intent:
             raise InvalidInput(problems)
 
 
+NO_INTENT = Intent()
+
+
 def fingerprint(action: str, *parts: object) -> str:
     """Return SHA-256, lowercase hex, of a request as the caller made it; `parts` are plain JSON values.
 

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rollout_server.app.intent import Intent, fingerprint
+from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
 from rollout_server.app.transaction import Composed, Request, transact
 from rollout_server.domain.journal import Change
 from rollout_server.domain.resources import FlagStatus, Kind, ResourceId
@@ -24,7 +24,7 @@ class Kill:
     """Serve `off` to everybody. Needs no reason, no approval and no healthy SDK."""
 
     flag: str
-    intent: Intent = Intent()
+    intent: Intent = NO_INTENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Unkill:
     """Let the flag's rules decide again; this grows."""
 
     flag: str
-    intent: Intent = Intent()
+    intent: Intent = NO_INTENT
 
 
 @dataclass(frozen=True, slots=True)

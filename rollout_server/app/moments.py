@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from rollout_sdk.engine.compile import compile_ruleset
 from rollout_server.domain.journal import State, fold
-from rollout_server.domain.ruleset import ruleset_of
+from rollout_server.domain.ruleset import ruleset_after, ruleset_of
 from rollout_server.errors import NotFound
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.compile import CompiledRuleset
     from rollout_sdk.engine.model import Ruleset
+    from rollout_server.domain.journal import Entry
+    from rollout_server.domain.resources import ResourceId
     from rollout_server.ports import Journal
 
 T = TypeVar("T")
 
 _PAGE = 500
 _KEPT = 4
+_SINCE_MAX = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +59,42 @@ class Moments:
         self.state = state
         self._journal = journal
         self._ruleset: tuple[State, Ruleset] | None = None
+        # (revision, what it changed), ascending: all that may differ from the state of `_ruleset`.
+        self._since: list[tuple[int, ResourceId]] = []
+        self._planned: tuple[State, Ruleset] | None = None
         self._moment: Moment | None = None
         self._replayed: OrderedDict[int, State] = OrderedDict()
         self._past: OrderedDict[int, Moment] = OrderedDict()
-        self._epoch = ""
         self._making = asyncio.Lock()
+
+    def follow(self, entry: Entry) -> None:
+        """Go on by one entry.
+
+        Raises:
+            ValueError: it is not the next one.
+        """
+        self.state = fold(self.state, (entry,))
+        self._since.extend((entry.revision, change.id) for change in entry.changes)
+        if len(self._since) > _SINCE_MAX:
+            self._ruleset, self._since = None, []
+
+    def restart(self, state: State) -> None:
+        """Go on from a state that may be of another history: what was kept of the past is forgotten."""
+        self.state = state
+        self._ruleset, self._since, self._moment = None, [], None
+        self._replayed.clear()
+        self._past.clear()
 
     @property
     def ruleset(self) -> Ruleset:
         """What SDKs receive of the present; what did not change since it was last asked for is shared."""
         if self._ruleset is None or self._ruleset[0] is not self.state:
-            self._ruleset = (self.state, ruleset_of(self.state, self._ruleset))
-        return self._ruleset[1]
+            self._settle(self.state, self._since, self._making_of(self.state)())
+        return self._ruleset[1] if self._ruleset else ruleset_of(self.state)
 
     def offer(self, state: State, ruleset: Ruleset) -> None:
-        """Take a ruleset that was made ahead of a commit: what the commit leaves in place is not hashed again."""
-        self._ruleset = (state, ruleset)
+        """Take what was planned: cohorts that are committed as planned are not hashed again."""
+        self._planned = (state, ruleset)
 
     async def state_at(self, at: At) -> State:
         """Return the state at a point.
@@ -81,7 +106,6 @@ class Moments:
         present = self.state
         if at == NOW:
             return present
-        self._forget_other_epochs(present)
         revision = at.revision if at.revision is not None else await self._revision_at(at.time_ms or 0)
         if revision == present.position.revision:
             return present
@@ -101,14 +125,39 @@ class Moments:
             if state is not self.state:
                 return await self._past_moment(state)
             if self._moment is None or self._moment.state is not state:
-                made = await asyncio.to_thread(_make, state, self._ruleset, self._moment)
-                self._moment, self._ruleset = made, (state, made.ruleset)
+                since = self._since
+                ruleset = await asyncio.to_thread(self._making_of(state))
+                compiled = self._moment.compiled if self._moment else None
+                moment = Moment(state, ruleset, await asyncio.to_thread(compile_ruleset, ruleset, compiled))
+                self._settle(state, since, ruleset)
+                if since is not self._since:
+                    return moment
+                self._moment = moment
             return self._moment
+
+    def _making_of(self, state: State) -> Callable[[], Ruleset]:
+        """Return what makes the ruleset of a state; it may run on any thread, while this goes on."""
+        base, planned = self._ruleset, self._planned
+        if base is None:
+            return lambda: ruleset_of(state, planned)
+        if base[0] is state:
+            return lambda: base[1]
+        past, present = base[0].position.revision, state.position.revision
+        changed = {id_ for revision, id_ in self._since if past < revision <= present}
+        return lambda: ruleset_after(base[1], base[0], state, changed, planned)
+
+    def _settle(self, state: State, since: object, ruleset: Ruleset) -> None:
+        """Build on this ruleset from now on, unless a later one is there, or the history was taken anew meanwhile."""
+        revision = state.position.revision
+        if since is not self._since or (self._ruleset and self._ruleset[0].position.revision > revision):
+            return
+        self._ruleset = (state, ruleset)
+        del self._since[: bisect_right(self._since, revision, key=lambda pair: pair[0])]
 
     async def _past_moment(self, state: State) -> Moment:
         revision = state.position.revision
         if revision not in self._past:
-            made = await asyncio.to_thread(_make, state, self._ruleset, self._moment)
+            made = await asyncio.to_thread(_make, state, self._ruleset, self._moment.compiled if self._moment else None)
             _keep(self._past, revision, made)
         return self._past[revision]
 
@@ -142,18 +191,11 @@ class Moments:
             state = fold(state, entries)
         return state
 
-    def _forget_other_epochs(self, present: State) -> None:
-        """Revisions are numbers of one history: those of another are not the same entries."""
-        if self._epoch != present.position.epoch:
-            self._epoch = present.position.epoch
-            self._replayed.clear()
-            self._past.clear()
 
-
-def _make(state: State, nearby: tuple[State, Ruleset] | None, compiled: Moment | None) -> Moment:
-    """What did not change since the nearby ruleset is neither hashed nor compiled again."""
-    ruleset = nearby[1] if nearby and nearby[0] is state else ruleset_of(state, nearby)
-    return Moment(state, ruleset, compile_ruleset(ruleset, compiled.compiled if compiled else None))
+def _make(state: State, nearby: tuple[State, Ruleset] | None, compiled: CompiledRuleset | None) -> Moment:
+    """What is the same as in the nearby ruleset is neither hashed nor compiled again."""
+    ruleset = ruleset_of(state, nearby)
+    return Moment(state, ruleset, compile_ruleset(ruleset, compiled))
 
 
 def _keep(cache: OrderedDict[int, T], revision: int, value: T) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rollout_server.app.intent import Intent
+from rollout_server.app.intent import NO_INTENT, Intent
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.model import Position
@@ -20,7 +20,7 @@ class Revert:
     """Undo the entry of this revision: each resource it changed goes back to the spec it had before."""
 
     revision: int
-    intent: Intent = Intent()
+    intent: Intent = NO_INTENT
     allow_unsupported: bool = False
 
 

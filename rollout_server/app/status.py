@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from rollout_server.app.history import tell
+from rollout_server.domain.resources import FlagStatus, Kind
+from rollout_server.domain.serving import serving
+from rollout_server.errors import Unavailable
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.model import Position
     from rollout_server.app.environment import Environment
     from rollout_server.app.fleet import Fleet, FleetSummary
     from rollout_server.app.history import ToldEntry
+    from rollout_server.domain.resources import Resource
 
 RECENT_MS = 3_600_000
 RECENT_MAX = 50
@@ -22,6 +29,7 @@ class FlagSummary:
     Attributes:
         serving: one sentence: what, to whom.
         expires: RFC 3339 date; empty when it never does.
+        expired: that day has come, by UTC.
     """
 
     key: str
@@ -53,3 +61,42 @@ class Status:
 
 async def status(environment: Environment, fleet: Fleet) -> Status:
     """Say how things stand; answers from memory also while the store is away, then without `recent`."""
+    now_ms = environment.clock.now_ms()
+    state = environment.state
+    flags = sorted((one for id_, one in state.resources.items() if id_.kind is Kind.FLAG), key=lambda one: one.id.key)
+    return Status(
+        environment=environment.name,
+        position=state.position,
+        flags=tuple(_summary(flag, now_ms) for flag in flags),
+        recent=await _recent(environment, now_ms - RECENT_MS),
+        fleet=fleet.summary(),
+        is_following=environment.is_following,
+    )
+
+
+def is_expired(resource: Resource, now_ms: int) -> bool:
+    """Say whether the resource's day has come, by UTC."""
+    expires = resource.metadata.expires
+    return bool(expires) and datetime.fromtimestamp(now_ms / 1_000, UTC).date().isoformat() >= expires
+
+
+def _summary(flag: Resource, now_ms: int) -> FlagSummary:
+    metadata = flag.metadata
+    killed = isinstance(flag.status, FlagStatus) and flag.status.killed
+    return FlagSummary(
+        key=metadata.key,
+        killed=killed,
+        serving=serving(flag),
+        version=flag.version,
+        owner=metadata.owner,
+        expires=metadata.expires,
+        expired=is_expired(flag, now_ms),
+    )
+
+
+async def _recent(environment: Environment, since_ms: int) -> tuple[ToldEntry, ...]:
+    try:
+        entries = await environment.journal.history(None, 0, RECENT_MAX)
+        return tuple([await tell(environment, entry) for entry in entries if entry.at_ms >= since_ms])
+    except Unavailable:
+        return ()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.problems import Problem
 from rollout_server.app.actor import Actor
-from rollout_server.app.intent import Intent, fingerprint
+from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
 from rollout_server.app.transaction import Composed, Request, transact
 from rollout_server.domain import tokens
 from rollout_server.domain.journal import Change
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rollout_server.domain.journal import Entry
 
 PERSON_CHARACTERS_MAX = 256
+ROLES = tuple(role.value for role in Role)
 _TOKEN_HINT = "`rollout token create` makes one; ROLLOUT_TOKEN or the context file gives it to the command line"  # noqa: S105 - a hint, not a token
 
 
@@ -38,7 +39,7 @@ class CreateToken:
     role: str
     person: str
     expires_at_ms: int = 0
-    intent: Intent = Intent()
+    intent: Intent = NO_INTENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class RevokeToken:
     """Revoke the token with this visible prefix."""
 
     id: str
-    intent: Intent = Intent()
+    intent: Intent = NO_INTENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,8 @@ def authenticate(environments: Iterable[Environment], secret: str) -> tuple[Envi
         raise Forbidden("the token is missing or not known here", _TOKEN_HINT)
     environment, spec, status = found
     fallen = tokens.why_fallen(spec, status, environment.clock.now_ms())
+    if spec.role not in ROLES:
+        fallen = f"of a role that this release does not know, {spec.role!r}"
     if fallen:
         raise Forbidden(f"the token {token_id} is {fallen}", _TOKEN_HINT)
     return environment, Actor(spec.person, token_id, Role(spec.role))
@@ -172,9 +175,8 @@ async def bootstrap(environment: Environment) -> str | None:
 
 def _check(command: CreateToken, now_ms: int) -> None:
     problems = []
-    roles = [role.value for role in Role]
-    if command.role not in roles:
-        hint = f"use one of {', '.join(roles)}"
+    if command.role not in ROLES:
+        hint = f"use one of {', '.join(ROLES)}"
         problems.append(Problem("", "role", "unknown_role", f"there is no role {command.role[:40]!r}", hint))
     person = command.person
     if not person.strip() or len(person) > PERSON_CHARACTERS_MAX or not person.isprintable():
@@ -208,7 +210,7 @@ def _stored(environment: Environment, token_id: str) -> tuple[TokenSpec | None, 
 
 def _view(token: Resource) -> TokenView:
     if not isinstance(token.spec, TokenSpec) or not isinstance(token.status, TokenStatus):
-        raise AssertionError(f"{token.id} holds no token")
+        raise TypeError(f"{token.id} holds no token")
     spec = token.spec
     return TokenView(
         token.metadata.key, spec.role, spec.person, spec.created_at_ms, spec.expires_at_ms, token.status.revoked_at_ms

@@ -10,6 +10,8 @@ from rollout_sdk.engine.model import Cohort, Flag, FlagState, Ruleset
 from rollout_server.domain.resources import CohortSpec, FlagSpec, FlagStatus, Kind, ResourceId
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rollout_server.domain.journal import State
     from rollout_server.domain.resources import Resource
 
@@ -39,6 +41,44 @@ def ruleset_of(state: State, previous: tuple[State, Ruleset] | None = None) -> R
             cohorts[id_.key] = cohort_of(resource, (known, cohort) if known and cohort else None)
     return Ruleset(
         position=state.position,
+        flags=MappingProxyType(flags),
+        cohorts=MappingProxyType(cohorts),
+        states=MappingProxyType(states),
+        versions=MappingProxyType(versions),
+    )
+
+
+def ruleset_after(
+    ruleset: Ruleset, before: State, after: State, changed: Iterable[ResourceId], hashed: tuple[State, Ruleset] | None
+) -> Ruleset:
+    """Return the ruleset of a state from that of an earlier one, at the price of what changed in between.
+
+    Args:
+        ruleset: of `before`.
+        before: a state.
+        after: a later one of the same history.
+        changed: every resource that may differ between them.
+        hashed: a state that was planned, with its ruleset: cohorts that came as planned are not hashed again.
+    """
+    flags, cohorts = dict(ruleset.flags), dict(ruleset.cohorts)
+    states, versions = dict(ruleset.states), dict(ruleset.versions)
+    for id_ in changed:
+        resource = after.resources.get(id_)
+        if resource is None:
+            (cohorts if id_.kind is Kind.COHORT else flags).pop(id_.key, None)
+            if id_.kind is Kind.FLAG:
+                states.pop(id_.key, None)
+                versions.pop(id_.key, None)
+        elif id_.kind is Kind.FLAG:
+            known = before.resources.get(id_)
+            is_same = known is not None and id_.key in flags and _same_flag(known, resource)
+            flags[id_.key] = flags[id_.key] if is_same else flag_of(resource)
+            states[id_.key] = FlagState(id_.key, killed=_flag_status(resource).killed)
+            versions[id_.key] = resource.version
+        elif id_.kind is Kind.COHORT:
+            cohorts[id_.key] = cohort_of(resource, _nearest(resource, hashed, (before, ruleset)))
+    return Ruleset(
+        position=after.position,
         flags=MappingProxyType(flags),
         cohorts=MappingProxyType(cohorts),
         states=MappingProxyType(states),
@@ -98,6 +138,19 @@ def flag_id(key: str) -> ResourceId:
 def cohort_id(key: str) -> ResourceId:
     """Name a cohort."""
     return ResourceId(Kind.COHORT, key)
+
+
+def _nearest(resource: Resource, *known: tuple[State, Ruleset] | None) -> tuple[Resource, Cohort] | None:
+    """The first known cohort of this key that was made of the very same spec, else the last known of this key."""
+    nearest = None
+    for pair in known:
+        other = pair[0].resources.get(resource.id) if pair else None
+        cohort = pair[1].cohorts.get(resource.id.key) if pair else None
+        if other is not None and cohort is not None:
+            nearest = (other, cohort)
+            if other.spec is resource.spec:
+                break
+    return nearest
 
 
 def _flag_status(resource: Resource) -> FlagStatus:

@@ -1,5 +1,4 @@
-"""Tokens as text and as stored: how they are written, hashed, compared, and how long they live. Pure: the random bits
-come from outside.
+"""Tokens as text and as stored: written, hashed, compared, and how long they live. The random bits come from outside.
 
 A token reads `rg_<id>_<secret>`: the id is visible in lists and in the audit log, the secret is 256 random bits. What
 is stored is SHA-256 of the whole text. A slow hash would protect nothing more at 256 bits, and would be a door for

@@ -1,0 +1,75 @@
+"""What a flag serves to whom, in one sentence a release manager reads in passing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rollout_sdk.engine.model import Serve, Split
+from rollout_server.domain.files import percent
+from rollout_server.domain.resources import FlagSpec, FlagStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rollout_sdk.engine.model import Rule
+    from rollout_server.domain.resources import Resource
+
+RULES_TOLD_MAX = 6
+
+
+def serving(flag: Resource) -> str:
+    """Return the sentence: "on by rule staff, on to 25% of users by rule trial, else off; needs new-cart (on)".
+
+    The order is that of the decision: targets, rules, default. What narrows all of it comes last.
+
+    Raises:
+        TypeError: the resource is no flag.
+    """
+    spec = flag.spec
+    if not isinstance(spec, FlagSpec):
+        raise TypeError(f"{flag.id} holds no flag")
+    if isinstance(flag.status, FlagStatus) and flag.status.killed:
+        return f"killed: {spec.off} to everybody"
+    limits = [f"needs {item.flag} ({' or '.join(item.variants)})" for item in spec.requires]
+    if spec.never:
+        count = len(spec.never)
+        limits.append(f"never for {count} {'condition' if count == 1 else 'conditions'}")
+    return "; ".join([", ".join(_answers(spec)), *limits])
+
+
+def _answers(spec: FlagSpec) -> Iterator[str]:
+    is_first = True
+    for target in spec.targets:
+        if target.units:
+            count = len(target.units)
+            yield f"{target.variant} to {count} named {spec.unit}{'' if count == 1 else 's'}"
+            is_first = False
+    for told, rule in enumerate(spec.rules):
+        if rule.when is None and isinstance(rule.outcome, Serve):
+            yield _last(rule.outcome.variant, is_first=is_first)
+            return
+        if told == RULES_TOLD_MAX:
+            left = len(spec.rules) - told
+            yield f"{left} more {'rule' if left == 1 else 'rules'}"
+            break
+        yield _rule(rule, spec)
+        is_first = False
+    yield _last(spec.default, is_first=is_first)
+
+
+def _last(variant: str, *, is_first: bool) -> str:
+    return f"{variant} to everybody" if is_first else f"else {variant}"
+
+
+def _rule(rule: Rule, spec: FlagSpec) -> str:
+    by = "" if rule.when is None else f" by rule {rule.id}"
+    match rule.outcome:
+        case Serve(variant):
+            return f"{variant}{by}"
+        case Split(weights):
+            shares = [(weight.variant, weight.share_ppm) for weight in weights if weight.share_ppm]
+            if len(shares) == 1:
+                return f"{shares[0][0]} to all {spec.unit}s{by}"
+            # What is not told is off: "on to 25% of users" is what people say.
+            told = [f"{variant} to {percent.show(share)}" for variant, share in shares if variant != spec.off]
+            return f"{' and '.join(told)} of {spec.unit}s{by}"
