@@ -4,13 +4,22 @@
 """
 
 from rollout_server.domain.files.canonical import canonical_json
+from rollout_server.domain.files.cases import Case
+from rollout_server.domain.files.document import Document, Loaded, duplicates, load, locate, located
 from rollout_server.domain.files.reader import expected_version, read
 from rollout_server.domain.files.stored import read_status, read_stored, write_status, write_stored
 from rollout_server.domain.files.writer import write
 
 __all__ = [
+    "Case",
+    "Document",
+    "Loaded",
     "canonical_json",
+    "duplicates",
     "expected_version",
+    "load",
+    "locate",
+    "located",
     "read",
     "read_status",
     "read_stored",

@@ -126,7 +126,7 @@ class Reading:
 
     def _no_text(self, value: object, path: str, what: str) -> None:
         if isinstance(value, Unquoted):
-            message = f"{value} without quotes is text to some YAML readers and something else to others"
+            message = f"{value or 'nothing'} without quotes is not text to every YAML reader"
             self.refuse(path, QUOTE, message, f'{what} is wanted: quote it, "{value}"')
         elif isinstance(value, bool | int | float):
             self.refuse(path, QUOTE, f"{what} is wanted, found {describe(value)}", f'quote it: "{as_written(value)}"')
@@ -202,7 +202,7 @@ class Reading:
         """Return a plain scalar; note one whose spelling leaves open what was meant."""
         match value:
             case Unquoted():
-                message = f"{value} without quotes is text to some YAML readers and something else to others"
+                message = f"{value} without quotes is not the same to every YAML reader"
                 meant = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(value.casefold())
                 other = f", or write {meant}" if meant else ""
                 self.refuse(path, UNCLEAR, message, f'quote it: "{value}"{other}')
