@@ -1,0 +1,123 @@
+"""Calls under way: who makes them, how many at once, and how they are cut when their token falls."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rollout_server.app.tokens import is_standing
+from rollout_server.errors import Forbidden, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rollout_server.app.actor import Actor
+    from rollout_server.app.environment import Environment
+    from rollout_server.errors import RolloutError
+
+ANONYMOUS_MAX = 100
+"""Calls under way at once without a token; they can only ask for health."""
+
+TOKEN_CHECK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is calling, and the environment that the token names."""
+
+    environment: Environment
+    actor: Actor
+
+
+_CALLER: ContextVar[Caller] = ContextVar("caller")
+
+
+def current_caller() -> Caller:
+    """Return who makes the call that is being answered; only methods behind the door may ask."""
+    return _CALLER.get()
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One call under way, in the task that answers it."""
+
+    caller: Caller | None
+    task: asyncio.Task[object] | None = field(default_factory=asyncio.current_task)
+    cut_by: RolloutError | None = None
+
+    def cut(self, error: RolloutError) -> None:
+        """End the call with this refusal, at whatever it is waiting for."""
+        if self.cut_by is None and self.task is not None:
+            self.cut_by = error
+            self.task.cancel()
+
+
+class Calls:
+    """All calls under way."""
+
+    def __init__(self, streams_max: int, streams_per_token_max: int) -> None:
+        self._streams_max = streams_max
+        self._streams_per_token_max = streams_per_token_max
+        self._streams = 0
+        self._open: dict[tuple[str, str], set[Call]] = {}
+
+    @contextmanager
+    def under_way(self, caller: Caller | None, *, is_stream: bool) -> Iterator[Call]:
+        """Count a call while it is answered.
+
+        Raises:
+            Unavailable: there are too many already.
+        """
+        key = (caller.environment.name, caller.actor.token_id) if caller else ("", "")
+        calls = self._open.setdefault(key, set())
+        call = Call(caller)
+        try:
+            self._admit(len(calls), caller, is_stream=is_stream)
+            calls.add(call)
+            self._streams += is_stream
+            if caller is not None:
+                _CALLER.set(caller)
+            try:
+                yield call
+            finally:
+                calls.discard(call)
+                self._streams -= is_stream
+        finally:
+            if not calls:
+                self._open.pop(key, None)
+
+    def cut_fallen(self) -> int:
+        """Cut every call whose token was revoked or has expired since; return how many."""
+        count = 0
+        for calls in list(self._open.values()):
+            first = next(iter(calls), None)
+            if first is None or first.caller is None:
+                continue
+            if not is_standing(first.caller.environment, first.caller.actor.token_id):
+                for call in tuple(calls):
+                    call.cut(Forbidden("this token was revoked or has expired", "ask an admin for a new one"))
+                    count += 1
+        return count
+
+    async def keep_cutting(self) -> None:
+        """Look after the tokens of open calls until cancelled."""
+        while True:
+            await asyncio.sleep(TOKEN_CHECK_S)
+            self.cut_fallen()
+
+    def _admit(self, count: int, caller: Caller | None, *, is_stream: bool) -> None:
+        if caller is None:
+            limit, name = ANONYMOUS_MAX, "calls without a token"
+        elif is_stream:
+            limit, name = self._streams_per_token_max, "streams of this token (streams_per_token_max)"
+        else:
+            return
+        if count >= limit or (is_stream and self._streams >= self._streams_max):
+            if count < limit:
+                limit, name = self._streams_max, "streams of this server (streams_max)"
+            raise Unavailable(
+                "room", f"{limit} {name} are open, and that is the limit", "close some, or raise the limit and restart"
+            )

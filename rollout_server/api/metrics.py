@@ -1,0 +1,140 @@
+"""What this server tells about itself to Prometheus.
+
+Labels are bounded by what is built in and by the environments of the settings: no flag, unit, token or process is ever
+a label. What can be looked up is looked up when it is asked for; only what happens is counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+_LAG_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+_CALL_BUCKETS_S = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0)
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentFigures:
+    """What one environment looks like at the moment of asking.
+
+    Attributes:
+        instances: processes by state.
+        epoch_renewals: since this server started.
+        is_following: the store answered when it was last asked.
+    """
+
+    environment: str
+    revision: int
+    streams: int
+    instances: Mapping[str, int]
+    epoch_renewals: int
+    is_following: bool
+
+
+class Metrics:
+    """Counts calls and changes; looks the rest up."""
+
+    def __init__(
+        self,
+        figures: Callable[[], Iterable[EnvironmentFigures]],
+        durability: str,
+        *,
+        is_durable: bool,
+    ) -> None:
+        """Start at zero, in a registry of its own.
+
+        Args:
+            figures: one for each environment, now.
+            durability: how durable an acknowledged write is, in words.
+            is_durable: whether it survives a loss of power.
+        """
+        self._registry = CollectorRegistry()
+        self._registry.register(_LookedUp(figures, durability, is_durable=is_durable))
+        self._calls = Counter(
+            "rollout_requests",
+            "Calls answered, by method and gRPC status.",
+            ["method", "code"],
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "rollout_request_seconds",
+            "Time to answer a unary call.",
+            ["method"],
+            buckets=_CALL_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._commits = Counter("rollout_commits", "Journal entries applied.", ["environment"], registry=self._registry)
+        self._lag = Histogram(
+            "rollout_lag_seconds",
+            "From the commit of a revision until a process acknowledged it in force.",
+            ["environment"],
+            buckets=_LAG_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._refused = Counter("rollout_denied", "Calls without a token that may make them.", registry=self._registry)
+
+    def answered(self, method: str, code: str, seconds: float | None) -> None:
+        """Count a call; `seconds` is None for a stream, whose length says nothing."""
+        self._calls.labels(method, code).inc()
+        if seconds is not None:
+            self._seconds.labels(method).observe(seconds)
+
+    def denied(self) -> None:
+        """Count a call that was turned away at the door."""
+        self._refused.inc()
+
+    def committed(self, environment: str) -> None:
+        """Count an entry."""
+        self._commits.labels(environment).inc()
+
+    def acknowledged(self, environment: str, lag_ms: int) -> None:
+        """Note how long a revision took to a process."""
+        self._lag.labels(environment).observe(lag_ms / 1_000)
+
+    def text(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _LookedUp(Collector):
+    def __init__(
+        self, figures: Callable[[], Iterable[EnvironmentFigures]], durability: str, *, is_durable: bool
+    ) -> None:
+        self._figures = figures
+        self._durability = durability
+        self._is_durable = is_durable
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Look everything up."""
+        revision = GaugeMetricFamily("rollout_revision", "Revision in force here.", labels=["environment"])
+        streams = GaugeMetricFamily("rollout_streams", "Open Watch streams.", labels=["environment"])
+        instances = GaugeMetricFamily(
+            "rollout_instances", "Processes that count, by state.", labels=["environment", "state"]
+        )
+        renewals = GaugeMetricFamily(
+            "rollout_epoch_renewals", "Epochs renewed because the history lost its tail.", labels=["environment"]
+        )
+        following = GaugeMetricFamily(
+            "rollout_store_reachable", "1 while the store answers; reads go on without it.", labels=["environment"]
+        )
+        durable = GaugeMetricFamily(
+            "rollout_store_durable", "1 where an acknowledged write survives a loss of power.", labels=["durability"]
+        )
+        durable.add_metric([self._durability], float(self._is_durable))
+        for one in self._figures():
+            revision.add_metric([one.environment], one.revision)
+            streams.add_metric([one.environment], one.streams)
+            renewals.add_metric([one.environment], one.epoch_renewals)
+            following.add_metric([one.environment], float(one.is_following))
+            for state, count in one.instances.items():
+                instances.add_metric([one.environment, state], count)
+        return [revision, streams, instances, renewals, following, durable]
