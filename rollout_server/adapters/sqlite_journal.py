@@ -16,7 +16,7 @@ from rollout_server.adapters.sqlite_refusals import refusals
 from rollout_server.adapters.sqlite_watch import Watch
 from rollout_server.adapters.sqlite_writer import Writer
 from rollout_server.domain.checkpoint import SERVER_KEY_BYTES, read_checkpoint
-from rollout_server.domain.entries import read_entry
+from rollout_server.domain.entries import check_after, read_entry
 from rollout_server.domain.verification import Verification, verify_history
 from rollout_server.errors import Conflict, Corrupt, NotFound, Unavailable
 
@@ -277,5 +277,5 @@ class SqliteJournal:
 
     def _entries(self, file: sqlite3.Connection, after: int, limit: int) -> tuple[str, tuple[Entry, ...]]:
         now = rows.standing(file, self._number)
-        rows.check_after(now, after)
+        check_after(after, now.oldest, now.head.revision)
         return now.epoch, tuple(map(read_entry, rows.lines(file, self._number, after, max(limit, 0))))

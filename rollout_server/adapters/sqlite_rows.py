@@ -17,7 +17,7 @@ from rollout_server.domain.files import canonical_json, read_stored, write_store
 from rollout_server.domain.journal import GENESIS_DIGEST, State
 from rollout_server.domain.resources import Kind, ResourceId
 from rollout_server.domain.verification import StoredHistory, StoredResource
-from rollout_server.errors import Conflict, Corrupt, NotFound, RolloutError
+from rollout_server.errors import Conflict, Corrupt, RolloutError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -202,19 +202,6 @@ def lines_before(
             (environment, resource.kind.value, resource.key, oldest, before, limit),
         )
     return list(starmap(Line, rows))
-
-
-def check_after(now: Standing, after: int) -> None:
-    """Refuse to read on from a revision whose followers are not all here.
-
-    Raises:
-        NotFound: it lies before the oldest that is kept, or beyond the head.
-    """
-    if after < now.oldest:
-        hint = f"history is kept from revision {now.oldest} on: load the state, or read on from there"
-        raise NotFound("revision", str(after), hint)
-    if after > now.head.revision:
-        raise NotFound("revision", str(after), f"the last one is {now.head.revision}: load the state again")
 
 
 def sealed(connection: sqlite3.Connection, environment: int) -> Sealed | None:

@@ -15,7 +15,7 @@ from rollout_sdk.engine.model import Json
 from rollout_server.domain.files import canonical_json, read_stored, write_stored
 from rollout_server.domain.journal import GENESIS_DIGEST, Change, Entry
 from rollout_server.domain.resources import Kind, ResourceId
-from rollout_server.errors import Conflict, Corrupt, RolloutError
+from rollout_server.errors import Conflict, Corrupt, NotFound, RolloutError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,6 +113,24 @@ def check_reads(reads: Mapping[ResourceId, int], versions: Mapping[ResourceId, i
             ", ".join(str(reads[resource]) for resource in moved),
             ", ".join(str(versions.get(resource, 0)) for resource in moved),
         )
+
+
+def check_after(after: int, oldest: int, last: int) -> None:
+    """Refuse to read on from a revision whose followers are not all here.
+
+    Args:
+        after: the revision to read on from.
+        oldest: revision of the checkpoint.
+        last: revision of the head.
+
+    Raises:
+        NotFound: it lies before the oldest that is kept, or beyond the head.
+    """
+    if after < oldest:
+        hint = f"history is kept from revision {oldest} on: load the state, or read on from there"
+        raise NotFound("revision", str(after), hint)
+    if after > last:
+        raise NotFound("revision", str(after), f"the last one is {last}: load the state again")
 
 
 def commit(head: Head, draft: Draft) -> tuple[Entry, Line]:
