@@ -10,14 +10,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from rollout_server.app.ruleset_log import HISTORY_MAX, RulesetLog, Standing
-from rollout_server.errors import NotFound, Unavailable
+from rollout_server.errors import Conflict, NotFound, Unavailable
 from rollout_server.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rollout_sdk.engine.model import Position
-    from rollout_sdk.wire.delivery import Part
+    from rollout_sdk.wire.messages import Part
     from rollout_server.app.environment import Environment
     from rollout_server.app.ruleset_log import Mark
     from rollout_server.domain.journal import Entry, State
@@ -35,6 +35,7 @@ class FanOut:
     def __init__(self, environment: Environment, renew_epoch_every_ms: int = 60_000) -> None:
         self.environment = environment
         self.epoch_renewals = 0
+        self.is_draining = False
         self._renew_epoch_every_ms = renew_epoch_every_ms
         self._renewed_at_ms: int | None = None
         self._renewing = asyncio.Lock()
@@ -76,9 +77,14 @@ class FanOut:
         return self._log.mark(revision)
 
     async def moved_from(self, position: Position) -> None:
-        """Return once the environment stands elsewhere than at `position`."""
-        while self._log.position == position:
+        """Return once the environment stands elsewhere than at `position`, or `drain` was called."""
+        while self._log.position == position and not self.is_draining:
             await self._bell.wait()
+
+    def drain(self) -> None:
+        """Wake every stream a last time, to be told that this server goes away."""
+        self.is_draining = True
+        self._ring()
 
     def parts_since(self, position: Position) -> tuple[Part, ...] | None:
         """Return the way from a position that this fan-out led to; None where the history became another one."""
@@ -147,7 +153,7 @@ class FanOut:
             return False
         try:
             entries = await self.environment.journal.entries(held.revision - 1, 1)
-        except NotFound:
+        except (Conflict, NotFound):
             return False
         return bool(entries) and entries[0].digest == held.digest
 
@@ -155,7 +161,7 @@ class FanOut:
         try:
             async with asyncio.timeout(_RENEWED_WITHIN_S):
                 while self.position.epoch != epoch:
-                    await self.moved_from(self.position)
+                    await self._bell.wait()
         except TimeoutError:
             raise Unavailable("journal", "the renewed epoch has not reached this server", _RETRY_HINT) from None
 
@@ -165,5 +171,8 @@ class FanOut:
             self._log = RulesetLog(after, ruleset)
         else:
             self._log.advance(entry, after, ruleset)
+        self._ring()
+
+    def _ring(self) -> None:
         bell, self._bell = self._bell, asyncio.Event()
         bell.set()

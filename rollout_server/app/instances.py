@@ -19,7 +19,7 @@ from rollout_server.errors import Unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from rollout_sdk.wire.delivery import Acknowledgement, Greeting
+    from rollout_sdk.wire.messages import Acknowledgement, Greeting
     from rollout_server.app.ruleset_log import Mark
     from rollout_server.ports import Clock
 

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
 from rollout_sdk.wire.codec import record_of_cohort, record_of_flag, record_of_state
-from rollout_sdk.wire.delivery import Part
+from rollout_sdk.wire.messages import Part
 from rollout_sdk.wire.records import RecordKind, RulesetDigest, WireRecord
 from rollout_server.domain.resources import Kind, ResourceId
 
