@@ -1,0 +1,245 @@
+"""One environment in memory, following its journal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+import pytest
+
+from rollout_sdk.engine.model import Position
+from rollout_server.app.environment import Environment
+from rollout_server.domain.journal import Change, Draft, Entry, State, fold
+from rollout_server.domain.resources import Kind, Metadata, Resource, ResourceId, TokenSpec, TokenStatus
+from rollout_server.errors import Conflict, Corrupt, Unavailable
+from tests.doubles.fake_clock import FakeClock
+from tests.doubles.memory_journal import MemoryJournal
+from tests.small_environment import opened
+
+Seen = list[tuple[int | None, int, int]]
+
+
+def token(key: str, person: str = "mia") -> Resource:
+    return Resource(Kind.TOKEN, Metadata(key), TokenSpec("0" * 64, "sdk", person, 1, 2), TokenStatus())
+
+
+def draft(key: str, person: str = "mia", reads: dict[ResourceId, int] | None = None) -> Draft:
+    resource = token(key, person)
+    return Draft(reads or {}, (Change(resource.id, resource),), "mia", "test", 1_000)
+
+
+def watcher(environment: Environment) -> tuple[Seen, Callable[[Entry | None, State, State], None]]:
+    seen: Seen = []
+
+    def listener(entry: Entry | None, before: State, after: State) -> None:
+        assert environment.state is after
+        seen.append((entry.revision if entry else None, before.position.revision, after.position.revision))
+
+    return seen, listener
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.001)
+
+
+class FailingTail(MemoryJournal):
+    """A journal whose tail fails as it is told, once each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures: list[Exception] = []
+        self.skip: set[int] = set()
+
+    async def tail(self, after: int) -> AsyncIterator[Entry]:
+        async for entry in super().tail(after):
+            if self.failures:
+                raise self.failures.pop()
+            if entry.revision not in self.skip:
+                yield entry
+            self.skip.discard(entry.revision)
+
+
+async def test_a_writer_reads_its_own_write() -> None:
+    """When commit returns, the state holds the entry, and the caller's entry is the one applied."""
+    async with opened() as environment:
+        entry = await environment.commit(draft("aaaaaaaa"))
+        assert environment.position.revision == entry.revision == 1
+        assert environment.position.digest == entry.digest
+        assert environment.resource(ResourceId(Kind.TOKEN, "aaaaaaaa")) == token("aaaaaaaa").at_version(1)
+
+
+async def test_every_listener_hears_each_entry_once_and_in_order() -> None:
+    """Entries of this process and of others come in revision order, none twice, whichever road was faster."""
+    async with opened() as environment:
+        seen, listener = watcher(environment)
+        environment.subscribe(listener)
+        for number in range(20):
+            if number % 3:
+                await environment.commit(draft(f"{number:08x}"))
+            else:
+                await environment.journal.commit(draft(f"{number:08x}"))
+        await environment.wait_for(20)
+        await environment.commit(draft("ffffffff"))
+        assert seen == [(number, number - 1, number) for number in range(1, 22)]
+
+
+async def test_concurrent_commits_are_all_applied_in_order() -> None:
+    """A commit that overtakes another one's application waits for its turn."""
+    async with opened() as environment:
+        seen, listener = watcher(environment)
+        environment.subscribe(listener)
+        entries = await asyncio.gather(*(environment.commit(draft(f"{number:08x}")) for number in range(50)))
+        assert sorted(entry.revision for entry in entries) == list(range(1, 51))
+        assert [revision for revision, _, _ in seen] == list(range(1, 51))
+
+
+async def test_a_listener_that_fails_harms_nobody_else() -> None:
+    """One listener's bug stops neither the others nor the tail."""
+    async with opened() as environment:
+        seen, listener = watcher(environment)
+
+        def broken(entry: Entry | None, before: State, after: State) -> None:
+            raise RuntimeError("a bug")
+
+        environment.subscribe(broken)
+        environment.subscribe(listener)
+        await environment.commit(draft("aaaaaaaa"))
+        await environment.journal.commit(draft("bbbbbbbb"))
+        await environment.wait_for(2)
+        assert [revision for revision, _, _ in seen] == [1, 2]
+
+
+async def test_who_unsubscribes_hears_no_more() -> None:
+    """Ending a subscription twice is harmless."""
+    async with opened() as environment:
+        seen, listener = watcher(environment)
+        end = environment.subscribe(listener)
+        end()
+        end()
+        await environment.commit(draft("aaaaaaaa"))
+        assert seen == []
+
+
+async def test_reads_go_on_from_memory_while_the_store_is_away() -> None:
+    """With the store away the state stands, a write fails plainly, and both recover by themselves."""
+    journal = MemoryJournal()
+    async with opened(journal) as environment:
+        await environment.commit(draft("aaaaaaaa"))
+        journal.is_away = True
+        with pytest.raises(Unavailable):
+            await environment.commit(draft("bbbbbbbb"))
+        assert len(environment.state.resources) == 1
+        journal.is_away = False
+        await environment.commit(draft("bbbbbbbb"))
+        assert environment.position.revision == 2
+
+
+async def test_an_unavailable_tail_is_asked_again() -> None:
+    """The entry whose delivery failed comes later, once; the state was never read anew."""
+    journal = FailingTail()
+    async with opened(journal) as environment:
+        seen, listener = watcher(environment)
+        environment.subscribe(listener)
+        journal.failures = [Unavailable("journal", "away")]
+        await journal.commit(draft("aaaaaaaa"))
+        await environment.wait_for(1)
+        assert seen == [(1, 0, 1)]
+        await until(lambda: environment.is_following)
+
+
+@pytest.mark.parametrize("failure", [Corrupt("entry 1", "damaged"), Conflict("epoch", "a", "b"), RuntimeError("bug")])
+async def test_after_damage_the_state_is_read_anew(failure: Exception) -> None:
+    """What the tail cannot deliver is taken from the stored state, and listeners are told that it is whole."""
+    journal = FailingTail()
+    async with opened(journal) as environment:
+        seen, listener = watcher(environment)
+        environment.subscribe(listener)
+        journal.failures = [failure]
+        await journal.commit(draft("aaaaaaaa"))
+        await environment.wait_for(1)
+        assert seen == [(None, 0, 1)]
+        await environment.commit(draft("bbbbbbbb"))
+        assert seen == [(None, 0, 1), (2, 1, 2)]
+
+
+async def test_a_gap_is_never_jumped() -> None:
+    """An entry that does not follow is not applied: the stored state is read instead."""
+    journal = FailingTail()
+    async with opened(journal) as environment:
+        seen, listener = watcher(environment)
+        environment.subscribe(listener)
+        journal.skip = {1}
+        await journal.commit(draft("aaaaaaaa"))
+        await journal.commit(draft("bbbbbbbb"))
+        await environment.wait_for(2)
+        assert seen == [(None, 0, 2)]
+        assert environment.state == await journal.load()
+
+
+async def test_another_history_is_taken_over_whole() -> None:
+    """When the journal becomes a new epoch the state follows, and everything kept of the old one is forgotten."""
+    journal = MemoryJournal()
+    async with opened(journal) as environment:
+        await environment.commit(draft("aaaaaaaa"))
+        seen, listener = watcher(environment)
+        environment.subscribe(listener)
+        position = await journal.renew_epoch()
+        await until(lambda: environment.position == position)
+        assert seen == [(None, 1, 1)]
+        assert environment.ruleset.position == position
+
+
+async def test_a_commit_that_never_arrives_is_told_as_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting has an end, and the hint says that the change may be written."""
+    monkeypatch.setattr("rollout_server.app.environment.APPLY_WAIT_S", 0.001)
+    async with opened() as environment:
+        with pytest.raises(Unavailable) as refusal:
+            await environment.wait_for(7)
+        assert "is written" in refusal.value.hint
+
+
+async def test_catching_up_brings_what_others_wrote() -> None:
+    """After it, everything that the store held at the call is here."""
+    async with opened() as environment:
+        await environment.catch_up()
+        for number in range(300):
+            await environment.journal.commit(draft(f"{number:08x}"))
+        await environment.catch_up()
+        assert environment.position.revision == 300
+
+
+async def test_the_state_is_the_fold_of_the_log() -> None:
+    """Memory holds exactly what replay gives."""
+    async with opened() as environment:
+        for number in range(30):
+            await environment.commit(draft(f"{number % 7:08x}", person=f"p{number}"))
+        beginning = State(replace(environment.position, revision=0, digest=bytes(32)))
+        replayed = fold(beginning, await environment.journal.entries(0, 1_000))
+        assert environment.state == replayed
+
+
+async def test_it_starts_only_on_a_store_that_can_be_read() -> None:
+    """A store that is away at the start is told, not waited for."""
+    journal = MemoryJournal()
+    journal.is_away = True
+    environment = Environment(journal, FakeClock())
+    with pytest.raises(Unavailable):
+        await environment.start()
+    assert environment.position == Position("", 0)
+    await environment.close()
+
+
+async def test_two_replicas_of_one_journal_agree() -> None:
+    """Two replicas of one journal: what one commits the other answers from a moment later."""
+    journal = MemoryJournal()
+    one, other = Environment(journal, FakeClock()), Environment(journal, FakeClock())
+    await one.start()
+    await other.start()
+    await one.commit(draft("aaaaaaaa"))
+    await other.catch_up()
+    assert one.state == other.state
+    await one.close()
+    await other.close()
+    await journal.close()

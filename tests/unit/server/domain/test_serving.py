@@ -1,0 +1,80 @@
+"""What a flag serves to whom, in one sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rollout_server.domain.files import read
+from rollout_server.domain.resources import FlagStatus, Kind, Metadata, Resource, TokenSpec
+from rollout_server.domain.serving import serving
+
+STAFF = {"attribute": "email", "ends_with": "@example.com"}
+
+
+def flag(spec: dict[str, Any], *, killed: bool = False) -> Resource:
+    resource, problems = read({"kind": "Flag", "metadata": {"key": "checkout-v2"}, "spec": spec})
+    assert resource, problems
+    return Resource(resource.kind, resource.metadata, resource.spec, FlagStatus("a" * 16, killed=killed), 1)
+
+
+QUARTER = {"split": {"on": "25%", "off": "75%"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ({}, "off to everybody"),
+        ({"default": "on"}, "on to everybody"),
+        ({"rules": [{"id": "all", "serve": "on"}]}, "on to everybody"),
+        ({"rules": [{"id": "all", **QUARTER}]}, "on to 25% of users, else off"),
+        (
+            {"unit": "tenant", "rules": [{"id": "some", "when": STAFF, "split": {"on": "0.5%", "off": "99.5%"}}]},
+            "on to 0.5% of tenants by rule some, else off",
+        ),
+        (
+            {
+                "targets": {"on": ["user-1", "user-2"], "off": ["user-3"]},
+                "rules": [{"id": "staff", "when": STAFF, "serve": "on"}, {"id": "trial", "when": STAFF, **QUARTER}],
+            },
+            "on to 2 named users, off to 1 named user, on by rule staff, on to 25% of users by rule trial, else off",
+        ),
+        (
+            {"rules": [{"id": "staff", "when": STAFF, "serve": "on"}, {"id": "rest", "serve": "off"}]},
+            "on by rule staff, else off",
+        ),
+        (
+            {"never": ["banned"], "requires": [{"flag": "new-cart", "variants": ["on"]}]},
+            "off to everybody; needs new-cart (on); never for 1 condition",
+        ),
+        (
+            {"rules": [{"id": f"r{number}", "when": STAFF, "serve": "on"} for number in range(9)]},
+            ", ".join(f"on by rule r{number}" for number in range(6)) + ", 3 more rules, else off",
+        ),
+        ({"rules": [{"id": "all", "split": {"on": "100%", "off": "0%"}}]}, "on to all users, else off"),
+        (
+            {
+                "variants": {"a": "a", "b": "b", "off": "-"},
+                "off": "off",
+                "default": "off",
+                "rules": [{"id": "ab", "split": {"a": "50%", "b": "50%"}}],
+            },
+            "a to 50% and b to 50% of users, else off",
+        ),
+    ],
+)
+def test_the_sentence_follows_the_decision_order(spec: dict[str, Any], sentence: str) -> None:
+    """Targets, rules, default; then what narrows them all."""
+    assert serving(flag(spec)) == sentence
+
+
+def test_a_killed_flag_says_so_first() -> None:
+    """Nothing else matters while a flag is killed."""
+    assert serving(flag({"default": "on"}, killed=True)) == "killed: off to everybody"
+
+
+def test_only_flags_serve() -> None:
+    """Anything else is a bug of the caller."""
+    with pytest.raises(TypeError, match="token/a"):
+        serving(Resource(Kind.TOKEN, Metadata("a"), TokenSpec("", "sdk", "mia", 0, 1)))
