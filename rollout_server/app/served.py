@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rollout_sdk.engine.capabilities import needed_by
 from rollout_server.app.fan_out import FanOut
 from rollout_server.app.instances import Instances
 
@@ -37,8 +38,6 @@ class Served:
         """Every capability that the present ruleset needs; looked for once a revision, when somebody asks."""
         ruleset = self.environment.ruleset
         if self._needed_by is None or self._needed_by[0] is not ruleset:
-            from rollout_sdk.engine.capabilities import needed_by
-
             needed = (needed_by(flag, ruleset.cohorts) for flag in ruleset.flags.values())
             self._needed_by = (ruleset, frozenset[str]().union(*needed))
         return self._needed_by[1]
