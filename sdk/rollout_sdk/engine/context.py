@@ -155,14 +155,14 @@ def from_json(text: str | bytes) -> Context:
 
 
 def to_json(context: Context) -> str:
-    """Write the form that `from_json` reads, names in order.
+    """Write the form that `from_json` reads: units first, kinds and names in order.
 
     Raises:
         ValueError: an attribute holds what JSON cannot say.
     """
-    document = {"units": dict(context.units), "attributes": dict(context.attributes)}
+    document = {"units": dict(sorted(context.units.items())), "attributes": dict(sorted(context.attributes.items()))}
     try:
-        return json.dumps(document, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+        return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, RecursionError) as error:
         raise ValueError(f"an attribute cannot be said in JSON: {error}") from None
 

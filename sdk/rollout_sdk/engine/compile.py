@@ -1,0 +1,262 @@
+"""A ruleset becomes closures, flag by flag; what fails to compile harms nobody else.
+
+A flag that cannot be compiled is quarantined: its last good rules stay in force, against the required flags of now, and
+kill still acts on it. A flag that never compiled has no rules in force. A cohort that cannot be compiled is not in
+force, which quarantines the flags that name it; their last good rules keep the cohort they had.
+
+Everything is compiled at the swap, so that a reader knows then what it refuses; what is identical (the very same
+objects, and all that they name) is taken over from the ruleset before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from rollout_sdk.engine.cohorts import membership
+from rollout_sdk.engine.compiled import CompiledCohort, CompiledFlag
+from rollout_sdk.engine.conditions import Uncompilable, compile_cohort
+from rollout_sdk.engine.decide import Decider
+from rollout_sdk.engine.dependencies import cohorts_of_flag, conditions_of, depth_of, in_order, references
+from rollout_sdk.engine.limits import EVALUATION_DEPTH, READERS_FACTOR
+from rollout_sdk.engine.rules import FlagRules, Parent, compile_killed, compile_rules
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rollout_sdk.engine.cohorts import Membership
+    from rollout_sdk.engine.model import Cohort, Flag, KeySet, Origin, Position, Ruleset
+
+_DEPTH_MAX = EVALUATION_DEPTH * READERS_FACTOR
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledRuleset:
+    """A ruleset in force.
+
+    Attributes:
+        flags: every flag that has rules in force.
+        quarantined: flag to what is wrong with its newest rules.
+        versions: as in the ruleset.
+        memberships: what answers for each key set, shared by all cohorts that list the same keys.
+    """
+
+    position: Position
+    flags: Mapping[str, CompiledFlag]
+    cohorts: Mapping[str, CompiledCohort]
+    quarantined: Mapping[str, str]
+    versions: Mapping[str, int]
+    memberships: Mapping[tuple[bytes, ...], Membership] = field(repr=False)
+
+    def bind(self, origin: Origin) -> Decider:
+        """Return what decides and says so in the name of this origin. Cheap: flags are bound when first asked for."""
+        return Decider(self.flags, self.quarantined, self.versions, origin)
+
+
+def compile_ruleset(ruleset: Ruleset, previous: CompiledRuleset | None = None) -> CompiledRuleset:
+    """Compile a ruleset. Never raises for what is in it: what is wrong is in `quarantined`.
+
+    Args:
+        ruleset: as read; its flags and cohorts may hold anything that their types allow.
+        previous: what was in force before, for last good rules and for what did not change.
+    """
+    return _Compilation(ruleset, previous).run()
+
+
+class _Wanted(NamedTuple):
+    """Rules to put in force; the last good ones may fall back on the cohorts they had."""
+
+    flag: Flag
+    last_good: CompiledFlag | None = None
+
+
+class _Compilation:
+    """One run over one ruleset."""
+
+    def __init__(self, ruleset: Ruleset, previous: CompiledRuleset | None) -> None:
+        self._ruleset = ruleset
+        self._flags_before: Mapping[str, CompiledFlag] = previous.flags if previous else {}
+        self._cohorts_before: Mapping[str, CompiledCohort] = previous.cohorts if previous else {}
+        self._memberships_before: Mapping[tuple[bytes, ...], Membership] = previous.memberships if previous else {}
+        self._memberships: dict[tuple[bytes, ...], Membership] = {}
+        self._cohorts: dict[str, CompiledCohort] = {}
+        self._cohort_faults: dict[str, str] = {}
+        self._flags: dict[str, CompiledFlag] = {}
+
+    def run(self) -> CompiledRuleset:
+        self._compile_cohorts()
+        quarantined = self._compile_flags()
+        return CompiledRuleset(
+            self._ruleset.position,
+            MappingProxyType({key: self._flags[key] for key in self._ruleset.flags if key in self._flags}),
+            MappingProxyType(self._cohorts),
+            MappingProxyType(quarantined),
+            self._ruleset.versions,
+            MappingProxyType(self._memberships),
+        )
+
+    # ------------------------------------------------------------------------------------------------------- cohorts
+
+    def _compile_cohorts(self) -> None:
+        named = references({}, self._ruleset.cohorts)
+        order, cyclic = in_order(named)
+        for node in order:
+            _, key = node
+            if node in cyclic:
+                self._cohort_faults[key] = "it names itself, over however many cohorts"
+                continue
+            cohort = self._ruleset.cohorts[key]
+            try:
+                self._cohorts[key] = self._cohort(cohort, self._named_cohorts([name for _, name in named[node]], {}))
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one cohort harms no other
+                self._cohort_faults[key] = _reason(error)
+
+    def _cohort(self, cohort: Cohort, named: dict[str, CompiledCohort]) -> CompiledCohort:
+        include, exclude = self._membership(cohort.include), self._membership(cohort.exclude)
+        known = self._cohorts_before.get(cohort.key)
+        if known is not None and known.cohort is cohort and _same(known.cohorts, named):
+            return known
+        depths = {key: inner.depth for key, inner in named.items()}
+        depth = 1 + (depth_of(cohort.when, depths) if cohort.when is not None else 0)
+        _check_depth(depth)
+        asked = compile_cohort(cohort, include, exclude, {key: inner.asked for key, inner in named.items()})
+        return CompiledCohort(cohort, asked, depth, MappingProxyType(named))
+
+    def _named_cohorts(self, keys: list[str], fallback: Mapping[str, CompiledCohort]) -> dict[str, CompiledCohort]:
+        named: dict[str, CompiledCohort] = {}
+        for key in keys:
+            cohort = self._cohorts.get(key) or fallback.get(key)
+            if cohort is None:
+                raise Uncompilable(f"cohort {key!r} is not in force: {self._cohort_faults.get(key, 'there is none')}")
+            named[key] = cohort
+        return named
+
+    def _membership(self, keys: KeySet) -> Membership | None:
+        """Return what answers for a set of keys, None for the empty one. Equal sets are built once."""
+        if not keys.chunks:
+            return None
+        digests = tuple(chunk.digest for chunk in keys.chunks)
+        found = self._memberships.get(digests) or self._memberships_before.get(digests) or membership(keys)
+        self._memberships[digests] = found
+        return found
+
+    # --------------------------------------------------------------------------------------------------------- flags
+
+    def _compile_flags(self) -> dict[str, str]:
+        """Fill the table of flags; return what is wrong with which.
+
+        Taking a flag back to its last good rules changes what others require, so everything that could be touched by
+        it is looked at again. It ends: each round moves a flag from new rules to last good ones, or to none.
+        """
+        quarantined: dict[str, str] = {}
+        wanted = {key: _Wanted(flag) for key, flag in self._ruleset.flags.items()}
+        while refused := self._attempt(wanted):
+            for key, reason in refused.items():
+                quarantined.setdefault(key, reason)
+                last_good = self._flags_before.get(key)
+                if last_good is None or wanted[key].last_good is not None:
+                    del wanted[key]
+                else:
+                    wanted[key] = _Wanted(last_good.flag, last_good)
+        for key in quarantined.keys() - wanted.keys():
+            self._compile_killed(key)
+        return quarantined
+
+    def _attempt(self, wanted: dict[str, _Wanted]) -> dict[str, str]:
+        """Compile all of it, required flags first; return what could not be."""
+        taken_over, self._flags = self._flags, {}
+        requiring = {
+            ("flag", key): tuple(("flag", requirement.flag) for requirement in each.flag.requires)
+            for key, each in wanted.items()
+            if each.flag.requires
+        }
+        order, cyclic = in_order(requiring)
+        refused = {key: "it requires itself, over however many flags" for _, key in cyclic}
+        free = [key for key in wanted if ("flag", key) not in requiring]
+        for key in [*free, *(key for _, key in order if key not in refused)]:
+            try:
+                self._flags[key] = self._flag(key, wanted[key], taken_over.get(key) or self._flags_before.get(key))
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one flag harms no other
+                refused[key] = _reason(error)
+        return refused
+
+    def _flag(self, key: str, wanted: _Wanted, known: CompiledFlag | None) -> CompiledFlag:
+        flag, last_good = wanted
+        killed = self._is_killed(key)
+        version = self._ruleset.versions.get(key, 0) if last_good is None else last_good.version
+        named = list(known.cohorts) if known is not None and known.flag is flag else sorted(cohorts_of_flag(flag))
+        cohorts = self._named_cohorts(named, last_good.cohorts if last_good is not None else {})
+        parents = {requirement.flag: self._flags.get(requirement.flag) for requirement in flag.requires}
+        if (
+            known is not None
+            and known.flag is flag
+            and known.killed is killed
+            and _same(known.cohorts, cohorts)
+            and _same(known.parents, parents)
+        ):
+            return known if known.version == version else replace(known, version=version)
+        depth = _depth(flag, cohorts, parents)
+        _check_depth(depth)
+        rules = compile_rules(
+            flag,
+            killed=killed,
+            cohorts={name: cohort.asked for name, cohort in cohorts.items()},
+            parents={
+                name: Parent(parent.rules.evaluate, parent.rules.outcomes)
+                for name, parent in parents.items()
+                if parent is not None
+            },
+        )
+        return _compiled(flag, version, rules, killed=killed, depth=depth, cohorts=cohorts, parents=parents)
+
+    def _compile_killed(self, key: str) -> None:
+        """Kill acts on a flag whose rules were never readable, if its off variant is."""
+        if not self._is_killed(key):
+            return
+        flag = self._ruleset.flags[key]
+        try:
+            rules = compile_killed(flag)
+        except Exception:  # noqa: BLE001 - it stays without rules, and its reason is known already
+            return
+        version = self._ruleset.versions.get(key, 0)
+        self._flags[key] = _compiled(flag, version, rules, killed=True, depth=1, cohorts={}, parents={})
+
+    def _is_killed(self, key: str) -> bool:
+        state = self._ruleset.states.get(key)
+        return state is not None and state.killed
+
+
+def _compiled(
+    flag: Flag,
+    version: int,
+    rules: FlagRules,
+    *,
+    killed: bool,
+    depth: int,
+    cohorts: dict[str, CompiledCohort],
+    parents: dict[str, CompiledFlag | None],
+) -> CompiledFlag:
+    return CompiledFlag(flag, version, killed, rules, depth, MappingProxyType(cohorts), MappingProxyType(parents))
+
+
+def _depth(flag: Flag, cohorts: Mapping[str, CompiledCohort], parents: Mapping[str, CompiledFlag | None]) -> int:
+    depths = {key: cohort.depth for key, cohort in cohorts.items()}
+    below = [depth_of(condition, depths) for condition in conditions_of(flag)]
+    below += [parent.depth for parent in parents.values() if parent is not None]
+    return 1 + max(below, default=0)
+
+
+def _check_depth(depth: int) -> None:
+    if depth > _DEPTH_MAX:
+        raise Uncompilable(f"conditions, cohorts and required flags lie {depth} levels deep, more than {_DEPTH_MAX}")
+
+
+def _same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    """Whether both hold the very same objects under the same keys."""
+    return len(one) == len(other) and all(key in one and one[key] is value for key, value in other.items())
+
+
+def _reason(error: Exception) -> str:
+    """Say what is wrong; anything but an `Uncompilable` is a surprise and is named."""
+    return str(error) if isinstance(error, Uncompilable) else f"{type(error).__name__}: {error}"

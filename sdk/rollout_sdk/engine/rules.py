@@ -1,0 +1,262 @@
+"""One flag becomes one closure from a context to the number of an outcome, in the decision order of DESIGN section 5.
+
+Every step of that order wraps the one after it, and only the steps that a flag has are there: a flag without rules is a
+constant, a percentage is one hash and one comparison.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from mmh3 import mmh3_32_uintdigest
+
+from rollout_sdk.engine import limits
+from rollout_sdk.engine.bucketing import SALT_LENGTH, hash_bound, split_head
+from rollout_sdk.engine.conditions import Asked, Uncompilable, compile_condition
+from rollout_sdk.engine.model import LAW_1, PPM, Flag, Reason, Rule, Serve, Split
+from rollout_sdk.engine.outcomes import Outcome, Outcomes, variant_values
+
+if TYPE_CHECKING:
+    from rollout_sdk.engine.context import Context
+    from rollout_sdk.engine.model import Json
+
+Evaluate: TypeAlias = "Callable[[Context], int]"
+"""A compiled flag: the number of its outcome for a context."""
+
+Splitter: TypeAlias = "Callable[[Context], int | None]"
+"""A compiled split; None where the context lacks the unit."""
+
+
+class Parent(NamedTuple):
+    """A required flag as it is in force."""
+
+    evaluate: Evaluate
+    outcomes: tuple[Outcome, ...]
+
+
+class FlagRules(NamedTuple):
+    """A compiled flag."""
+
+    values: Mapping[str, Json]
+    outcomes: tuple[Outcome, ...]
+    evaluate: Evaluate
+
+
+def compile_rules(
+    flag: Flag, *, killed: bool, cohorts: Mapping[str, Asked], parents: Mapping[str, Parent]
+) -> FlagRules:
+    """Compile one flag, whole: a killed flag's rules too, so that what is wrong with them is known.
+
+    Args:
+        flag: read or made by anybody; nothing is assumed of it.
+        killed: the flag serves off to everybody.
+        cohorts: membership of every cohort in force.
+        parents: every flag in force; a required flag that is not here is a requirement unmet.
+
+    Raises:
+        Uncompilable: the message says what is wrong.
+    """
+    _check_limits(flag)
+    values = variant_values(flag)
+    outcomes = Outcomes(values)
+    evaluate = _rules(flag, outcomes, cohorts)
+    evaluate = _with_targets(flag, outcomes, evaluate)
+    evaluate = _with_requirements(flag, outcomes, parents, evaluate)
+    evaluate = _with_never(flag, outcomes, cohorts, evaluate)
+    if killed:
+        evaluate = _always(outcomes.number(flag.off, Reason.KILLED))
+    return FlagRules(values, outcomes.table(), evaluate)
+
+
+def compile_killed(flag: Flag) -> FlagRules:
+    """Compile what a killed flag needs and nothing else: it is off even where its rules cannot be read.
+
+    Raises:
+        Uncompilable: not even the off variant can be read.
+    """
+    values = variant_values(flag)
+    outcomes = Outcomes(values)
+    evaluate = _always(outcomes.number(flag.off, Reason.KILLED))
+    return FlagRules(values, outcomes.table(), evaluate)
+
+
+def _check_limits(flag: Flag) -> None:
+    for what, count, most in (
+        ("rules", len(flag.rules), limits.RULES_PER_FLAG),
+        ("requirements", len(flag.requires), limits.REQUIRES_PER_FLAG),
+        ("conditions in never", len(flag.never), limits.NEVER_PER_FLAG),
+        ("targeted units", sum(len(target.units) for target in flag.targets), limits.TARGET_UNITS_PER_FLAG),
+    ):
+        if count > most * limits.READERS_FACTOR:
+            raise Uncompilable(f"the flag has {count} {what}, more than {most * limits.READERS_FACTOR}")
+    if len(flag.salt) != SALT_LENGTH or not flag.salt.isascii():
+        raise Uncompilable(f"the salt must have {SALT_LENGTH} ASCII characters")
+
+
+def _always(number: int) -> Evaluate:
+    return lambda _context: number
+
+
+# -------------------------------------------------------------------------------------------- before the rules
+
+
+def _with_never(flag: Flag, outcomes: Outcomes, cohorts: Mapping[str, Asked], rest: Evaluate) -> Evaluate:
+    if not flag.never:
+        return rest
+    never = tuple(compile_condition(condition, cohorts) for condition in flag.never)
+    off = outcomes.number(flag.off, Reason.NEVER)
+
+    def evaluate(context: Context) -> int:
+        for asked in never:
+            if asked(context) is not False:  # unknown matches: silence exposes nobody
+                return off
+        return rest(context)
+
+    return evaluate
+
+
+def _with_requirements(flag: Flag, outcomes: Outcomes, parents: Mapping[str, Parent], rest: Evaluate) -> Evaluate:
+    if not flag.requires:
+        return rest
+    off = outcomes.number(flag.off, Reason.REQUIREMENT)
+    required: list[tuple[Evaluate, frozenset[int]]] = []
+    for requirement in flag.requires:
+        parent = parents.get(requirement.flag)
+        if parent is None:
+            return _always(off)
+        good = frozenset(
+            number for number, outcome in enumerate(parent.outcomes) if outcome.variant in requirement.variants
+        )
+        required.append((parent.evaluate, good))
+
+    def evaluate(context: Context) -> int:
+        for parent_evaluate, good in required:
+            if parent_evaluate(context) not in good:
+                return off
+        return rest(context)
+
+    return evaluate
+
+
+def _with_targets(flag: Flag, outcomes: Outcomes, rest: Evaluate) -> Evaluate:
+    by_unit: dict[str, int] = {}
+    for target in flag.targets:
+        number = outcomes.number(target.variant, Reason.TARGET)
+        for unit in target.units:
+            by_unit.setdefault(unit, number)
+    if not by_unit:
+        return rest
+    kind = flag.unit
+
+    def evaluate(context: Context) -> int:
+        key = context.units.get(kind)
+        if key is not None:
+            number = by_unit.get(key)
+            if number is not None:
+                return number
+        return rest(context)
+
+    return evaluate
+
+
+# -------------------------------------------------------------------------------------------------------- rules
+
+
+def _rules(flag: Flag, outcomes: Outcomes, cohorts: Mapping[str, Asked]) -> Evaluate:
+    default = outcomes.number(flag.default, Reason.DEFAULT)
+    no_unit = outcomes.number(flag.default, Reason.NO_UNIT)
+    rules = [_rule(flag, rule, outcomes, cohorts) for rule in flag.rules]
+    if not rules:
+        return _always(default)
+    if len(rules) == 1:
+        asked, number, splitter = rules[0]
+        if asked is None:
+            return _only_split(splitter, no_unit) if splitter is not None else _always(number)
+    if any(asked is None or splitter is not None for asked, _, splitter in rules):
+        return _any_rules(tuple(rules), default, no_unit)
+    return _served_rules(tuple((asked, number) for asked, number, _ in rules if asked is not None), default)
+
+
+def _rule(
+    flag: Flag, rule: Rule, outcomes: Outcomes, cohorts: Mapping[str, Asked]
+) -> tuple[Asked | None, int, Splitter | None]:
+    """Return when it answers (None: always), what it serves, and, where it splits, how."""
+    try:
+        asked = None if rule.when is None else compile_condition(rule.when, cohorts)
+    except Uncompilable as error:
+        raise Uncompilable(f"rule {rule.id!r}: {error}") from None
+    match rule.outcome:
+        case Serve(variant=variant):
+            return asked, outcomes.number(variant, Reason.RULE, rule.id), None
+        case Split() as split:
+            return asked, -1, _splitter(flag, rule.id, split, outcomes)
+
+
+def _served_rules(rules: tuple[tuple[Asked, int], ...], default: int) -> Evaluate:
+    def evaluate(context: Context) -> int:
+        for asked, number in rules:
+            if asked(context):
+                return number
+        return default
+
+    return evaluate
+
+
+def _any_rules(rules: tuple[tuple[Asked | None, int, Splitter | None], ...], default: int, no_unit: int) -> Evaluate:
+    def evaluate(context: Context) -> int:
+        otherwise = default
+        for asked, number, splitter in rules:
+            if asked is None or asked(context):
+                if splitter is None:
+                    return number
+                split = splitter(context)
+                if split is not None:
+                    return split
+                otherwise = no_unit
+        return otherwise
+
+    return evaluate
+
+
+def _only_split(splitter: Splitter, no_unit: int) -> Evaluate:
+    def evaluate(context: Context) -> int:
+        split = splitter(context)
+        return no_unit if split is None else split
+
+    return evaluate
+
+
+def _splitter(flag: Flag, rule: str, split: Split, outcomes: Outcomes) -> Splitter:
+    if split.law != LAW_1:
+        raise Uncompilable(f"rule {rule!r} splits by law {split.law}, which this version does not know")
+    shares = [weight.share_ppm for weight in split.weights]
+    if any(not 0 <= share <= PPM for share in shares) or sum(shares) != PPM:
+        raise Uncompilable(f"rule {rule!r}: the weights add up to {sum(shares)} ppm, not {PPM}")
+    numbers = tuple(outcomes.number(weight.variant, Reason.SPLIT, rule) for weight in split.weights)
+    bounds = [hash_bound(share) for share in accumulate(shares)]
+    kind, head, hash32 = flag.unit, split_head(flag.salt), mmh3_32_uintdigest
+
+    def of_many(context: Context) -> int | None:
+        unit = context.unit64s.get(kind)
+        if unit is None:
+            unit = context.unit64(kind)
+            if unit is None:
+                return None
+        return numbers[bisect_right(bounds, hash32(head + unit))]
+
+    if len(numbers) != len(("first", "second")):
+        return of_many
+    (first, second), bound = numbers, bounds[0]
+
+    def of_two(context: Context) -> int | None:
+        unit = context.unit64s.get(kind)
+        if unit is None:
+            unit = context.unit64(kind)
+            if unit is None:
+                return None
+        return first if hash32(head + unit) < bound else second
+
+    return of_two
