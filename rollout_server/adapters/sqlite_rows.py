@@ -196,7 +196,7 @@ def lines_before(
         )
     else:
         rows = connection.execute(
-            "SELECT revision, at_ms, digest, body FROM change JOIN entry USING (environment, revision)"
+            "SELECT revision, at_ms, digest, body FROM change CROSS JOIN entry USING (environment, revision)"
             " WHERE environment = ? AND kind = ? AND key = ? AND revision > ? AND revision < ?"
             " ORDER BY revision DESC LIMIT ?",
             (environment, resource.kind.value, resource.key, oldest, before, limit),
