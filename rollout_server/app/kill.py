@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
+from rollout_server.app.near_miss import did_you_mean
 from rollout_server.app.transaction import Composed, Request, transact
 from rollout_server.domain.journal import Change
 from rollout_server.domain.resources import FlagStatus, Kind, ResourceId
@@ -65,13 +65,6 @@ async def unkill(environment: Environment, command: Unkill, actor: Actor) -> Kil
     return await _set_killed(environment, command, actor, killed=False)
 
 
-def near_flags(environment: Environment, key: str) -> str:
-    """Return a hint that names flags which the caller may have meant."""
-    keys = [id_.key for id_ in environment.state.resources if id_.kind is Kind.FLAG]
-    near = difflib.get_close_matches(key[:128], keys, n=3)
-    return f"did you mean {' or '.join(near)}?" if near else "`rollout get flags` lists what there is"
-
-
 async def _set_killed(environment: Environment, command: Kill | Unkill, actor: Actor, *, killed: bool) -> Killed:
     action = "kill" if killed else "unkill"
     flag_id = ResourceId(Kind.FLAG, command.flag)
@@ -79,7 +72,8 @@ async def _set_killed(environment: Environment, command: Kill | Unkill, actor: A
     async def compose() -> Composed[None]:
         flag = environment.resource(flag_id)
         if flag is None or not isinstance(flag.status, FlagStatus):
-            raise NotFound("flag", command.flag, near_flags(environment, command.flag))
+            keys = [id_.key for id_ in environment.state.resources if id_.kind is Kind.FLAG]
+            raise NotFound("flag", command.flag, did_you_mean(command.flag, keys))
         if flag.status.killed is killed:
             return Composed({}, (), None)
         after = replace(flag, status=replace(flag.status, killed=killed))

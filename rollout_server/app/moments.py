@@ -82,8 +82,7 @@ class Moments:
         """Go on from a state that may be of another history: what was kept of the past is forgotten."""
         self.state = state
         self._ruleset, self._since, self._moment = None, [], None
-        self._replayed.clear()
-        self._past.clear()
+        self._replayed, self._past = OrderedDict(), OrderedDict()
 
     @property
     def ruleset(self) -> Ruleset:
@@ -112,10 +111,11 @@ class Moments:
         if not 0 <= revision < present.position.revision:
             hint = f"the newest revision here is {present.position.revision}"
             raise NotFound("revision", str(revision), hint)
-        known = self._replayed.get(revision)
+        replayed = self._replayed
+        known = replayed.get(revision)
         if known is None:
-            known = await self._replay(revision)
-        _keep(self._replayed, revision, known)
+            known = await self._replay(revision, replayed)
+        _keep(replayed, revision, known)
         return known
 
     async def moment(self, at: At) -> Moment:
@@ -155,11 +155,10 @@ class Moments:
         del self._since[: bisect_right(self._since, revision, key=lambda pair: pair[0])]
 
     async def _past_moment(self, state: State) -> Moment:
-        revision = state.position.revision
-        if revision not in self._past:
-            made = await asyncio.to_thread(_make, state, self._ruleset, self._moment.compiled if self._moment else None)
-            _keep(self._past, revision, made)
-        return self._past[revision]
+        revision, past = state.position.revision, self._past
+        if revision not in past:
+            _keep(past, revision, await asyncio.to_thread(_replayed_moment, state, self._ruleset))
+        return past[revision]
 
     async def _revision_at(self, time_ms: int) -> int:
         """Newest entry at or before the time. The clock may have stepped back in between: the newest still counts."""
@@ -177,12 +176,12 @@ class Moments:
             raise NotFound("point of history", str(time_ms), _too_old(oldest.position.revision))
         return oldest.position.revision
 
-    async def _replay(self, revision: int) -> State:
+    async def _replay(self, revision: int, replayed: OrderedDict[int, State]) -> State:
         """Fold forward from the nearest state at hand."""
         checkpoint = (await self._journal.checkpoint()).state
         if revision < checkpoint.position.revision:
             raise NotFound("revision", str(revision), _too_old(checkpoint.position.revision))
-        nearer = [state for known, state in self._replayed.items() if known <= revision]
+        nearer = [state for known, state in replayed.items() if known <= revision]
         state = max([checkpoint, *nearer], key=lambda one: one.position.revision)
         while (missing := revision - state.position.revision) > 0:
             entries = await self._journal.entries(state.position.revision, min(missing, _PAGE))
@@ -192,10 +191,10 @@ class Moments:
         return state
 
 
-def _make(state: State, nearby: tuple[State, Ruleset] | None, compiled: CompiledRuleset | None) -> Moment:
-    """What is the same as in the nearby ruleset is neither hashed nor compiled again."""
+def _replayed_moment(state: State, nearby: tuple[State, Ruleset] | None) -> Moment:
+    """Lists that stand as they do now are not hashed again. Compiled from nothing: the past does not rest on now."""
     ruleset = ruleset_of(state, nearby)
-    return Moment(state, ruleset, compile_ruleset(ruleset, compiled))
+    return Moment(state, ruleset, compile_ruleset(ruleset))
 
 
 def _keep(cache: OrderedDict[int, T], revision: int, value: T) -> None:

@@ -97,6 +97,6 @@ def _summary(flag: Resource, now_ms: int) -> FlagSummary:
 async def _recent(environment: Environment, since_ms: int) -> tuple[ToldEntry, ...]:
     try:
         entries = await environment.journal.history(None, 0, RECENT_MAX)
-        return tuple([await tell(environment, entry) for entry in entries if entry.at_ms >= since_ms])
+        return await tell(environment, [entry for entry in entries if entry.at_ms >= since_ms])
     except Unavailable:
         return ()
