@@ -12,23 +12,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Never
 
 from rollout_sdk.engine.cohorts import membership
 from rollout_sdk.engine.compiled import CompiledCohort, CompiledFlag
 from rollout_sdk.engine.conditions import Uncompilable, compile_cohort
 from rollout_sdk.engine.decide import Decider
-from rollout_sdk.engine.dependencies import cohorts_of_flag, conditions_of, depth_of, in_order, references
-from rollout_sdk.engine.limits import EVALUATION_DEPTH, READERS_FACTOR
-from rollout_sdk.engine.rules import FlagRules, Parent, compile_killed, compile_rules
+from rollout_sdk.engine.dependencies import cohorts_of_flag, conditions_of, depth_of, in_order, nodes_of, references
+from rollout_sdk.engine.limits import EVALUATION_DEPTH, EVALUATION_NODES, READERS_FACTOR
+from rollout_sdk.engine.rules import Parent, compile_killed, compile_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from rollout_sdk.engine.cohorts import Membership
-    from rollout_sdk.engine.model import Cohort, Flag, KeySet, Origin, Position, Ruleset
-
-_DEPTH_MAX = EVALUATION_DEPTH * READERS_FACTOR
+    from rollout_sdk.engine.model import Cohort, Condition, Flag, KeySet, Origin, Position, Ruleset
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,13 +115,11 @@ class _Compilation:
         known = self._cohorts_before.get(cohort.key)
         if known is not None and known.cohort is cohort and _same(known.cohorts, named):
             return known
-        depths = {key: inner.depth for key, inner in named.items()}
-        depth = 1 + (depth_of(cohort.when, depths) if cohort.when is not None else 0)
-        _check_depth(depth)
+        depth, nodes = _effort([cohort.when] if cohort.when is not None else [], named, ())
         asked = compile_cohort(cohort, include, exclude, {key: inner.asked for key, inner in named.items()})
-        return CompiledCohort(cohort, asked, depth, MappingProxyType(named))
+        return CompiledCohort(cohort, asked, depth, nodes, MappingProxyType(named))
 
-    def _named_cohorts(self, keys: list[str], fallback: Mapping[str, CompiledCohort]) -> dict[str, CompiledCohort]:
+    def _named_cohorts(self, keys: Iterable[str], fallback: Mapping[str, CompiledCohort]) -> dict[str, CompiledCohort]:
         named: dict[str, CompiledCohort] = {}
         for key in keys:
             cohort = self._cohorts.get(key) or fallback.get(key)
@@ -185,19 +181,23 @@ class _Compilation:
         flag, last_good = wanted
         killed = self._is_killed(key)
         version = self._ruleset.versions.get(key, 0) if last_good is None else last_good.version
-        named = list(known.cohorts) if known is not None and known.flag is flag else sorted(cohorts_of_flag(flag))
+        if known is not None and known.flag is not flag:
+            known = None
+        named = known.cohorts if known is not None else sorted(cohorts_of_flag(flag))
         cohorts = self._named_cohorts(named, last_good.cohorts if last_good is not None else {})
         parents = {requirement.flag: self._flags.get(requirement.flag) for requirement in flag.requires}
         if (
             known is not None
-            and known.flag is flag
             and known.killed is killed
             and _same(known.cohorts, cohorts)
             and _same(known.parents, parents)
         ):
             return known if known.version == version else replace(known, version=version)
-        depth = _depth(flag, cohorts, parents)
-        _check_depth(depth)
+        depth, nodes = _effort(
+            conditions_of(flag),
+            cohorts,
+            [parent for requirement in flag.requires if (parent := parents[requirement.flag]) is not None],
+        )
         rules = compile_rules(
             flag,
             killed=killed,
@@ -208,7 +208,9 @@ class _Compilation:
                 if parent is not None
             },
         )
-        return _compiled(flag, version, rules, killed=killed, depth=depth, cohorts=cohorts, parents=parents)
+        return CompiledFlag(
+            flag, version, killed, rules, depth, nodes, MappingProxyType(cohorts), MappingProxyType(parents)
+        )
 
     def _compile_killed(self, key: str) -> None:
         """Kill acts on a flag whose rules were never readable, if its off variant is."""
@@ -220,40 +222,43 @@ class _Compilation:
         except Exception:  # noqa: BLE001 - it stays without rules, and its reason is known already
             return
         version = self._ruleset.versions.get(key, 0)
-        self._flags[key] = _compiled(flag, version, rules, killed=True, depth=1, cohorts={}, parents={})
+        nothing: Mapping[str, Never] = MappingProxyType({})
+        self._flags[key] = CompiledFlag(flag, version, True, rules, 1, 1, nothing, nothing)
 
     def _is_killed(self, key: str) -> bool:
         state = self._ruleset.states.get(key)
         return state is not None and state.killed
 
 
-def _compiled(
-    flag: Flag,
-    version: int,
-    rules: FlagRules,
-    *,
-    killed: bool,
-    depth: int,
-    cohorts: dict[str, CompiledCohort],
-    parents: dict[str, CompiledFlag | None],
-) -> CompiledFlag:
-    return CompiledFlag(flag, version, killed, rules, depth, MappingProxyType(cohorts), MappingProxyType(parents))
+def _effort(
+    conditions: Iterable[Condition], cohorts: Mapping[str, CompiledCohort], parents: Iterable[CompiledFlag]
+) -> tuple[int, int]:
+    """Return how deep one answer goes and how many nodes it visits, with all that it names.
 
-
-def _depth(flag: Flag, cohorts: Mapping[str, CompiledCohort], parents: Mapping[str, CompiledFlag | None]) -> int:
+    Raises:
+        Uncompilable: more than a reader accepts; so no ruleset can hang a decision or fill its stack.
+    """
     depths = {key: cohort.depth for key, cohort in cohorts.items()}
-    below = [depth_of(condition, depths) for condition in conditions_of(flag)]
-    below += [parent.depth for parent in parents.values() if parent is not None]
-    return 1 + max(below, default=0)
-
-
-def _check_depth(depth: int) -> None:
-    if depth > _DEPTH_MAX:
-        raise Uncompilable(f"conditions, cohorts and required flags lie {depth} levels deep, more than {_DEPTH_MAX}")
+    counts = {key: cohort.nodes for key, cohort in cohorts.items()}
+    depth, nodes = 0, 1
+    for condition in conditions:
+        depth = max(depth, depth_of(condition, depths))
+        nodes += nodes_of(condition, counts)
+    for parent in parents:
+        depth = max(depth, parent.depth)
+        nodes += parent.nodes
+    for what, count, most in (("levels", depth + 1, EVALUATION_DEPTH), ("nodes", nodes, EVALUATION_NODES)):
+        if count > most * READERS_FACTOR:
+            raise Uncompilable(
+                f"with its cohorts and required flags it has {count} {what}, more than {most * READERS_FACTOR}"
+            )
+    return depth + 1, nodes
 
 
 def _same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
     """Whether both hold the very same objects under the same keys."""
+    if not one and not other:  # most flags name nothing, and a new revision asks for each
+        return True
     return len(one) == len(other) and all(key in one and one[key] is value for key, value in other.items())
 
 

@@ -18,13 +18,14 @@ class CompiledCohort:
     """A cohort in force.
 
     Attributes:
-        depth: levels, `limits.EVALUATION_DEPTH`.
+        depth, nodes: what one answer takes at most, `limits.EVALUATION_DEPTH` and `limits.EVALUATION_NODES`.
         cohorts: those that its condition names.
     """
 
     cohort: Cohort
     asked: Asked
     depth: int
+    nodes: int
     cohorts: Mapping[str, CompiledCohort]
 
 
@@ -35,7 +36,7 @@ class CompiledFlag:
     Attributes:
         flag: the rules in force; of a quarantined flag the last good ones.
         version: revision that last changed these rules.
-        depth: levels, `limits.EVALUATION_DEPTH`.
+        depth, nodes: what one answer takes at most, `limits.EVALUATION_DEPTH` and `limits.EVALUATION_NODES`.
         cohorts: those that its conditions name.
         parents: the flags that it requires; None for one that has no rules in force.
     """
@@ -45,5 +46,6 @@ class CompiledFlag:
     killed: bool
     rules: FlagRules
     depth: int
+    nodes: int
     cohorts: Mapping[str, CompiledCohort]
     parents: Mapping[str, CompiledFlag | None]

@@ -128,6 +128,16 @@ def depth_of(condition: Condition, cohorts: Mapping[str, int]) -> int:
     return deepest
 
 
+def nodes_of(condition: Condition, cohorts: Mapping[str, int]) -> int:
+    """Return the nodes that one answer to a condition may visit; a cohort's are counted wherever it is named.
+
+    Args:
+        condition: a leaf alone is 1.
+        cohorts: nodes of each cohort; one that is not there counts 0.
+    """
+    return sum(1 + (cohorts.get(part.cohort, 0) if isinstance(part, InCohort) else 0) for part in _parts(condition))
+
+
 def _parts(condition: Condition) -> Iterator[Condition]:
     """Yield every node of a condition, in order. No recursion: a reader may hold any depth."""
     waiting = [condition]

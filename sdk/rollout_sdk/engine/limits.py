@@ -31,6 +31,9 @@ CONDITION_NODES = 1_000
 EVALUATION_DEPTH = 64
 """Levels of one decision: conditions, the cohorts they name and the flags required, all counted."""
 
+EVALUATION_NODES = 100_000
+"""Nodes that one decision may visit: cohorts and required flags count again wherever they are named."""
+
 VALUES_PER_OPERAND = 10_000
 OPERAND_TEXT_BYTES = 4_096
 """UTF-8 of one text in an operand."""
