@@ -118,6 +118,12 @@ class Settings(BaseSettings):
     tls_client_ca: Path | None = None
     """PEM authorities; when given, a client must show a certificate that one of them signed, besides its token."""
 
+    backup_environment: str = ""
+    """Environment whose admins may copy the whole store, all environments in it; the only one unless there are more."""
+
+    new_admin_token: bool = False
+    """Make one more admin token for each environment at this start, as at the first: for when the last one is lost."""
+
     history_keep_days: Annotated[int, Field(ge=1)] = 400
     """How far back history, explain and revert can look; older entries are compacted into a signed checkpoint."""
 
@@ -150,6 +156,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _agree(self) -> Settings:
+        if self.backup_environment and self.backup_environment not in self.environments:
+            message = f"backup_environment {self.backup_environment!r} is none of {', '.join(self.environments)}"
+            raise ValueError(message)
         if (self.tls_cert is None) != (self.tls_key is None):
             message = "tls_cert and tls_key go together; give both or none"
             raise ValueError(message)

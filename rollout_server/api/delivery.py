@@ -54,7 +54,7 @@ class Delivery(delivery_pb2_grpc.DeliveryServiceServicer):
         self._metrics = metrics
         self._written = {name: _Written() for name in served}
 
-    async def Watch(  # type: ignore[override] # noqa: N802 - the name is the contract's; it writes bytes itself
+    async def Watch(  # type: ignore[override] # it writes its messages itself, as bytes
         self, request_iterator: AsyncIterator[delivery_pb2.WatchRequest], context: Context
     ) -> None:
         """Lead one process to every revision, until either side ends it."""
