@@ -1,0 +1,133 @@
+"""Proof that a revision is in force everywhere: who obeys, who does not, and what to do there.
+
+Never says "4 of 4" while a process that was seen in the last hour, and did not say goodbye, cannot be asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rollout_server.cli import messages
+from rollout_server.cli.screen import BAD, GOOD, Mark, quantity
+from rollout_server.cli.sdks import state
+from rollout_server.cli.times import ago, brief
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rollout_sdk.wire.v1 import control_pb2
+    from rollout_server.cli.screen import Data
+    from rollout_server.cli.session import Session
+
+POLL_MS = 100
+_REACHED = frozenset({"in force", "quarantined", "straggling"})
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Who runs at least `revision`.
+
+    Attributes:
+        obeying: a quarantined flag counts: kill acts on it too.
+        waiting: connected, and not there yet.
+        unreachable: seen in the last hour, not connected, no goodbye.
+    """
+
+    revision: int
+    obeying: tuple[control_pb2.Instance, ...]
+    waiting: tuple[control_pb2.Instance, ...]
+    unreachable: tuple[control_pb2.Instance, ...]
+
+    @property
+    def total(self) -> int:
+        """How many processes count."""
+        return len(self.obeying) + len(self.waiting) + len(self.unreachable)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every process that counts obeys."""
+        return not self.waiting and not self.unreachable
+
+    def last_lag_ms(self) -> int | None:
+        """Return the longest time to be in force; None where a process has gone on to a later revision, or joined."""
+        lags = [item.lag_ms for item in self.obeying if item.in_force.revision == self.revision and item.lag_ms >= 0]
+        return max(lags) if lags and len(lags) == len(self.obeying) else None
+
+    def data(self) -> dict[str, Data]:
+        """Return the certificate for a program."""
+        return {
+            "revision": self.revision,
+            "complete": self.is_complete,
+            "last_lag_ms": self.last_lag_ms(),
+            "in_force": [messages.instance(item) for item in self.obeying],
+            "straggling": [messages.instance(item) for item in self.waiting],
+            "unreachable": [messages.instance(item) for item in self.unreachable],
+        }
+
+
+def certify(revision: int, instances: Sequence[control_pb2.Instance]) -> Certificate:
+    """Sort the processes by whether they run at least this revision."""
+    obeying, waiting, unreachable = [], [], []
+    for item in instances:
+        if state(item) not in _REACHED:
+            unreachable.append(item)
+        elif item.in_force.revision >= revision:
+            obeying.append(item)
+        else:
+            waiting.append(item)
+    return Certificate(revision, tuple(obeying), tuple(waiting), tuple(unreachable))
+
+
+def wait(session: Session, revision: int, timeout_ms: int) -> Certificate:
+    """Ask until every connected process obeys, or the time is over. Unreachable ones are not waited for.
+
+    Raises:
+        ServerRefused: the server went away meanwhile.
+    """
+    from rollout_sdk.wire.v1 import control_pb2
+
+    world, connection = session.world, session.connection
+    end_ms = world.monotonic_ms() + timeout_ms
+    while True:
+        answer = connection.ask(connection.stub.ListInstances, control_pb2.ListInstancesRequest())
+        certificate = certify(revision, answer.instances)
+        if not certificate.waiting or world.monotonic_ms() >= end_ms:
+            session.screen.end_progress()
+            return certificate
+        session.screen.progress(f"waiting: {len(certificate.obeying)} of {certificate.total} processes obey")
+        world.pause(POLL_MS)
+
+
+def tell(session: Session, certificate: Certificate, serving: str, remedy: str) -> None:
+    """Say who obeys, by name who does not, and what to do there.
+
+    Args:
+        session: where to say it.
+        certificate: what is known.
+        serving: what a process does that obeys, "serve `off`".
+        remedy: what to do on a host that does not obey, a sentence.
+    """
+    screen = session.screen
+    total, obeying = certificate.total, len(certificate.obeying)
+    if total == 0:
+        screen.tell("no process is connected; whoever connects from now on gets it at once")
+        return
+    if certificate.is_complete:
+        lag_ms = certificate.last_lag_ms()
+        last = f", the last after {brief(lag_ms)}" if lag_ms is not None else ""
+        screen.tell(Mark("✔ ", GOOD), f"{obeying} of {quantity(total, 'process')} {serving}{last}")
+        return
+    screen.tell(Mark("✘ ", BAD), f"only {obeying} of {quantity(total, 'process')} are known to {serving}")
+    for item in certificate.waiting:
+        screen.tell("  ", Mark("straggling   ", BAD), f"{_name(item)}, still at revision {item.in_force.revision}")
+    for item in certificate.unreachable:
+        seen = ago(item.last_seen_at_ms, session.now_ms)
+        screen.tell(
+            "  ", Mark("unreachable  ", BAD), f"{_name(item)}, last seen {seen} at revision {item.in_force.revision}"
+        )
+    screen.tell(Mark("next: ", BAD), remedy)
+
+
+def _name(item: control_pb2.Instance) -> str:
+    return f"{item.service or 'a process'} on {item.host} (pid {item.pid})"

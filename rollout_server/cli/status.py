@@ -1,0 +1,136 @@
+"""`rollout status`, and `rollout` alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from rollout_server.cli import messages
+from rollout_server.cli.failures import ServerRefused
+from rollout_server.cli.screen import BAD, DIM, GOOD, WARN, Cell, Column, Mark, quantity
+from rollout_server.cli.session import Session
+from rollout_server.cli.shell import Command, pass_session
+from rollout_server.cli.times import ago
+
+if TYPE_CHECKING:
+    from rollout_sdk.wire.v1 import control_pb2
+    from rollout_server.cli.screen import Data
+
+_KILLS_MAX = 20  # one look into the history for each; more killed flags than this are listed without their killer
+_HISTORY_LIMIT = 50
+
+
+@click.command(cls=Command)
+@pass_session
+def status(session: Session) -> None:
+    """What serves what, what is killed, what changed lately.
+
+    Killed flags come first, with who killed them, when, and the command that lifts it.
+    """
+    from rollout_sdk.wire.v1 import control_pb2
+
+    connection = session.connection
+    answer = connection.ask(connection.stub.GetStatus, control_pb2.GetStatusRequest())
+    session.learn_environment(answer.environment)
+    kills = _kills(session, answer)
+    behind = answer.instances_behind
+    sdks = f"{quantity(answer.instances_connected, 'SDK')} connected"
+    session.begin(
+        f"revision {answer.position.revision}",
+        Mark(f"{sdks}, {behind} behind", WARN)
+        if behind
+        else f"{sdks}{', all current' * bool(answer.instances_connected)}",
+    )
+    session.screen.show(_data(answer, kills), lambda: _draw(session, answer, kills))
+
+
+def _kills(session: Session, answer: control_pb2.GetStatusResponse) -> dict[str, control_pb2.Entry]:
+    """Find the entry that killed each killed flag; a flag without one is simply not there."""
+    from rollout_sdk.wire.v1 import control_pb2
+
+    connection = session.connection
+    found = {}
+    for flag in [flag.key for flag in answer.flags if flag.killed][:_KILLS_MAX]:
+        request = control_pb2.ListHistoryRequest(kind="Flag", key=flag, limit=_HISTORY_LIMIT)
+        try:
+            entries = connection.ask(connection.stub.ListHistory, request).entries
+        except ServerRefused:
+            break  # the store is away: the status itself still tells what matters
+        entry = next((entry for entry in entries if entry.action == "kill"), None)
+        if entry is not None:
+            found[flag] = entry
+    return found
+
+
+def _data(answer: control_pb2.GetStatusResponse, kills: dict[str, control_pb2.Entry]) -> dict[str, Data]:
+    return {
+        "environment": answer.environment,
+        "position": messages.position(answer.position),
+        "flags": [
+            {
+                "key": flag.key,
+                "killed": flag.killed,
+                "killed_by": messages.entry(kills[flag.key]) if flag.key in kills else None,
+                "serving": flag.serving,
+                "version": flag.version,
+                "owner": flag.owner,
+                "expires": flag.expires or None,
+                "expired": flag.expired,
+            }
+            for flag in answer.flags
+        ],
+        "recent": [messages.entry(entry) for entry in answer.recent],
+        "sdks": {"connected": answer.instances_connected, "behind": answer.instances_behind},
+    }
+
+
+def _draw(session: Session, answer: control_pb2.GetStatusResponse, kills: dict[str, control_pb2.Entry]) -> None:
+    screen = session.screen
+    if not answer.flags:
+        screen.line("no flags yet; write one and try: rollout apply -f flags.yaml")
+    else:
+        ordered = sorted(answer.flags, key=lambda flag: (not flag.killed, flag.key))
+        screen.table(
+            [Column("FLAG"), Column("STATUS"), Column("SERVES", folds=True), Column("OWNER"), Column("EXPIRES")],
+            [_flag_row(flag) for flag in ordered],
+        )
+    for flag, entry in kills.items():
+        screen.line()
+        why = f": {entry.reason}" if entry.reason else ""
+        screen.line(Mark("✘ ", BAD), f"{flag} was killed by {entry.actor} {ago(entry.at_ms, session.now_ms)}{why}")
+        screen.line("  ", Mark("undo: ", DIM), messages.undo(entry))
+    screen.line()
+    if not answer.recent:
+        screen.line(Mark("nothing changed in the last hour; older: rollout history", DIM))
+        return
+    screen.heading("CHANGED IN THE LAST HOUR")
+    screen.table(
+        [
+            Column("", is_number=True),
+            Column("WHEN"),
+            Column("ACTION"),
+            Column("BY", folds=True),
+            Column("WHAT", folds=True),
+            Column("UNDO"),
+        ],
+        [_recent_row(entry, session.now_ms) for entry in answer.recent],
+    )
+
+
+def _flag_row(flag: control_pb2.FlagSummary) -> list[Cell]:
+    state = Mark("✘ killed", BAD) if flag.killed else Mark("✔ serving", GOOD)
+    expires = Mark(f"{flag.expires}, over", WARN) if flag.expired else flag.expires
+    return [flag.key, state, flag.serving, flag.owner, expires]
+
+
+def _recent_row(entry: control_pb2.Entry, now_ms: int) -> list[Cell]:
+    changed = [messages.resource_id(change.kind, change.key) for change in entry.changes]
+    return [
+        Mark(str(entry.revision), DIM),
+        ago(entry.at_ms, now_ms),
+        entry.action,
+        entry.actor,
+        ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else ""),  # noqa: PLR2004 - what fits
+        Mark(messages.undo(entry), DIM),
+    ]
