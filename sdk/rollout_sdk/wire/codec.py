@@ -115,3 +115,12 @@ def _read_cohort(message: resources_pb2.Cohort, chunks: Mapping[bytes, Chunk]) -
         unit=message.unit or DEFAULT_UNIT,
         when=ConditionReader().read(message.when, "when") if message.HasField("when") else None,
     )
+
+
+def chunk_digests(record: WireRecord) -> frozenset[bytes]:
+    """Return the digests of all chunks that a cohort's record names; none if it does not parse that far."""
+    try:
+        cohort = resources_pb2.Cohort.FromString(ruleset_pb2.Record.FromString(record.data).payload)
+    except DecodeError:
+        return frozenset()
+    return frozenset(cohort.include.chunks) | frozenset(cohort.exclude.chunks)

@@ -1,0 +1,134 @@
+"""How clients live through fork and the end of the process, without a line of user code.
+
+Before a fork every client's threads are stopped and its connection is closed; afterwards both sides open their own. So
+no thread of ours holds a lock, and gRPC no socket, at the moment the process is copied. `GATE` is held across the fork:
+whoever loads gRPC or starts threads takes it first.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import threading
+import weakref
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+PAUSE_TIMEOUT_S = 2.0
+"""How long a fork waits for one client's threads; a thread that is stuck in a system call is left behind."""
+
+EXIT_TIMEOUT_S = 0.5
+"""How long the end of the process waits for all clients to say goodbye."""
+
+GATE = threading.RLock()
+_GATE_POLL_S = 0.02
+
+_log = logging.getLogger("rollout_sdk")
+_living: weakref.WeakSet[Living] = weakref.WeakSet()
+_paused: list[Living] = []
+_hooks = {"fork": False, "children": False}
+
+
+class Living(Protocol):
+    """Something with threads."""
+
+    def pause(self, timeout_s: float) -> None:
+        """Stop all threads and close all connections; return when they are gone or time is up."""
+
+    def resume(self, *, in_child: bool) -> None:
+        """Start again; in a forked child with an identity, locks and random numbers of its own."""
+
+    def close(self, timeout_s: float) -> None:
+        """Say goodbye and stop for good. Harmless when repeated."""
+
+
+def enter(living: Living) -> None:
+    """Look after this one until `leave`; forgotten by itself once nobody else holds it."""
+    with GATE:
+        if not _hooks["fork"]:
+            _hooks["fork"] = True
+            os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+            atexit.register(close_all)
+        _living.add(living)
+    _follow_multiprocessing()
+
+
+@contextmanager
+def gate(is_stopping: Callable[[], bool]) -> Iterator[bool]:
+    """Hold `GATE`, for threads that a fork waits for: give up, yielding False, as soon as they are told to stop."""
+    is_held = GATE.acquire(timeout=_GATE_POLL_S)
+    while not is_held and not is_stopping():
+        is_held = GATE.acquire(timeout=_GATE_POLL_S)
+    try:
+        yield is_held
+    finally:
+        if is_held:
+            GATE.release()
+
+
+def leave(living: Living) -> None:
+    """Look after it no longer."""
+    with GATE:
+        _living.discard(living)
+
+
+def close_all() -> None:
+    """Say goodbye for every client; together they get `EXIT_TIMEOUT_S`."""
+    threads = [
+        threading.Thread(target=living.close, args=(EXIT_TIMEOUT_S,), daemon=True, name="rollout-goodbye")
+        for living in list(_living)
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(EXIT_TIMEOUT_S)
+    except RuntimeError:
+        return  # the interpreter is too far gone to start threads; the server will see the connection end
+
+
+def _before_fork() -> None:
+    _follow_multiprocessing()
+    GATE.acquire()
+    _paused[:] = _living
+    for living in _paused:
+        living.pause(PAUSE_TIMEOUT_S)
+
+
+def _after_in_parent() -> None:
+    _resume(in_child=False)
+
+
+def _after_in_child() -> None:
+    _resume(in_child=True)
+
+
+def _resume(*, in_child: bool) -> None:
+    paused = _paused[:]
+    _paused.clear()
+    GATE.release()
+    for living in paused:
+        try:
+            living.resume(in_child=in_child)
+        except Exception:  # noqa: BLE001 - logged whole, see below
+            # At-fork hooks must not raise, and one client must not stop the next; decisions go on as they were.
+            _log.exception("a client did not resume after fork; it keeps its rules but receives no changes")
+
+
+def _follow_multiprocessing() -> None:
+    """Children of multiprocessing leave without atexit; its own finalizers run in them."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is None or _hooks["children"]:
+        return
+    _hooks["children"] = True
+    util.register_after_fork(_living, _finalize_child)
+    util.Finalize(None, close_all, exitpriority=0)
+
+
+def _finalize_child(_: object) -> None:
+    sys.modules["multiprocessing.util"].Finalize(None, close_all, exitpriority=0)

@@ -1,0 +1,394 @@
+"""What runs behind one client: joins cache, stream, disk and overrides, and swaps what decides.
+
+Threads: the stream's own, the keeper's if there is a file to keep, one for each callback. None of them is needed to
+decide: a decision reads one attribute of `Front`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from rollout_sdk import lifecycle
+from rollout_sdk.engine.model import Origin
+from rollout_sdk.keeper import Keeper
+from rollout_sdk.notify import Subscription
+from rollout_sdk.overrides import NONE, NotReady, Overridden, OverridesFile
+from rollout_sdk.snapshot_file import SnapshotFile
+from rollout_sdk.stream import Stream
+from rollout_sdk.wire.messages import Drain, Greeting, Part, Reset
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rollout_sdk.cache import Cache
+    from rollout_sdk.engine.model import Flag
+    from rollout_sdk.held import Held
+    from rollout_sdk.notify import OnChange
+    from rollout_sdk.overrides import Decides
+    from rollout_sdk.settings import Settings
+    from rollout_sdk.wire.messages import Acknowledgement, Message
+
+LOAD_WAIT_S: Final = 0.035
+"""How long a constructor waits for rules from disk; loading goes on behind it."""
+FORK_SPREAD_MS: Final = 50
+"""Forked children dial after a random wait of at most this long: they come in crowds."""
+
+_log = logging.getLogger("rollout_sdk")
+
+
+class Front:
+    """The one thing that decisions read."""
+
+    __slots__ = ("decider",)
+
+    def __init__(self) -> None:
+        self.decider: Decides = NotReady()
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How one client stands.
+
+    Attributes:
+        epoch, revision: of the rules in force; "" and 0 before the first.
+        connected: a server answers on the stream.
+        ready: a server (or an offline file) has confirmed the rules in force.
+        stale: decisions say `stale`.
+        confirmed_ms_ago: since a server last confirmed them, by the monotonic clock; None if none did yet.
+        quarantined: flag to why its newest rules are not in force.
+        overridden: flags that the overrides file forces.
+        instance_id: how the server knows this process.
+    """
+
+    epoch: str
+    revision: int
+    connected: bool
+    ready: bool
+    stale: bool
+    confirmed_ms_ago: int | None
+    quarantined: dict[str, str]
+    overridden: tuple[str, ...]
+    instance_id: str
+
+
+class Runtime:
+    """The life behind one client. Implements `stream.Receiver` and `lifecycle.Living`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.front = Front()
+        self.instance_id = _new_instance_id()
+        self._settings = settings
+        self._cache: Cache | None = None
+        self._disk = SnapshotFile(settings.snapshot_path) if settings.snapshot_path else None
+        self._overrides = OverridesFile(settings.overrides_path) if settings.overrides_path else None
+        self._subscriptions: list[Subscription] = []
+        self._warned: frozenset[tuple[str, int]] = frozenset()
+        self._is_fresh = False
+        self._is_connected = False
+        self._is_closed = False
+        self._confirmed_at: float | None = None
+        self._loaded = threading.Event()
+        self._ready = threading.Event()
+        self._awaiting: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self._keeper = self._new_keeper()
+        self._stream = Stream(settings, self)
+
+    def _new_keeper(self) -> Keeper:
+        return Keeper(self._look if self._overrides else None, self._save if self._disk else None)
+
+    # ------------------------------------------------------------------------------------------------------ lifecycle
+
+    def start(self) -> None:
+        """Begin; wait a moment for rules from disk, and for nothing else."""
+        if self._overrides:
+            self._look()
+        with lifecycle.GATE:
+            lifecycle.enter(self)
+            self._keeper.start()
+            self._stream.start()
+        if self._disk:
+            self._loaded.wait(LOAD_WAIT_S)
+
+    def serve_offline(self, held: Held) -> None:
+        """Decide by these rules, without threads and without a connection. May be called again with others."""
+        from rollout_sdk.cache import Cache
+
+        before = self._cache.held if self._cache else None
+        self._cache = Cache(held)
+        self._is_fresh = True
+        self._set_ready()
+        self._in_force(before, held)
+
+    def pause(self, timeout_s: float) -> None:
+        """Stop the threads before a fork; see `lifecycle`."""
+        until = time.monotonic() + timeout_s
+        self._stream.stop(timeout_s, goodbye=False)
+        self._keeper.stop(max(0.0, until - time.monotonic()))
+
+    def resume(self, *, in_child: bool) -> None:
+        """Start them again; a child is another process to the server, and shares no lock with its parent."""
+        previous = None if in_child else self._stream
+        if in_child:
+            self.instance_id = _new_instance_id()
+            self._lock = threading.Lock()
+            self._ready = _copy_event(self._ready)
+            self._loaded = _copy_event(self._loaded)
+            self._awaiting = []
+            for subscription in self._subscriptions:
+                subscription.restart()
+        if self._is_closed:
+            return
+        self._is_connected = False
+        self._keeper = self._new_keeper()
+        self._keeper.start()
+        self._stream = Stream(self._settings, self)
+        delay_ms = random.uniform(0, FORK_SPREAD_MS) if in_child else 0  # noqa: S311 - spreads load, guards nothing
+        self._stream.start(delay_ms, after=previous)
+
+    def close(self, timeout_s: float) -> None:
+        """Say goodbye, save, and stop. Decisions go on with the rules in force."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._is_closed = True
+        lifecycle.leave(self)
+        for subscription in self._subscriptions:
+            subscription.end()
+        until = time.monotonic() + timeout_s
+        self._stream.stop(timeout_s, goodbye=True)
+        self._keeper.stop(max(0.0, until - time.monotonic()))
+        self._is_connected = False
+
+    # ------------------------------------------------------------------------------------- what the stream asks for
+
+    def prepare(self, is_stopping: Callable[[], bool]) -> None:
+        """Import what is heavy and read the disk, once for this process and its children."""
+        with lifecycle.gate(is_stopping) as is_held:
+            if not is_held or self._loaded.is_set():
+                return
+            from rollout_sdk.cache import Cache
+            from rollout_sdk.wire import snapshot
+            from rollout_sdk.wire.records import WireError
+        cache = Cache()
+        data = self._disk.read() if self._disk else None
+        if data is not None and self._disk:
+            try:
+                cache.load(snapshot.unpack(data))
+            except WireError as error:
+                self._disk.reject(error)
+        self._cache = cache
+        if cache.held:
+            self._in_force(None, cache.held)
+        self._loaded.set()
+
+    def greet(self) -> Greeting:
+        """Say who this is and what it holds."""
+        from rollout_sdk.engine.capabilities import CAPABILITIES
+
+        cache = self._ready_cache()
+        cache.begin()
+        host = os.uname().nodename
+        return Greeting(
+            instance_id=self.instance_id,
+            sdk_version=version(),
+            capabilities=tuple(sorted(CAPABILITIES)),
+            service=self._settings.service,
+            host=host,
+            pid=os.getpid(),
+            held=cache.resumes_from,
+            quarantined=cache.held.quarantined if cache.held and cache.resumes_from else (),
+        )
+
+    def receive(self, message: Message) -> Acknowledgement | None:
+        """Put a message in force.
+
+        Raises:
+            Resync: the stream is to be opened again.
+        """
+        cache, before = self._ready_cache(), self._ready_cache().held
+        if isinstance(message, Reset):
+            _log.warning("%s has another history now: %s; its rules follow", self._settings.target, message.reason)
+            return None
+        if isinstance(message, Drain):
+            return None
+        answer = cache.apply(message) if isinstance(message, Part) else cache.confirm(message)
+        if isinstance(message, Part) and message.more:
+            return None
+        self._confirmed_at = time.monotonic()
+        was_fresh, self._is_fresh = self._is_fresh, True
+        if cache.held and (cache.held is not before or not was_fresh):
+            self._in_force(before, cache.held)
+        if cache.held is not before:
+            self._keeper.ask_to_save()
+        self._set_ready()
+        return answer
+
+    def connected(self, *, is_connected: bool) -> None:
+        """Note whether a server answers."""
+        if is_connected:
+            _log.info("connected to %s", self._settings.target)
+        self._is_connected = is_connected
+
+    def expire(self) -> None:
+        """Nothing was heard for too long: say so in every decision from now on."""
+        if self._is_fresh:
+            self._is_fresh = False
+            self._compose()
+
+    def _ready_cache(self) -> Cache:
+        if self._cache is None:
+            raise AssertionError("the stream dials only after prepare")
+        return self._cache
+
+    def _in_force(self, before: Held | None, after: Held) -> None:
+        """Let it decide, then tell whoever wants to know."""
+        from rollout_sdk.held import changed_flags
+
+        self._compose()
+        now = frozenset((flag.flag, flag.version) for flag in after.quarantined)
+        for flag in after.quarantined:
+            if (flag.flag, flag.version) not in self._warned:
+                _log.warning("the newest rules of %s are not in force: %s", flag.flag, flag.error)
+        self._warned = now
+        if self._subscriptions and (changed := changed_flags(before, after)):
+            self._tell(changed)
+
+    # -------------------------------------------------------------------------------------------- disk and overrides
+
+    def _look(self) -> None:
+        """Read the overrides file if it changed."""
+        if self._overrides is None:
+            return
+        before = self._overrides.current
+        if self._overrides.refresh():
+            self._compose()
+            now = self._overrides.current
+            self._tell(frozenset(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)))
+
+    def _save(self) -> None:
+        """Write what is in force, unless another process has written that or something newer."""
+        from rollout_sdk.wire import snapshot
+        from rollout_sdk.wire.records import WireError
+
+        held = self._cache.held if self._cache else None
+        if held is None or self._disk is None:
+            return
+        data = self._disk.peek()
+        if data is not None:
+            try:
+                there = snapshot.unpack(data).position
+            except WireError:
+                there = None
+            if there and there.epoch == held.position.epoch and there.revision >= held.position.revision:
+                return
+        records = [*held.good.values(), *held.records.values()]
+        self._disk.write(
+            snapshot.pack(held.position, records, held.chunks.values(), saved_at_ms=time.time_ns() // 1_000_000)
+        )
+
+    def _compose(self) -> None:
+        """Swap what decides: rules if there are any, overrides over them if there are any."""
+        with self._lock:
+            held = self._cache.held if self._cache else None
+            overrides = self._overrides.current if self._overrides else NONE
+            decider: Decides = NotReady()
+            flags: dict[str, Flag] = {}
+            if held:
+                position = held.position
+                decider = held.compiled.bind(Origin(position.epoch, position.revision, stale=not self._is_fresh))
+                flags = {key: held.compiled.flags[key].flag for key in overrides if key in held.compiled.flags}
+            self.front.decider = Overridden(decider, flags, overrides) if overrides else decider
+
+    # ---------------------------------------------------------------------------------------- what the client asks for
+
+    def subscribe(self, callback: OnChange) -> Callable[[], None]:
+        """Call back from now on; return what ends it."""
+        subscription = Subscription(callback)
+        self._subscriptions = [*self._subscriptions, subscription]
+
+        def end() -> None:
+            subscription.end()
+            self._subscriptions = [other for other in self._subscriptions if other is not subscription]
+
+        return end
+
+    def _tell(self, flags: frozenset[str]) -> None:
+        for subscription in self._subscriptions:
+            subscription.tell(flags)
+
+    def wait_until_ready(self, timeout_s: float | None) -> bool:
+        """Block until a server confirmed the rules in force, or time is up."""
+        return self._ready.wait(timeout_s)
+
+    def when_ready(self, wake: Callable[[], None]) -> Callable[[], None]:
+        """Call `wake` once, from any thread, as soon as that is so; return what forgets it."""
+        with self._lock:
+            is_ready = self._ready.is_set()
+            if not is_ready:
+                self._awaiting.append(wake)
+        if is_ready:
+            wake()
+
+        def forget() -> None:
+            with self._lock:
+                if wake in self._awaiting:
+                    self._awaiting.remove(wake)
+
+        return forget
+
+    def _set_ready(self) -> None:
+        if self._ready.is_set():
+            return
+        with self._lock:
+            self._ready.set()
+            awaiting, self._awaiting = self._awaiting, []
+        for wake in awaiting:
+            wake()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Return whether everything received is on disk, where a file is kept."""
+        return self._keeper.wait_until_saved(timeout_s)
+
+    def status(self) -> Status:
+        """Return how things stand."""
+        held = self._cache.held if self._cache else None
+        confirmed_at = self._confirmed_at
+        return Status(
+            epoch=held.position.epoch if held else "",
+            revision=held.position.revision if held else 0,
+            connected=self._is_connected,
+            ready=self._ready.is_set(),
+            stale=held is not None and not self._is_fresh,
+            confirmed_ms_ago=None if confirmed_at is None else int((time.monotonic() - confirmed_at) * 1000),
+            quarantined={flag.flag: flag.error for flag in held.quarantined} if held else {},
+            overridden=tuple(sorted(self._overrides.current)) if self._overrides else (),
+            instance_id=self.instance_id,
+        )
+
+
+def version() -> str:
+    """Return the version of the installed distribution."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("rollout-guard")
+    except metadata.PackageNotFoundError:
+        return "0"
+
+
+def _new_instance_id() -> str:
+    return os.urandom(16).hex()
+
+
+def _copy_event(event: threading.Event) -> threading.Event:
+    copy = threading.Event()
+    if event.is_set():
+        copy.set()
+    return copy

@@ -1,0 +1,341 @@
+"""The connection to a server: one thread that dials, greets, receives, acknowledges, and dials again.
+
+A second thread only moves messages from gRPC into a queue, so that the first can wait for a message and for the clock
+at once: a server that accepts and then says nothing is noticed like one that is not there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import random
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+from rollout_sdk.lifecycle import gate
+from rollout_sdk.settings import is_local
+from rollout_sdk.wire.messages import Drain, Resync
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import grpc
+
+    from rollout_sdk.settings import Settings
+    from rollout_sdk.wire.messages import Acknowledgement, Greeting, Message
+    from rollout_sdk.wire.v1 import delivery_pb2
+
+INBOX_MESSAGES_MAX: Final = 8
+"""Messages that wait while one is worked on; beyond it HTTP/2 flow control holds the server back."""
+MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
+DRAIN_WAIT_MAX_MS: Final = 300_000
+GOODBYE_MS: Final = 250
+"""How long a closing stream waits for the server to take note."""
+
+_log = logging.getLogger("rollout_sdk")
+
+
+class Receiver(Protocol):
+    """Whom the stream serves. All methods are called from the stream's thread."""
+
+    def prepare(self, is_stopping: Callable[[], bool]) -> None:
+        """Called first: the place for what must not delay a constructor. Returns early when told to stop."""
+
+    def greet(self) -> Greeting:
+        """Return the hello of a new stream; parts that an earlier one left unfinished are forgotten."""
+
+    def receive(self, message: Message) -> Acknowledgement | None:
+        """Put a message in force.
+
+        Raises:
+            Resync: the stream is to be opened again.
+        """
+
+    def connected(self, *, is_connected: bool) -> None:
+        """The server answered, or is gone."""
+
+    def expire(self) -> None:
+        """The server was not heard for `stale_after_ms`."""
+
+
+def backoff_ms(attempt: int, base_ms: int, max_ms: int, rng: random.Random) -> float:
+    """Return how long to wait before dialling again: full jitter.
+
+    Args:
+        attempt: failures in a row, from 0.
+        base_ms: bound of the first wait; it doubles with each failure.
+        max_ms: bound of all waits.
+        rng: seeded by each process for itself, else a crowd that was cut off together comes back together.
+    """
+    return rng.uniform(0, min(max_ms, base_ms * 2 ** min(attempt, 32)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """The last item of a connection; `reason` is for people."""
+
+    reason: str
+    is_refusal: bool = False
+    drain_ms: int | None = None
+
+
+_Item: TypeAlias = "tuple[object, Message | _Ended | None]"
+"""What came, and from which connection; (None, None) only wakes the thread."""
+
+
+class Stream:
+    """Keeps one connection alive from `start` to `stop`. Goes one way: after `stop` another is made."""
+
+    def __init__(self, settings: Settings, receiver: Receiver) -> None:
+        self._settings = settings
+        self._receiver = receiver
+        self._rng = random.Random()  # noqa: S311 - spreads load, guards nothing; seeded anew in every process
+        self._inbox: queue.Queue[_Item] = queue.Queue(INBOX_MESSAGES_MAX)
+        self._stopping = threading.Event()
+        self._says_goodbye = False
+        self._last_said = ""
+        self._heard_at = time.monotonic()
+        self._thread: threading.Thread | None = None
+
+    def start(self, delay_ms: float = 0, after: Stream | None = None) -> None:
+        """Dial from a thread of its own.
+
+        Args:
+            delay_ms: wait so long first.
+            after: a stopped stream whose thread must be gone first, so that one thread at a time serves the receiver.
+        """
+        predecessor = after._thread if after else None  # noqa: SLF001 - of the same class
+        self._thread = threading.Thread(
+            target=self._run, args=(delay_ms, predecessor), name="rollout-stream", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self, timeout_s: float, *, goodbye: bool) -> bool:
+        """End the connection and the thread.
+
+        Args:
+            timeout_s: how long to wait for the thread.
+            goodbye: tell the server that this process leaves on purpose.
+
+        Returns:
+            Whether the thread has ended in time.
+        """
+        self._says_goodbye = goodbye
+        self._stopping.set()
+        with contextlib.suppress(queue.Full):  # then the thread is busy, and sees the event before it waits again
+            self._inbox.put_nowait((None, None))
+        thread = self._thread
+        if thread is None or thread is threading.current_thread():
+            return True
+        thread.join(timeout_s)
+        return not thread.is_alive()
+
+    def _run(self, delay_ms: float, predecessor: threading.Thread | None) -> None:
+        try:
+            if predecessor is not None:
+                predecessor.join()
+            self._receiver.prepare(self._stopping.is_set)
+            self._wait(delay_ms)
+            attempt = 0
+            while not self._stopping.is_set():
+                began_at = time.monotonic()
+                ended = self._converse()
+                if self._stopping.is_set():
+                    return
+                self._receiver.connected(is_connected=False)
+                self._say(ended)
+                is_steady = (time.monotonic() - began_at) * 1000 >= self._settings.steady_after_ms
+                attempt = 0 if is_steady else attempt
+                wait_ms = backoff_ms(attempt, self._settings.backoff_base_ms, self._settings.backoff_max_ms, self._rng)
+                if ended.drain_ms is not None:
+                    wait_ms = max(wait_ms, self._rng.uniform(0, min(ended.drain_ms, DRAIN_WAIT_MAX_MS)))
+                attempt += 1
+                self._wait(wait_ms)
+        except Exception:  # noqa: BLE001 - logged whole, see below
+            # A bug here must be loud once, and cost nobody their rules.
+            _log.exception("the connection to %s stopped for good; decisions go on as they are", self._settings.target)
+
+    def _wait(self, wait_ms: float) -> None:
+        """Sleep until time is up or `stop` is called; staleness is noticed meanwhile."""
+        until = time.monotonic() + wait_ms / 1000
+        while not self._stopping.is_set() and time.monotonic() < until:
+            self._take(until)
+
+    def _take(self, until: float) -> _Item | None:
+        """Return the next item of the inbox; None when there is none before `until` (monotonic seconds)."""
+        expires_at = self._heard_at + self._settings.stale_after_ms / 1000
+        now = time.monotonic()
+        if now >= expires_at:
+            self._receiver.expire()
+            expires_at = until
+        try:
+            return self._inbox.get(timeout=max(0.0, min(until, expires_at) - now))
+        except queue.Empty:
+            return None
+
+    def _converse(self) -> _Ended:
+        """Dial, greet, and receive until the connection ends for whatever reason."""
+        try:
+            with gate(self._stopping.is_set) as is_held:
+                if not is_held or self._stopping.is_set():
+                    return _Ended("stopping")
+                connection = _Connection(self._settings, self._receiver.greet(), self._inbox)
+        except (OSError, ValueError) as error:
+            return _Ended(f"cannot dial: {error}")
+        try:
+            return self._receive(connection)
+        finally:
+            connection.close(say_goodbye=self._says_goodbye)
+
+    def _receive(self, connection: _Connection) -> _Ended:
+        timeout_ms = self._settings.connect_timeout_ms
+        is_connected = False
+        deadline = time.monotonic() + timeout_ms / 1000
+        while not self._stopping.is_set():
+            if time.monotonic() >= deadline:
+                return _Ended(f"no message for {timeout_ms} ms")
+            item = self._take(deadline)
+            if item is None or item[0] is not connection or item[1] is None:
+                continue
+            message = item[1]
+            if isinstance(message, _Ended):
+                return message
+            if not is_connected:
+                is_connected = True
+                timeout_ms = self._settings.silence_timeout_ms
+                self._receiver.connected(is_connected=True)
+            try:
+                answer = self._receiver.receive(message)
+            except Resync as resync:
+                return _Ended(str(resync))
+            if isinstance(message, Drain):
+                return _Ended("the server is going away", drain_ms=message.reconnect_within_ms)
+            if answer is not None:
+                connection.acknowledge(answer)
+            self._heard_at = time.monotonic()
+            self._last_said = ""
+            deadline = self._heard_at + timeout_ms / 1000
+        return _Ended("stopping")
+
+    def _say(self, ended: _Ended) -> None:
+        """Warn once for each kind of trouble, not once for each attempt."""
+        if ended.drain_ms is not None or ended.reason == self._last_said:
+            return
+        self._last_said = ended.reason
+        if ended.is_refusal:
+            _log.error(
+                "%s refuses this client: %s; check ROLLOUT_TOKEN and that its role is sdk. Decisions go on as they are",
+                self._settings.target,
+                ended.reason,
+            )
+        else:
+            _log.warning(
+                "no connection to %s: %s; decisions go on as they are, dialling again",
+                self._settings.target,
+                ended.reason,
+            )
+
+
+class _Connection:
+    """One call on one channel of its own."""
+
+    def __init__(self, settings: Settings, greeting: Greeting, inbox: queue.Queue[_Item]) -> None:
+        import grpc
+
+        from rollout_sdk.wire import delivery
+        from rollout_sdk.wire.v1 import delivery_pb2_grpc
+
+        self._grpc = grpc
+        self._wire = delivery
+        self._inbox = inbox
+        self._is_closed = threading.Event()
+        self._outbox: queue.SimpleQueue[delivery_pb2.WatchRequest | None] = queue.SimpleQueue()
+        self._outbox.put(delivery.write_greeting(greeting))
+        self._channel = _dial(settings)
+        metadata = (("authorization", f"Bearer {settings.token}"),) if settings.token else None
+        self._call = delivery_pb2_grpc.DeliveryServiceStub(self._channel).Watch(self._requests(), metadata=metadata)
+        self._reader = threading.Thread(target=self._read, name="rollout-reader", daemon=True)
+        self._reader.start()
+
+    def _requests(self) -> Iterator[delivery_pb2.WatchRequest]:
+        while (request := self._outbox.get()) is not None:
+            yield request
+
+    def acknowledge(self, acknowledgement: Acknowledgement) -> None:
+        """Queue an answer for the server."""
+        self._outbox.put(self._wire.write_acknowledgement(acknowledgement))
+
+    def close(self, *, say_goodbye: bool) -> None:
+        """End the call, free the channel, and see both threads off."""
+        if say_goodbye:
+            self._outbox.put(self._wire.write_goodbye("closed"))
+        self._outbox.put(None)
+        if say_goodbye:
+            self._reader.join(GOODBYE_MS / 1000)
+        self._is_closed.set()
+        self._call.cancel()
+        self._channel.close()
+        self._reader.join(1)
+
+    def _read(self) -> None:
+        try:
+            for response in self._call:
+                message = self._wire.read_response(response)
+                if message is not None:
+                    self._put(message)
+            self._put(_Ended("the server ended the stream"))
+        except self._grpc.RpcError:
+            code = self._call.code()
+            refusals = (
+                self._grpc.StatusCode.UNAUTHENTICATED,
+                self._grpc.StatusCode.PERMISSION_DENIED,
+                self._grpc.StatusCode.UNIMPLEMENTED,
+            )
+            self._put(_Ended(f"{code.name}: {self._call.details()}", is_refusal=code in refusals))
+        except Exception as error:  # noqa: BLE001 - whatever one message does, the connection is opened again
+            self._put(_Ended(f"{type(error).__name__} while reading"))
+
+    def _put(self, item: Message | _Ended) -> None:
+        while not self._is_closed.is_set():
+            try:
+                self._inbox.put((self, item), timeout=0.2)
+            except queue.Full:
+                continue
+            return
+
+
+def _dial(settings: Settings) -> grpc.Channel:
+    """Return a channel; nothing is sent before it is used.
+
+    Raises:
+        OSError: a certificate file cannot be read.
+    """
+    import grpc
+
+    options: list[tuple[str, int]] = [
+        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.keepalive_time_ms", settings.keepalive_ms),
+        ("grpc.keepalive_timeout_ms", settings.connect_timeout_ms),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.enable_retries", 0),
+        ("grpc.use_local_subchannel_pool", 1),  # else a channel inherits the core's own backoff from an earlier one
+    ]
+    if is_local(settings.target):
+        options.append(("grpc.enable_http_proxy", 0))
+    if not settings.uses_tls:
+        return grpc.insecure_channel(settings.target, options)
+    # Read at every dial, so that renewed certificates are taken up without a restart.
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=_pem(settings.tls_ca),
+        private_key=_pem(settings.tls_key),
+        certificate_chain=_pem(settings.tls_cert),
+    )
+    return grpc.secure_channel(settings.target, credentials, options)
+
+
+def _pem(path: str) -> bytes | None:
+    return Path(path).read_bytes() if path else None
