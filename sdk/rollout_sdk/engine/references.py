@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rollout_sdk.engine.model import All, Any, InCohort, Leaf, Not
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from rollout_sdk.engine.model import Condition, Rule
+
+T = TypeVar("T")
 
 
 def cohorts_in(condition: Condition | None) -> Iterator[str]:
@@ -37,7 +39,7 @@ def cohorts_of(never: Iterable[Condition], rules: Iterable[Rule]) -> Iterator[st
         yield from cohorts_in(rule.when)
 
 
-def reached(start: Iterable[str], edges: Mapping[str, Iterable[str]]) -> set[str]:
+def reached(start: Iterable[T], edges: Mapping[T, Iterable[T]]) -> set[T]:
     """Return `start` and everything that can be reached from it, round cycles too."""
     found = set(start)
     stack = list(found)
@@ -72,9 +74,9 @@ def referents_first(edges: Mapping[str, AbstractSet[str]]) -> list[str]:
     return order
 
 
-def turned(edges: Mapping[str, Iterable[str]]) -> dict[str, set[str]]:
+def turned(edges: Mapping[T, Iterable[T]]) -> dict[T, set[T]]:
     """Return who is named by whom: each name with the keys that name it."""
-    result: dict[str, set[str]] = {}
+    result: dict[T, set[T]] = {}
     for key, names in edges.items():
         for name in names:
             result.setdefault(name, set()).add(key)

@@ -1,0 +1,228 @@
+"""The exact preview of a change: what it does to each resource, what depends on that, and whether it shrinks.
+
+Pure: the same state and documents give the same plan, byte for byte; a saved plan is checked by making it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from rollout_sdk.engine.bucketing import salt16
+from rollout_sdk.engine.problems import Problem
+from rollout_sdk.engine.shrinks import Proof, proof
+from rollout_sdk.engine.validate import validate_change
+from rollout_server.domain.diff import Operation, ResourceChange, change_of, is_same_document
+from rollout_server.domain.files.canonical import canonical_json
+from rollout_server.domain.files.stored import write_status
+from rollout_server.domain.files.writer import write
+from rollout_server.domain.graph import Graph
+from rollout_server.domain.journal import Change, State
+from rollout_server.domain.resources import CohortStatus, FlagSpec, FlagStatus, Kind, ResourceId
+from rollout_server.domain.ruleset import ruleset_after, ruleset_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rollout_sdk.engine.model import Json, Ruleset
+    from rollout_server.domain.resources import Resource, Status
+
+PLANNED = (Kind.FLAG, Kind.COHORT)
+"""Kinds that documents write and that pruning deletes."""
+
+_NAMED_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Dependent:
+    """Something the change does not name but touches.
+
+    Attributes:
+        id: what is touched.
+        because: "flag/new-cart requires flag/checkout-v2".
+    """
+
+    id: ResourceId
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a set of documents would do to a state.
+
+    Attributes:
+        changes: every document's resource and every deleted one, those that stay the same included; by kind and key.
+        dependents: flags and cohorts that name what changes, at any remove, and are not changed themselves.
+        problems: empty, or the plan cannot be applied.
+        reads: version of all that the plan rests on; 0 for what does not exist.
+        after: the state as the next entry would leave it, but for its position.
+        rulesets: before and after; flags and cohorts that stay are the same objects in both.
+        proof: whether it shrinks; not tried, and so not proven, where there are problems.
+        hash: SHA-256 over changes and reads, lowercase hex; another one where anything read has moved.
+    """
+
+    changes: tuple[ResourceChange, ...]
+    dependents: tuple[Dependent, ...]
+    problems: tuple[Problem, ...]
+    reads: Mapping[ResourceId, int]
+    after: State
+    rulesets: tuple[Ruleset, Ruleset]
+    proof: Proof
+    hash: str
+
+    @property
+    def writes(self) -> tuple[Change, ...]:
+        """What to commit; empty when nothing changes."""
+        return tuple(
+            Change(change.id, self.after.resources.get(change.id))
+            for change in self.changes
+            if change.operation is not Operation.UNCHANGED
+        )
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """Keys of the flags whose decisions may differ: those that change, and those that depend on a change."""
+        touched = [change.id for change in self.changes if change.operation is not Operation.UNCHANGED]
+        touched += [dependent.id for dependent in self.dependents]
+        return tuple(sorted({id_.key for id_ in touched if id_.kind is Kind.FLAG}))
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants the environment to hold.
+
+    Attributes:
+        documents: as people write them, without status; each id once.
+        prune: delete every flag and cohort that no document holds.
+        delete: delete these too; those that do not exist are passed over.
+        origins: where each document was read, copied into problems.
+    """
+
+    documents: Sequence[Resource]
+    prune: bool = False
+    delete: frozenset[ResourceId] = frozenset()
+    origins: Mapping[ResourceId, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def plan(before: State, wish: Wish, ruleset: Ruleset | None = None) -> Plan:
+    """Work out everything that a change does. Total for documents that the files' reader made.
+
+    Args:
+        before: the state it starts from.
+        wish: what is wanted.
+        ruleset: of `before`, where it is at hand.
+    """
+    after, problems = _state_after(before, wish)
+    named = {resource.id for resource in wish.documents} | _gone(before, after)
+    changed = {id_ for id_ in named if before.resources.get(id_) is not after.resources.get(id_)}
+    ruleset_before = ruleset if ruleset is not None else ruleset_of(before)
+    rulesets = ruleset_before, ruleset_after(ruleset_before, before, after, changed, None)
+    graph = Graph(before, after)
+    problems += _problems(rulesets[1], changed, graph, before, after)
+    reads = _reads(before, graph.ground(changed, named))
+    changes = tuple(
+        change_of(before.resources.get(id_), after.resources.get(id_))
+        if id_ in changed
+        else _unchanged(id_, before.resources[id_].version)
+        for id_ in sorted(named, key=str)
+    )
+    return Plan(
+        changes=changes,
+        dependents=tuple(Dependent(id_, because) for id_, because in graph.dependents(changed)),
+        problems=_with_origins(problems, wish.origins),
+        reads=MappingProxyType(reads),
+        after=after,
+        rulesets=rulesets,
+        proof=Proof(proven=False, growth=()) if problems else proof(*rulesets),
+        hash=_hash(before, after, changed, reads),
+    )
+
+
+def _state_after(before: State, wish: Wish) -> tuple[State, list[Problem]]:
+    """Write specs, keep statuses. What stays the same stays the same object."""
+    resources = dict(before.resources)
+    problems: list[Problem] = []
+    version = before.position.revision + 1
+    wanted: set[ResourceId] = set()
+    for document in wish.documents:
+        known = before.resources.get(document.id)
+        if document.id in wanted:
+            problems.append(Problem(str(document.id), "", "twice", "it is given twice", "keep one of them"))
+        wanted.add(document.id)
+        problem = _salt_problem(document, known)
+        if problem is not None:
+            problems.append(problem)
+        if known is None:
+            resources[document.id] = replace(document, status=_first_status(document), version=version)
+        elif not is_same_document(known, document):
+            spec = known.spec if is_same_document(known, replace(document, metadata=known.metadata)) else document.spec
+            resources[document.id] = replace(known, metadata=document.metadata, spec=spec, version=version)
+    for id_ in before.resources:
+        if id_ not in wanted and (id_ in wish.delete or (wish.prune and id_.kind in PLANNED)):
+            del resources[id_]
+    return replace(before, resources=MappingProxyType(resources)), problems
+
+
+def _first_status(document: Resource) -> Status:
+    """Salt and law are settled here, once."""
+    if isinstance(document.spec, FlagSpec):
+        return FlagStatus(salt=document.spec.salt or salt16(document.metadata.key))
+    return CohortStatus()
+
+
+def _salt_problem(document: Resource, known: Resource | None) -> Problem | None:
+    if known is None or not isinstance(document.spec, FlagSpec) or not isinstance(known.status, FlagStatus):
+        return None
+    if document.spec.salt in ("", known.status.salt):
+        return None
+    message = f'the salt is "{known.status.salt}" since the flag was created; another one would reshuffle every split'
+    hint = "take salt out of the file, or make a new flag"
+    return Problem(str(document.id), "spec.salt", "salt_change", message, hint)
+
+
+def _gone(before: State, after: State) -> set[ResourceId]:
+    return {id_ for id_ in before.resources if id_ not in after.resources}
+
+
+def _problems(ruleset: Ruleset, changed: set[ResourceId], graph: Graph, before: State, after: State) -> list[Problem]:
+    """Validate what changed and what refers to it; a deletion that others stand on is told of what is deleted."""
+    flags, cohorts = ({id_.key for id_ in changed if id_.kind is kind} for kind in PLANNED)
+    found = validate_change(ruleset.flags, ruleset.cohorts, flags, cohorts)
+    named = {str(id_) for id_ in changed}
+    lost = {"unknown_flag", "unknown_cohort"}
+    problems = [problem for problem in found if problem.resource in named or problem.code not in lost]
+    for id_ in sorted(_gone(before, after), key=str):
+        users = [str(user) for user in graph.users(id_) if user in after.resources]
+        if users:
+            more = f" and {len(users) - _NAMED_MAX} more" if len(users) > _NAMED_MAX else ""
+            message = f"it cannot be deleted while {', '.join(users[:_NAMED_MAX])}{more} refer to it"
+            problems.append(Problem(str(id_), "", "still_referenced", message, "take these references out first"))
+    return problems
+
+
+def _with_origins(problems: list[Problem], origins: Mapping[ResourceId, str]) -> tuple[Problem, ...]:
+    places = {str(id_): origin for id_, origin in origins.items()}
+    return tuple(replace(problem, origin=places.get(problem.resource, "")) for problem in problems)
+
+
+def _unchanged(id_: ResourceId, version: int) -> ResourceChange:
+    return ResourceChange(id_, Operation.UNCHANGED, version, version, ())
+
+
+def _reads(before: State, ids: Iterable[ResourceId]) -> dict[ResourceId, int]:
+    ordered = sorted(ids, key=str)
+    return {id_: before.resources[id_].version if id_ in before.resources else 0 for id_ in ordered}
+
+
+def _hash(before: State, after: State, changed: set[ResourceId], reads: Mapping[ResourceId, int]) -> str:
+    """Cover the epoch too: after a restore, a version may stand for something else."""
+    changes: dict[str, Json] = {}
+    for id_ in sorted(changed, key=str):
+        resource = after.resources.get(id_)
+        changes[str(id_)] = None if resource is None else {**write(resource), "status": write_status(resource)}
+    ground: dict[str, Json] = {str(id_): version for id_, version in reads.items()}
+    tree: dict[str, Json] = {"epoch": before.position.epoch, "changes": changes, "reads": ground}
+    return sha256(canonical_json(tree)).hexdigest()
