@@ -5,24 +5,35 @@
 
 from rollout_server.domain.files.canonical import canonical_json
 from rollout_server.domain.files.cases import Case
+from rollout_server.domain.files.checking import CaseResult, lint, run_cases
 from rollout_server.domain.files.document import Document, Loaded, duplicates, load, locate, located
+from rollout_server.domain.files.exporting import export, export_json
+from rollout_server.domain.files.formatting import fmt
+from rollout_server.domain.files.json_schema import schema
 from rollout_server.domain.files.reader import expected_version, read
 from rollout_server.domain.files.stored import read_status, read_stored, write_status, write_stored
 from rollout_server.domain.files.writer import write
 
 __all__ = [
     "Case",
+    "CaseResult",
     "Document",
     "Loaded",
     "canonical_json",
     "duplicates",
     "expected_version",
+    "export",
+    "export_json",
+    "fmt",
+    "lint",
     "load",
     "locate",
     "located",
     "read",
     "read_status",
     "read_stored",
+    "run_cases",
+    "schema",
     "write",
     "write_status",
     "write_stored",

@@ -69,7 +69,7 @@ def _units(reading: Reading, tree: object, path: str) -> dict[str, str]:
     found = {}
     for kind, key in tree.items():
         place = paths.child(path, str(kind))
-        found[reading.unit_kind(kind, place)] = reading.text(key, place, "the key of a unit", empty=True)
+        found[reading.name(reading.unit_kind, kind, place)] = reading.text(key, place, "the key of a unit", empty=True)
     return found
 
 

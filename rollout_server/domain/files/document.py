@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rollout_server.domain.resources import Resource, ResourceId
 
 _MARKER = re.compile(r"^(?:---|\.\.\.)(?=[ \t\n]|\Z)", re.MULTILINE)
-_PREAMBLE = re.compile(r"(?:[ \t]*(?:#.*)?\n|%YAML 1\.2[ \t]*\n)*\Z")
+_DIRECTIVE_ONLY = re.compile(r"\s*%YAML 1\.2\s*")
 _JSON_ONLY = frozenset({"duplicate_field", "too_deep", "bad_number", "not_unicode"})
 
 
@@ -81,7 +81,7 @@ def load(text: str | bytes, name: str = "", environment: str | None = None) -> L
             many = BadText("too_many", f"more than {DOCUMENTS_MAX} documents in one file", 0, "split the file")
             problems.append(_problem(source, many))
             break
-        document, found = _document(source, tree, environment)
+        document, found = read_document(source, tree, environment)
         documents.append(replace(document, resource=None) if mistakes else document)
         problems += [*mistakes, *found]
     problems += duplicates(documents)
@@ -89,7 +89,7 @@ def load(text: str | bytes, name: str = "", environment: str | None = None) -> L
 
 
 def _problem(source: Source, wrong: BadText) -> Problem:
-    return Problem("", "", wrong.code, str(wrong), wrong.hint, source.at(wrong.index))
+    return wrong.as_problem(source.at(wrong.index))
 
 
 def _trees(whole: Source, problems: list[Problem]) -> Iterator[tuple[Source, object, list[Problem]]]:
@@ -116,14 +116,7 @@ def _json_trees(whole: Source) -> Iterator[tuple[Source, object, list[Problem]]]
 
 
 def _yaml_trees(whole: Source, problems: list[Problem]) -> Iterator[tuple[Source, object, list[Problem]]]:
-    # Each document is parsed on its own: a mistake in one hides nothing of the others.
-    starts = [0, *(found.start() for found in _MARKER.finditer(whole.text))]
-    line = 1
-    for start, end in zip(starts, [*starts[1:], len(whole.text)], strict=True):
-        source = Source(whole.name, whole.text[start:end], line)
-        line += source.text.count("\n")
-        if _PREAMBLE.fullmatch(source.text):
-            continue
+    for source in yaml_sources(whole):
         try:
             node = nodes.parse(source.text)
         except BadText as bad:
@@ -136,7 +129,20 @@ def _yaml_trees(whole: Source, problems: list[Problem]) -> Iterator[tuple[Source
         yield source, tree, [_problem(source, bad) for bad in wrong]
 
 
-def _document(source: Source, tree: object, environment: str | None) -> tuple[Document, list[Problem]]:
+def yaml_sources(whole: Source) -> Iterator[Source]:
+    """Cut a YAML text at its document markers, so that a mistake in one document hides nothing of the others."""
+    starts = [0, *(found.start() for found in _MARKER.finditer(whole.text))]
+    line = 1
+    for start, end in zip(starts, [*starts[1:], len(whole.text)], strict=True):
+        text = whole.text[start:end]
+        source = Source(whole.name, "   " + text[3:] if text.startswith("...") else text, line)
+        line += text.count("\n")
+        if not _DIRECTIVE_ONLY.fullmatch(source.text):
+            yield source
+
+
+def read_document(source: Source, tree: object, environment: str | None) -> tuple[Document, list[Problem]]:
+    """Return one document as it is in an environment, and what is wrong with it, there and in all others."""
     places = Places(source, environment)
     origin = places.origin
     reading = Reading(origin)

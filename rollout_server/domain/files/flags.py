@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from rollout_sdk.engine.limits import UNIT_KEY_BYTES
 from rollout_sdk.engine.model import (
     DEFAULT_UNIT,
     LAW_1,
@@ -21,8 +22,8 @@ from rollout_sdk.engine.model import (
     Variant,
     Weight,
 )
+from rollout_sdk.engine.names import salt_fault
 from rollout_server.domain.files import names, paths, percent
-from rollout_server.domain.files.bounds import UNIT_KEY_CHARACTERS_MAX
 from rollout_server.domain.files.conditions import read_condition, write_condition
 from rollout_server.domain.files.values import infer_type, read_value
 from rollout_server.domain.resources import FlagSpec
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 FLAG_FIELDS = ("unit", "type", "variants", "off", "default", "salt", "never", "requires", "targets", "rules")
 RULE_FIELDS = ("id", "when", "serve", "split")
 REQUIREMENT_FIELDS = ("flag", "variants")
-SALT_LENGTH = 16
-SALT_PATTERN = r"^[a-z0-9-]{16}$"
 TYPES = tuple(kind.value for kind in ValueType)
 
 BOOLEAN_VARIANTS = (Variant("on", True), Variant("off", False))
@@ -86,7 +85,7 @@ def _variants(reading: Reading, fields: dict[str, object], value_type: ValueType
     found = []
     for name, value in tree.items():
         path = paths.child("spec.variants", str(name))
-        found.append(Variant(reading.variant(name, path), read_value(reading, value, path, value_type)))
+        found.append(Variant(reading.name(reading.variant, name, path), read_value(reading, value, path, value_type)))
     return tuple(found)
 
 
@@ -102,9 +101,9 @@ def _salt(reading: Reading, fields: dict[str, object]) -> str:
     if "salt" not in fields:
         return ""
     text = reading.text(fields["salt"], "spec.salt", "a salt")
-    if text and (len(text) != SALT_LENGTH or set(text) - set("abcdefghijklmnopqrstuvwxyz0123456789-")):
+    if text and (why := salt_fault(text)):
         hint = "leave it out, and it is made from the flag's key"
-        reading.refuse("spec.salt", "bad_salt", f"a salt is {SALT_LENGTH} of a-z, 0-9 and '-'", hint)
+        reading.refuse("spec.salt", "bad_salt", f"{names.show(text)} cannot be a salt: {why}", hint)
     return text
 
 
@@ -134,8 +133,8 @@ def _targets(reading: Reading, tree: object) -> tuple[Target, ...]:
     found = []
     for name, units in tree.items():
         path = paths.child("spec.targets", str(name))
-        keys = reading.texts(units, path, "the key of a unit", characters_max=UNIT_KEY_CHARACTERS_MAX)
-        found.append(Target(reading.variant(name, path), keys))
+        keys = reading.texts(units, path, "the key of a unit", characters_max=UNIT_KEY_BYTES)
+        found.append(Target(reading.name(reading.variant, name, path), keys))
     return tuple(found)
 
 
@@ -168,7 +167,7 @@ def _split(reading: Reading, tree: object, path: str) -> Split:
     weights = []
     for name, share in tree.items():
         place = paths.child(path, str(name))
-        weights.append(Weight(reading.variant(name, place), reading.share(share, place)))
+        weights.append(Weight(reading.name(reading.variant, name, place), reading.share(share, place)))
     total_ppm = sum(weight.share_ppm for weight in weights)
     if total_ppm != PPM and len(reading.problems) == before:
         more_ppm = PPM - total_ppm

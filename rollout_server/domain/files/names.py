@@ -1,50 +1,56 @@
-"""Keys that cannot be mistaken for one another, and names shown so that nothing in them hides."""
+"""Names in files: the engine's rules, their patterns for editors, and which letters of other scripts look like ours."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
+from rollout_sdk.engine.limits import KEY_CHARS, UNIT_KIND_CHARS, VARIANT_KEY_CHARS
+from rollout_sdk.engine.names import key_fault, unit_kind_fault
 
-KEY_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,127}$"
-UNIT_KIND_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,31}$"
-VARIANT_CHARACTERS_MAX = 128
+KEY_PATTERN = rf"^[a-z0-9][a-z0-9._-]{{0,{KEY_CHARS - 1}}}$"
+UNIT_KIND_PATTERN = rf"^[a-z0-9][a-z0-9._-]{{0,{UNIT_KIND_CHARS - 1}}}$"
 
-KEY_HINT = "a key is 1 to 128 of a-z, 0-9, '.', '_', '-' and begins with a letter or digit"
-UNIT_KIND_HINT = "a kind of unit is 1 to 32 of a-z, 0-9, '.', '_', '-' and begins with a letter or digit"
-VARIANT_HINT = "a variant's key is 1 to 128 visible characters in Unicode's composed form (NFC)"
+KEY_HINT = f"a key is 1 to {KEY_CHARS} of a-z, 0-9, '.', '_', '-' and begins with a letter or digit"
+UNIT_KIND_HINT = f"a kind of unit is 1 to {UNIT_KIND_CHARS} of a-z, 0-9, '.', '_', '-', the first a letter or digit"
+VARIANT_HINT = f"a variant's key is 1 to {VARIANT_KEY_CHARS} visible characters in Unicode's composed form (NFC)"
 
-_KEY = re.compile(KEY_PATTERN.removesuffix("$") + r"\Z")
-_UNIT_KIND = re.compile(UNIT_KIND_PATTERN.removesuffix("$") + r"\Z")
 _SHOWN_CHARACTERS_MAX = 60
 
-# Letters of other scripts that look like one of a-z in common fonts.
-_LOOKS_LIKE = dict(
-    zip(
-        "\u0430\u0441\u0501\u0435\u04bb\u0456\u0458\u04cf\u043e\u0440\u051b\u0455\u051d\u0445\u0443\u03b1\u03b9\u03bd\u03bf\u03c1\u0131\u0251\u0261",
-        "acdehijlopqswxyaivopiag",
-        strict=True,
-    )
-)
+# Letters of other scripts that look like one of a-z in common fonts: Cyrillic, Greek, Latin extensions.
+_CODES = {
+    "a": (0x430, 0x3B1, 0x251),
+    "c": (0x441,),
+    "d": (0x501,),
+    "e": (0x435,),
+    "g": (0x261,),
+    "h": (0x4BB,),
+    "i": (0x456, 0x3B9, 0x131),
+    "j": (0x458,),
+    "l": (0x4CF,),
+    "o": (0x43E, 0x3BF),
+    "p": (0x440, 0x3C1),
+    "q": (0x51B,),
+    "s": (0x455,),
+    "v": (0x3BD,),
+    "w": (0x51D,),
+    "x": (0x445,),
+    "y": (0x443,),
+}
+_ALIKE = {chr(code): letter for letter, codes in _CODES.items() for code in codes}
 
 
-def is_key(text: str) -> bool:
-    """Whether this may name a flag, a cohort or a rule."""
-    return _KEY.match(text) is not None
+def why_no_key(text: str) -> str:
+    """Return why this cannot name a flag, a cohort or a rule, or ""; a look-alike is unmasked."""
+    return _unmasked(text, key_fault(text))
 
 
-def is_unit_kind(text: str) -> bool:
-    """Whether this may name a kind of unit."""
-    return _UNIT_KIND.match(text) is not None
+def why_no_unit_kind(text: str) -> str:
+    """Return why this cannot name a kind of unit, or ""."""
+    return _unmasked(text, unit_kind_fault(text))
 
 
-def is_variant(text: str) -> bool:
-    """Whether this may name a variant: visible, composed, no white space at its ends."""
-    return (
-        0 < len(text) <= VARIANT_CHARACTERS_MAX
-        and (text.isascii() or unicodedata.is_normalized("NFC", text))
-        and text.isprintable()
-        and text == text.strip()
-    )
+def _unmasked(text: str, fault: str) -> str:
+    named = (character for character in text if f"U+{ord(character):04X} " in fault)
+    alike = _ALIKE.get(next(named, ""))
+    return f"{fault}, which looks like {alike}" if alike else fault
 
 
 def is_unicode(text: str) -> bool:
@@ -55,23 +61,10 @@ def is_unicode(text: str) -> bool:
 def show(text: str) -> str:
     """Return the text in quotes, cut to one line, with every invisible character as its code point."""
     cut = text if len(text) <= _SHOWN_CHARACTERS_MAX else text[:_SHOWN_CHARACTERS_MAX] + "..."
-    body = "".join(
-        f"\\{character}"
-        if character in '"\\'
-        else character
-        if character.isprintable()
-        else f"<U+{ord(character):04X}>"
-        for character in cut
-    )
-    return f'"{body}"'
+    return '"' + "".join(map(_visible, cut)) + '"'
 
 
-def strange(text: str) -> str:
-    """Name the first character that a key may not hold: "U+0430 CYRILLIC SMALL LETTER A, which looks like a"; or ""."""
-    for place, character in enumerate(text, start=1):
-        if character in "abcdefghijklmnopqrstuvwxyz0123456789._-":
-            continue
-        name = f"U+{ord(character):04X} {unicodedata.name(character, 'a character without a name')}"
-        alike = _LOOKS_LIKE.get(character)
-        return f"character {place} is {name}" + (f", which looks like {alike}" if alike else "")
-    return ""
+def _visible(character: str) -> str:
+    if character in '"\\':
+        return "\\" + character
+    return character if character.isprintable() else f"<U+{ord(character):04X}>"

@@ -73,6 +73,7 @@ class MapNode:
 
 Node: TypeAlias = "ScalarNode | ListNode | MapNode"
 
+_NAME_CHARACTERS_MAX = 1_000
 _HINTS = (
     ("\\t", "indent with spaces, not with tabs"),
     ("cannot start any token", "text that begins with this character needs quotes"),
@@ -183,6 +184,9 @@ def _key(node: Node) -> ScalarNode:
         raise BadText(
             "bad_field", "a map or a list cannot name a field", node.start, "names are text; close the bracket?"
         )
+    if len(node.value) > _NAME_CHARACTERS_MAX or (node.plain and not node.value):
+        message = "a field has no name" if not node.value else f"a name has more than {_NAME_CHARACTERS_MAX} characters"
+        raise BadText("bad_field", message, node.start, "write `name: value`")
     if node.plain and node.value == "<<":
         hint = "write the fields out: what a merge would add is easy to overlook in a review"
         raise BadText("merge", "the merge key << is not read", node.start, hint)

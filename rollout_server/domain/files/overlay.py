@@ -32,9 +32,8 @@ def split_overlays(reading: Reading, tree: dict[str, object]) -> tuple[dict[str,
         return rest, {}
     for name, overlay in environments.items():
         path = paths.child("environments", str(name))
-        text = reading.text(name, path, "the name of an environment")
-        if text and not names.is_key(text):
-            why = names.strange(text) or "it is too long, or begins wrongly"
+        text = reading.name(reading.text, name, path)
+        if text and (why := names.why_no_key(text)):
             reading.refuse(path, "bad_key", f"{names.show(text)} cannot be an environment: {why}", names.KEY_HINT)
         fields = reading.fields(overlay, path, OVERLAY_FIELDS, "what differs: spec")
         spec = fields.get("spec", {})

@@ -6,18 +6,11 @@ import json
 import re
 from typing import TypeAlias
 
+from rollout_sdk.engine.findings import child
+
+__all__ = ["Step", "child", "resolve"]
+
 Step: TypeAlias = "str | int"
-
-_PLAIN = re.compile(r"[A-Za-z0-9_<>=-]+\Z")
-
-
-def child(path: str, step: Step) -> str:
-    """Return the path of one entry of the map or list at `path`."""
-    if isinstance(step, int):
-        return f"{path}[{step}]"
-    if _PLAIN.match(step):
-        return f"{path}.{step}" if path else step
-    return f"{path}[{json.dumps(step, ensure_ascii=False)}]"
 
 
 def resolve(tree: object, path: str) -> tuple[Step, ...]:

@@ -6,6 +6,7 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING
 
+from rollout_sdk.engine.limits import UNIT_KEY_BYTES
 from rollout_sdk.engine.model import DEFAULT_UNIT
 from rollout_server.domain.files import names
 from rollout_server.domain.files.bounds import (
@@ -14,7 +15,6 @@ from rollout_server.domain.files.bounds import (
     OWNER_CHARACTERS_MAX,
     TAG_CHARACTERS_MAX,
     TAGS_MAX,
-    UNIT_KEY_CHARACTERS_MAX,
 )
 from rollout_server.domain.files.conditions import read_condition
 from rollout_server.domain.files.flags import read_flag
@@ -91,7 +91,7 @@ def read_metadata(reading: Reading, tree: object, kind: Kind | None) -> Metadata
     key = ""
     if isinstance(tree, dict) and reading.required(tree, "metadata.key", "key", names.KEY_HINT):
         key = reading.key(fields["key"], "metadata.key", f"a {kind.value.lower()}" if kind else "a resource")
-    if kind and names.is_key(key):
+    if kind and not names.why_no_key(key):
         reading.resource = f"{kind.value.lower()}/{key}"
     if "version" in fields and reading.integer(fields["version"], "metadata.version") < 0:
         reading.refuse("metadata.version", "wrong_type", "a version is not negative", "copy it from `rollout get`")
@@ -155,7 +155,7 @@ def _cohort(reading: Reading, tree: object) -> CohortSpec:
 
     def units(name: str) -> tuple[str, ...]:
         place = f"spec.{name}"
-        return reading.texts(fields.get(name, []), place, "the key of a unit", characters_max=UNIT_KEY_CHARACTERS_MAX)
+        return reading.texts(fields.get(name, []), place, "the key of a unit", characters_max=UNIT_KEY_BYTES)
 
     return CohortSpec(
         unit=reading.unit_kind(fields.get("unit", DEFAULT_UNIT), "spec.unit"),

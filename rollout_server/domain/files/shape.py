@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from rollout_sdk.engine.names import variant_fault
 from rollout_sdk.engine.problems import Problem
 from rollout_server.domain.files import names, paths, percent
 from rollout_server.domain.files.bounds import DEPTH_MAX
@@ -21,6 +22,9 @@ QUOTE = "quote_it"
 """Code of the problem whose cure is quotes around what was written: text is wanted, nothing else fits."""
 UNCLEAR = "unclear_scalar"
 """Code where quotes are one cure of several: a scalar of any type is wanted."""
+
+QUOTE_NAME = "quote_name"
+"""As `QUOTE`, for the name of a field."""
 
 _VARIANT_WORDS = frozenset({"on", "off"})
 
@@ -142,27 +146,31 @@ class Reading:
             self.refuse(path, QUOTE, f"a variant is wanted, found {describe(value)}", f'write "{word}"')
             return ""
         text = self.text(value, path, "a variant")
-        if text and isinstance(value, str) and not names.is_variant(text):
-            odd = next((char for char in text if not char.isprintable()), "")
-            message = f"{names.show(text)} cannot be a variant"
-            self.refuse(
-                path, "bad_variant", message + (f": it holds U+{ord(odd):04X}" if odd else ""), names.VARIANT_HINT
-            )
+        if text and isinstance(value, str) and (why := variant_fault(text)):
+            self.refuse(path, "bad_variant", f"{names.show(text)} cannot be a variant: {why}", names.VARIANT_HINT)
+        return text
+
+    def name(self, read: Callable[[object, str], str], name: object, path: str) -> str:
+        """Read the name of a map's entry whose place is `path`, as what `read` reads."""
+        before = len(self.problems)
+        text = read(name, path)
+        self.problems[before:] = [
+            replace(problem, code=QUOTE_NAME) if problem.code == QUOTE else problem
+            for problem in self.problems[before:]
+        ]
         return text
 
     def key(self, value: object, path: str, what: str) -> str:
         """Return a resource's key, spelled without anything that could be mistaken."""
         text = self.text(value, path, f"the key of {what}")
-        if text and isinstance(value, str) and not names.is_key(text):
-            why = names.strange(text) or ("it is too long" if names.is_key(text[:128]) else "its first character")
+        if text and isinstance(value, str) and (why := names.why_no_key(text)):
             self.refuse(path, "bad_key", f"{names.show(text)} cannot be the key of {what}: {why}", names.KEY_HINT)
         return text
 
     def unit_kind(self, value: object, path: str) -> str:
         """Return a kind of unit."""
         text = self.text(value, path, "a kind of unit")
-        if text and isinstance(value, str) and not names.is_unit_kind(text):
-            why = names.strange(text) or "it is too long, or begins wrongly"
+        if text and isinstance(value, str) and (why := names.why_no_unit_kind(text)):
             message = f"{names.show(text)} cannot be a kind of unit: {why}"
             self.refuse(path, "bad_unit", message, names.UNIT_KIND_HINT)
         return text
@@ -280,7 +288,7 @@ class Reading:
     def _name(self, name: object, path: str) -> str:
         if type(name) is str and name.isascii():
             return name
-        return self.text(name, paths.child(path, str(name)), "a name", empty=True)
+        return self.name(lambda text, place: self.text(text, place, empty=True), name, paths.child(path, str(name)))
 
 
 def _short(texts: list[str], characters_max: int) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from rollout_sdk.engine.problems import Problem
 from rollout_server.domain.files.bounds import TEXT_BYTES_MAX
 
 _BOM = "\ufeff"
 # What no source may hold unescaped: controls, other line ends than those of files, half surrogates, and characters
 # that make a reviewer see another order than a machine reads.
-_HIDDEN = re.compile(
+HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )
 
@@ -29,6 +30,10 @@ class BadText(ValueError):
         self.code = code
         self.index = index
         self.hint = hint
+
+    def as_problem(self, origin: str) -> Problem:
+        """Return it as a problem of a document that nobody could read."""
+        return Problem("", "", self.code, str(self), self.hint, origin)
 
 
 def decode(raw: str | bytes) -> str:
@@ -63,7 +68,7 @@ def refuse_hidden(text: str) -> None:
     Raises:
         BadText: there is one.
     """
-    if found := _HIDDEN.search(text):
+    if found := HIDDEN.search(text):
         character = found[0]
         name = unicodedata.name(character, "a control character")
         hint = f'remove it, or write it as "\\u{ord(character):04X}" inside double quotes'
