@@ -1,0 +1,318 @@
+"""Composition: the only module that builds adapters.
+
+`serve` is the whole life of a server process. `start` is the same server inside somebody else's event loop: `rollout
+dev` and the tests use it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import shutil
+import signal
+import socket
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from rollout_server.adapters.server_key import server_key
+from rollout_server.adapters.sqlite_journal import open_store
+from rollout_server.adapters.system_clock import SystemClock
+from rollout_server.api import http
+from rollout_server.api.calls import Calls
+from rollout_server.api.control import Control
+from rollout_server.api.delivery import Delivery, Pace
+from rollout_server.api.interceptors import Door
+from rollout_server.api.metrics import EnvironmentFigures, Metrics
+from rollout_server.api.server import GrpcServer
+from rollout_server.api.tls import Certificates, TlsFiles
+from rollout_server.app.actor import Actor
+from rollout_server.app.compact import keep_compact
+from rollout_server.app.diagnose import Surroundings
+from rollout_server.app.environment import Environment
+from rollout_server.app.first_token import write_first_token
+from rollout_server.app.served import Served
+from rollout_server.app.tokens import CreateToken, create_token
+from rollout_server.domain.rights import Role
+from rollout_server.errors import Unavailable
+from rollout_server.logs import configure, get_logger, without_message
+from rollout_server.settings import is_loopback, split_address
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+
+    from rollout_server.adapters.sqlite_journal import SqliteStore
+    from rollout_server.settings import Settings
+
+STORE_FILE = "rollout.db"
+KEY_FILE = "server-key"
+DURABILITY = "SQLite, WAL, synchronous=FULL"
+_DAY_MS = 86_400_000
+_FILES_BESIDES = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that answers.
+
+    Attributes:
+        address: of the gRPC port, "127.0.0.1:40123".
+        http_address: empty where HTTP is not served.
+        served: environments by name.
+        first_tokens: environment to the file that holds its first admin token, where one was made just now.
+    """
+
+    settings: Settings
+    address: str
+    http_address: str
+    served: Mapping[str, Served]
+    first_tokens: Mapping[str, Path]
+
+    async def token(self, role: str, environment: str = "", person: str = "local") -> str:
+        """Make a token and return its text; for whoever runs the server in their own process.
+
+        Args:
+            role: one of `Role`'s values.
+            environment: the first of the settings unless given.
+            person: who answers for it.
+        """
+        served = self.served[environment or self.settings.environments[0]]
+        server = Actor("rollout-server", "local", Role.ADMIN)
+        created = await create_token(served.environment, CreateToken(role, person), server)
+        return created.secret
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; a second signal ends the process at once.
+
+    Raises:
+        Corrupt: the store is damaged.
+        InvalidInput: a certificate cannot be used.
+        Unavailable: a port or the store cannot be opened.
+    """
+    configure(settings.log_level)
+    _allow_files(settings.streams_max + _FILES_BESIDES)
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_log_loop_error)
+    stopping = asyncio.Event()
+
+    def stop(number: signal.Signals) -> None:
+        get_logger().info("stopping", signal=number.name, within_ms=settings.drain_within_ms)
+        stopping.set()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(each)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop, number)
+    async with start(settings) as running:
+        for environment, path in running.first_tokens.items():
+            sys.stderr.write(_first_token_sentence(environment, path, running.address))
+        get_logger().info(
+            "serving",
+            address=running.address,
+            environments=list(settings.environments),
+            path=str(settings.data),
+        )
+        await stopping.wait()
+    get_logger().info("stopped")
+
+
+@asynccontextmanager
+async def start(settings: Settings) -> AsyncIterator[Running]:
+    """Run a server in this event loop; it stops, within `drain_within_ms` and a little, when the context ends.
+
+    Raises:
+        Corrupt: the store is damaged.
+        InvalidInput: a certificate cannot be used.
+        Unavailable: a port or the store cannot be opened.
+    """
+    if not structlog.is_configured():
+        configure(settings.log_level)
+    async with AsyncExitStack() as stack:
+        certificates = _certificates(settings)
+        listening = stack.enter_context(_listen(settings.http_listen)) if settings.http_listen else None
+        served = await _open_environments(settings, stack)
+        first_tokens = await _first_tokens(settings, served)
+        phase = _Phase()
+        metrics = Metrics(lambda: _figures(served.values()), DURABILITY, is_durable=True)
+        for one in served.values():
+            _count_commits(one.environment, metrics)
+        if listening is not None:
+            has_metrics = settings.metrics_public or is_loopback(settings.http_listen)
+            routes = http.application(metrics, phase.why_not_ready, has_metrics=has_metrics)
+            await stack.enter_async_context(http.serving(routes, listening))
+        calls = Calls(settings.streams_max, settings.streams_per_token_max)
+        server = _grpc_server(settings, served, calls, metrics)
+        port = await server.start(settings.listen, certificates)
+        stack.push_async_callback(_stop, settings, server, served, phase)
+        _in_background(stack, calls.keep_cutting())
+        keep_ms = settings.history_keep_days * _DAY_MS
+        _in_background(stack, keep_compact([one.environment for one in served.values()], keep_ms))
+        phase.is_ready = True
+        yield Running(
+            settings=settings,
+            address=_with_port(settings.listen, port),
+            http_address=_with_port(settings.http_listen, listening.getsockname()[1]) if listening else "",
+            served=served,
+            first_tokens=first_tokens,
+        )
+
+
+@dataclass(slots=True)
+class _Phase:
+    is_ready: bool = False
+    is_stopping: bool = False
+
+    def why_not_ready(self) -> str:
+        if self.is_stopping:
+            return "stopping"
+        return "" if self.is_ready else "starting"
+
+
+async def _open_environments(settings: Settings, stack: AsyncExitStack) -> dict[str, Served]:
+    clock = SystemClock()
+    data = settings.data.expanduser()
+    store = _open_store(data, settings.environments, clock)
+    stack.push_async_callback(store.close)
+    served: dict[str, Served] = {}
+    for name in settings.environments:
+        environment = Environment(store.journal(name), clock)
+        await environment.start()
+        stack.push_async_callback(environment.close)
+        one = Served(
+            environment,
+            renew_epoch_every_ms=settings.renew_epoch_every_ms,
+            instances_max=settings.instances_max,
+        )
+        await one.fan_out.start()
+        stack.callback(one.fan_out.close)
+        served[name] = one
+    return served
+
+
+def _open_store(data: Path, environments: Iterable[str], clock: SystemClock) -> SqliteStore:
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        hint = "choose another directory with --data (ROLLOUT_DATA), or let the server write there"
+        raise Unavailable("data", f"the directory {data} cannot be made: {error.strerror}", hint) from None
+    return open_store(data / STORE_FILE, environments, key=server_key(data / KEY_FILE), clock=clock)
+
+
+async def _first_tokens(settings: Settings, served: Mapping[str, Served]) -> dict[str, Path]:
+    """Make each environment's first admin token; the first environment's file has the plain name."""
+    made: dict[str, Path] = {}
+    for name, one in served.items():
+        suffix = "" if name == settings.environments[0] else f"-{name}"
+        path = settings.data.expanduser() / f"first-admin-token{suffix}"
+        if await write_first_token(one.environment, path, is_wanted=settings.new_admin_token):
+            made[name] = path
+    return made
+
+
+def _grpc_server(settings: Settings, served: Mapping[str, Served], calls: Calls, metrics: Metrics) -> GrpcServer:
+    environments = {name: one.environment for name, one in served.items()}
+    only = settings.environments[0] if len(settings.environments) == 1 else ""
+
+    def surroundings() -> Surroundings:
+        return Surroundings(DURABILITY, is_durable=True, disk_free_bytes=shutil.disk_usage(settings.data).free)
+
+    pace = Pace(settings.hello_within_ms, settings.bookmark_every_ms, settings.reconnect_within_ms)
+    return GrpcServer(
+        Door(environments, calls, metrics),
+        Control(served, surroundings, settings.backup_environment or only),
+        Delivery(served, pace, metrics),
+        settings.streams_max,
+    )
+
+
+async def _stop(settings: Settings, server: GrpcServer, served: Mapping[str, Served], phase: _Phase) -> None:
+    """Send the streams elsewhere, let calls under way end, then close; never longer than the settings say."""
+    phase.is_ready, phase.is_stopping = False, True
+    for one in served.values():
+        one.fan_out.drain()
+    await server.stop(settings.drain_within_ms / 1_000)
+
+
+def _certificates(settings: Settings) -> Certificates | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    return Certificates(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
+
+
+def _figures(served: Iterable[Served]) -> list[EnvironmentFigures]:
+    return [
+        EnvironmentFigures(
+            environment=one.environment.name,
+            revision=one.fan_out.position.revision,
+            streams=one.streams,
+            instances={state.value: count for state, count in one.instances.counts().items()},
+            epoch_renewals=one.fan_out.epoch_renewals,
+            is_following=one.environment.is_following,
+        )
+        for one in served
+    ]
+
+
+def _count_commits(environment: Environment, metrics: Metrics) -> None:
+    environment.subscribe(lambda entry, _before, _after: metrics.committed(environment.name) if entry else None)
+
+
+def _in_background(stack: AsyncExitStack, work: Coroutine[object, object, None]) -> None:
+    task = asyncio.create_task(work)
+
+    async def end() -> None:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(end)
+
+
+def _listen(address: str) -> socket.socket:
+    """Bind the HTTP port before anything else is opened: a taken port is said at once."""
+    host, port = split_address(address)
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise Unavailable(
+            "port",
+            f"the HTTP address {address} cannot be opened: {error.strerror}",
+            "stop the program that holds it, or choose another address with --http-listen (ROLLOUT_HTTP_LISTEN)",
+        ) from None
+
+
+def _with_port(address: str, port: int) -> str:
+    return f"{address.rpartition(':')[0]}:{port}"
+
+
+def _first_token_sentence(environment: str, path: Path, address: str) -> str:
+    return (
+        f"First start of environment {environment}: an admin token lies in {path}, readable by you alone.\n"
+        f"  export ROLLOUT_SERVER={address} ROLLOUT_TOKEN=$(cat {path})\n"
+        f"  rollout token create --role admin --person you@example.com   # then delete the file\n"
+    )
+
+
+def _log_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """Whatever nobody caught: where it came from, never its message."""
+    error = context.get("exception")
+    told = without_message(error) if isinstance(error, BaseException) else {}
+    get_logger().error("uncaught error in the event loop", **told)
+
+
+def _allow_files(wanted: int) -> None:
+    """Raise the soft limit of open files towards the hard one: every stream is a socket."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and allowed > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
