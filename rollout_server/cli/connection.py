@@ -22,6 +22,7 @@ _A = TypeVar("_A")
 
 CALL_TIMEOUT_MS = 15_000
 STREAM_TIMEOUT_MS = 3_600_000
+_DETAIL_BYTES_MAX = 1 << 20  # some thousand problems; without asking, the server sends what fits into 6 KiB
 _RECEIVED_BYTES_MAX = 256 << 20  # a cohort of a million keys is about 20 MB as a document
 
 
@@ -116,7 +117,7 @@ class Connection:
             call.cancel()  # whoever stops listening stops the server's work too
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
-        pairs = []
+        pairs = [("rollout-error-bytes", str(_DETAIL_BYTES_MAX))]
         if self.target.token:
             pairs.append(("authorization", f"Bearer {self.target.token}"))
         if self.target.environment:
@@ -126,7 +127,12 @@ class Connection:
     def _open(self) -> grpc.Channel:
         import grpc
 
-        options: list[tuple[str, int]] = [("grpc.max_receive_message_length", _RECEIVED_BYTES_MAX)]
+        options: list[tuple[str, int]] = [
+            ("grpc.max_receive_message_length", _RECEIVED_BYTES_MAX),
+            # base64 and the rest of the metadata come on top
+            ("grpc.max_metadata_size", 2 * _DETAIL_BYTES_MAX),
+            ("grpc.absolute_max_metadata_size", 2 * _DETAIL_BYTES_MAX),
+        ]
         if is_loopback(self.target.server):
             options.append(("grpc.enable_http_proxy", 0))
         if not self.target.is_secure:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import messages, references, yaml_text
+from rollout_server.cli import messages, references, standing
 from rollout_server.cli.failures import CommandFailed, usage
 from rollout_server.cli.kept_file import keep, size
 from rollout_server.cli.screen import GOOD, Mark, quantity
@@ -67,9 +67,9 @@ def export(
 
 def text_of(resources: Sequence[control_pb2.Resource]) -> str:
     """Return the documents as YAML in the canonical layout."""
-    from rollout_server.domain.files import fmt
+    from rollout_server.domain.files import export as written
 
-    return fmt("---\n".join(yaml_text.dump(messages.parsed(item.document.json)) for item in resources))
+    return written([standing.read(item) for item in resources])
 
 
 def _into(session: Session, directory: Path, resources: Sequence[control_pb2.Resource]) -> None:

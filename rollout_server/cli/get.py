@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import messages, references, yaml_text
+from rollout_server.cli import messages, references, standing
 from rollout_server.cli.screen import BAD, GOOD, Cell, Column, Mark, quantity
 from rollout_server.cli.session import Session
 from rollout_server.cli.shell import Command, at_options, pass_session
@@ -39,18 +39,11 @@ def _one(session: Session, name: str, point: control_pb2.At | None) -> None:
     answer = references.find(session, name, point)
     session.begin(f"revision {answer.position.revision}", f"version {answer.resource.version}")
     if not session.screen.is_data:
-        document = messages.parsed(answer.resource.document.json)
-        sys.stdout.write(yaml_text.dump(_with_version(document, answer.resource.version)))
+        from rollout_server.domain.files import export
+
+        sys.stdout.write(export([standing.read(answer.resource)], with_versions=True))
         return
     session.screen.data({"environment": session.environment(), **messages.resource(answer.resource)})
-
-
-def _with_version(document: Data, version: int) -> Data:
-    """Put the version where `apply` looks for it."""
-    metadata = document.get("metadata") if isinstance(document, Mapping) else None
-    if not isinstance(document, Mapping) or not isinstance(metadata, Mapping):
-        return document
-    return {**document, "metadata": {**metadata, "version": version}}
 
 
 def _many(session: Session, kind: str, point: control_pb2.At | None) -> None:

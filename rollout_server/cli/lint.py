@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -18,7 +17,6 @@ from rollout_server.cli.shell import Command, pass_session
 if TYPE_CHECKING:
     from rollout_sdk.engine.problems import Problem
     from rollout_server.cli.screen import Data
-    from rollout_server.domain.files import Document
 
 _REFERENCES = frozenset({"unknown_flag", "unknown_cohort"})
 
@@ -34,11 +32,15 @@ def lint(session: Session, more_files: tuple[str, ...], files: tuple[str, ...], 
     Prints every problem as file:line:column and exits 1 when there is one. With --environment, as the files are there.
     A flag or cohort that is in none of the files may be on the server: that is a warning, unless --whole.
     """
+    from rollout_server.domain.files import lint as find_problems
+
     found = documents.read((*files, *more_files), session.choice.environment)
     problems = list(found.problems)
     warnings: list[Problem] = []
     if not any(document.resource is None for document in found.documents):
-        for problem in _across(found.documents):
+        for problem in find_problems(found.documents):
+            if problem in problems:
+                continue
             is_warning = problem.code in _REFERENCES and not whole
             (warnings if is_warning else problems).append(problem)
     count = len(found.documents)
@@ -53,29 +55,6 @@ def lint(session: Session, more_files: tuple[str, ...], files: tuple[str, ...], 
         raise Finished(Exit.FAILED)
     warned = f", {quantity(len(warnings), 'warning')}" if warnings else ""
     session.screen.talk(Mark("✔ ", GOOD), f"{quantity(count, 'document')} in order{warned}")
-
-
-def _across(read: Sequence[Document]) -> tuple[Problem, ...]:
-    """Return what is wrong with flags and cohorts as the engine sees them, each with its line and column."""
-    from rollout_sdk.engine.bucketing import salt16
-    from rollout_sdk.engine.validate import validate
-    from rollout_server.domain.files import located
-    from rollout_server.domain.resources import FlagSpec, FlagStatus
-    from rollout_server.domain.ruleset import cohort_of, flag_of
-
-    flags, cohorts, origins = {}, {}, {}
-    for document in read:
-        resource = document.resource
-        if resource is None:
-            continue
-        key = resource.metadata.key
-        origins[str(resource.id)] = document.origin
-        if isinstance(resource.spec, FlagSpec):
-            flags[key] = flag_of(replace(resource, status=FlagStatus(resource.spec.salt or salt16(key))))
-        else:
-            cohorts[key] = cohort_of(resource)
-    found = (replace(item, origin=origins.get(item.resource, "")) for item in validate(flags, cohorts))
-    return located(read, found)
 
 
 def _data(problem: Problem) -> dict[str, Data]:

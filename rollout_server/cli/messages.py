@@ -78,7 +78,7 @@ def undo(message: control_pb2.Entry) -> str:
     by_verb = {
         "kill": f"rollout unkill {first}",
         "unkill": f"rollout kill {first}",
-        "create-token": f"rollout token revoke {first}",
+        "create token": f"rollout token revoke {first}",
         "apply": f"rollout revert {message.revision}",
         "revert": f"rollout revert {message.revision}",
     }

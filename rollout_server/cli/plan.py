@@ -39,7 +39,7 @@ def population_options(command: F) -> F:
         ),
         click.option(
             "--moves-limit",
-            type=click.IntRange(0, MOVES_MAX),
+            type=click.IntRange(1, MOVES_MAX),
             default=MOVES_DEFAULT,
             show_default=True,
             metavar="N",

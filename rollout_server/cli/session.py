@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rollout_server.cli import context_file
 from rollout_server.cli import target as targets
 from rollout_server.cli.failures import CommandFailed, Exit, ServerRefused, usage
 from rollout_server.cli.screen import DIM, STRONG, WARN, Cell, Format, Mark, Screen
@@ -90,6 +91,17 @@ class Session:
             answer = connection.ask(connection.stub.GetStatus, control_pb2.GetStatusRequest())
             self._environment = answer.environment
         return self._environment
+
+    def elsewhere(self, name: str) -> Session:
+        """Return a session for another environment, or another context of this name; the caller closes it."""
+        other = Session(self.world)
+        other.format = self.format
+        contexts = context_file.read(self.context_path).contexts
+        is_context = name in contexts and all(saved.environment != name for saved in contexts.values())
+        other.choice = replace(
+            self.choice, context=name if is_context else None, environment=None if is_context else name
+        )
+        return other
 
     def learn_environment(self, name: str) -> None:
         """Take the name from an answer that carries it, and save a call."""
