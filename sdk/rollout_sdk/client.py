@@ -6,7 +6,6 @@ import os
 import threading
 import weakref
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from rollout_sdk.engine.model import ValueType
@@ -115,6 +114,8 @@ class Client:
             OSError: it cannot be read.
             Corrupt: it is not such a file, or damaged.
         """
+        from pathlib import Path
+
         from rollout_sdk.cache import Cache
         from rollout_sdk.wire.records import WireError
         from rollout_sdk.wire.snapshot import unpack

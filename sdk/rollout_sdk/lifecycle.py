@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import threading
+import time
 import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -27,6 +28,7 @@ EXIT_TIMEOUT_S = 0.5
 
 GATE = threading.RLock()
 _GATE_POLL_S = 0.02
+_fork_waits = threading.Event()
 
 _log = logging.getLogger("rollout_sdk")
 _living: weakref.WeakSet[Living] = weakref.WeakSet()
@@ -61,9 +63,12 @@ def enter(living: Living) -> None:
 @contextmanager
 def gate(is_stopping: Callable[[], bool]) -> Iterator[bool]:
     """Hold `GATE`, for threads that a fork waits for: give up, yielding False, as soon as they are told to stop."""
-    is_held = GATE.acquire(timeout=_GATE_POLL_S)
+    is_held = False
     while not is_held and not is_stopping():
-        is_held = GATE.acquire(timeout=_GATE_POLL_S)
+        if _fork_waits.is_set():
+            time.sleep(_GATE_POLL_S)  # locks are not fair: without this a thread that comes again and again always wins
+        else:
+            is_held = GATE.acquire(timeout=_GATE_POLL_S)
     try:
         yield is_held
     finally:
@@ -94,6 +99,7 @@ def close_all() -> None:
 
 def _before_fork() -> None:
     _follow_multiprocessing()
+    _fork_waits.set()
     GATE.acquire()
     _paused[:] = _living
     for living in _paused:
@@ -111,6 +117,7 @@ def _after_in_child() -> None:
 def _resume(*, in_child: bool) -> None:
     paused = _paused[:]
     _paused.clear()
+    _fork_waits.clear()
     GATE.release()
     for living in paused:
         try:

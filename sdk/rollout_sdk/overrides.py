@@ -11,16 +11,15 @@ import logging
 import os
 import stat
 from dataclasses import replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from rollout_sdk.engine.model import Decision, Origin, Reason, ValueType, Variant
-from rollout_sdk.engine.outcomes import copy_json
 from rollout_sdk.engine.values import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from rollout_sdk.engine.context import Context
     from rollout_sdk.engine.model import Flag, Json
@@ -110,7 +109,7 @@ class Overridden:
             return replace(decision, value=float(value))
         if type is not None and type is not own:
             return replace(decision, value=default, variant=None, reason=Reason.WRONG_TYPE)
-        return replace(decision, value=copy_json(value)) if isinstance(value, dict | list) else decision
+        return replace(decision, value=json.loads(json.dumps(value))) if isinstance(value, dict | list) else decision
 
     def decide_all(self, context: Context) -> dict[str, Decision]:
         """Every flag, forced or not."""
@@ -164,6 +163,8 @@ class OverridesFile:
     """One path, read again whenever it changed. A bad file changes nothing and is warned of once."""
 
     def __init__(self, path: str) -> None:
+        from pathlib import Path  # a tenth of what `import rollout_sdk` may cost, and most clients read no file
+
         self._path = Path(path)
         self._signature: tuple[int, ...] | None = None
         self._complaint = ""

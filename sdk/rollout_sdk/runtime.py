@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from rollout_sdk import lifecycle
@@ -38,6 +39,18 @@ LOAD_WAIT_S: Final = 0.035
 """How long a constructor waits for rules from disk; loading goes on behind it."""
 FORK_SPREAD_MS: Final = 50
 """Forked children dial after a random wait of at most this long: they come in crowds."""
+
+HEAVY: Final = (
+    "importlib.metadata",
+    "google.protobuf.internal.builder",
+    "rollout_sdk.wire.v1.delivery_pb2",
+    "rollout_sdk.engine.compile",
+    "rollout_sdk.wire.snapshot",
+    "rollout_sdk.cache",
+    "grpc",
+    "rollout_sdk.wire.v1.delivery_pb2_grpc",
+)
+"""What `import rollout_sdk` leaves to the stream's thread. Loaded one by one: a fork waits for one of them at most."""
 
 _log = logging.getLogger("rollout_sdk")
 
@@ -170,12 +183,17 @@ class Runtime:
 
     def prepare(self, is_stopping: Callable[[], bool]) -> None:
         """Import what is heavy and read the disk, once for this process and its children."""
-        with lifecycle.gate(is_stopping) as is_held:
-            if not is_held or self._loaded.is_set():
-                return
-            from rollout_sdk.cache import Cache
-            from rollout_sdk.wire import snapshot
-            from rollout_sdk.wire.records import WireError
+        for module in HEAVY:
+            with lifecycle.gate(is_stopping) as is_held:
+                if not is_held or is_stopping():
+                    return
+                import_module(module)
+        if self._loaded.is_set():
+            return
+        from rollout_sdk.cache import Cache
+        from rollout_sdk.wire import snapshot
+        from rollout_sdk.wire.records import WireError
+
         cache = Cache()
         data = self._disk.read() if self._disk else None
         if data is not None and self._disk:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final
 
@@ -124,7 +123,11 @@ def is_local(target: str) -> bool:
     if target.startswith("unix:"):
         return True
     host, _, _ = target.rpartition(":")
+    if host == "localhost":
+        return True
+    import ipaddress
+
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
-        return host == "localhost"
+        return False

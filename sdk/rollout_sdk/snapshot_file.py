@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 import stat
 import time
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BYTES_MAX: Final = 1 << 30
 LEFTOVER_AGE_S: Final = 3_600
@@ -25,6 +26,8 @@ class SnapshotFile:
     """One path. Trouble with the disk is warned of once, until it works again; it never raises."""
 
     def __init__(self, path: str) -> None:
+        from pathlib import Path  # a tenth of what `import rollout_sdk` may cost, and most clients keep no file
+
         self.path = Path(path)
         self._has_warned = False
         self._has_tidied = False
@@ -49,7 +52,7 @@ class SnapshotFile:
 
     def write(self, data: bytes) -> bool:
         """Replace the file; return whether that is done and durable."""
-        aside = self.path.with_name(f".{self.path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+        aside = self.path.with_name(f".{self.path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
         try:
             self._tidy()
             _write_synced(aside, data)

@@ -13,7 +13,6 @@ import random
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from rollout_sdk.lifecycle import gate
@@ -338,4 +337,7 @@ def _dial(settings: Settings) -> grpc.Channel:
 
 
 def _pem(path: str) -> bytes | None:
-    return Path(path).read_bytes() if path else None
+    if not path:
+        return None
+    with open(path, "rb") as file:  # noqa: PTH123 - pathlib would be loaded for this alone
+        return file.read()
