@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from rollout_server.app.intent import NO_INTENT, Intent
+from rollout_server.app.documents import read_documents
+from rollout_server.app.history import tell
+from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
+from rollout_server.app.publish import check_publishable
+from rollout_server.app.transaction import ATTEMPTS_MAX, Composed, Request, transact
+from rollout_server.domain.diff import Operation, ResourceChange, is_same_document
+from rollout_server.domain.plan import Wish, plan
+from rollout_server.errors import Conflict, InvalidInput
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.model import Position
     from rollout_server.app.actor import Actor
-    from rollout_server.app.documents import Document
+    from rollout_server.app.documents import Document, Specs
     from rollout_server.app.environment import Environment
     from rollout_server.app.fleet import Fleet
-    from rollout_server.domain.diff import ResourceChange
-    from rollout_server.domain.journal import Entry
+    from rollout_server.domain.journal import Entry, State
+    from rollout_server.domain.plan import Plan
+
+_NAMED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +50,8 @@ class Applied:
 
     Attributes:
         entry: what this call, or the first call with its idempotency key, wrote; None when nothing changed.
-        changes: every document's resource and every pruned one, those that stayed the same included.
+        changes: every document's resource and every pruned one, those that stayed the same included; of a repeat,
+            what the first call changed.
     """
 
     entry: Entry | None
@@ -51,9 +62,72 @@ class Applied:
 async def apply(environment: Environment, command: Apply, actor: Actor, fleet: Fleet) -> Applied:
     """Read, validate, plan, check as an SDK would, commit.
 
+    A race with another writer is planned again, unless the caller fixed what it rests on: by a saved plan, or by the
+    version in a document.
+
     Raises:
-        InvalidInput: a document is wrong, or an SDK could not read what it becomes.
-        Conflict: the saved plan's ground has moved, or the idempotency key was used for another request.
+        InvalidInput: a document is wrong, does not fit what stands, or an SDK could not read what it becomes.
+        Conflict: the saved plan's ground has moved, a document was written for an earlier version, or the idempotency
+            key was used for another request.
         Refused: "unsupported", a connected SDK cannot evaluate it.
         Unavailable: the store is away; nothing was written.
     """
+    specs = await asyncio.to_thread(read_documents, command.documents)
+    wish = Wish(specs.resources, command.prune, origins=specs.origins)
+
+    async def compose() -> Composed[tuple[ResourceChange, ...]]:
+        state, ruleset = environment.state, environment.ruleset
+        _check_versions(specs, state)
+        planned = await asyncio.to_thread(plan, state, wish, ruleset)
+        if command.plan_hash and planned.hash != command.plan_hash:
+            raise _moved(planned, command.plan_hash)
+        if planned.problems:
+            raise InvalidInput(planned.problems)
+        if planned.writes:
+            await check_publishable(planned, fleet, allow_unsupported=command.allow_unsupported)
+            environment.offer(planned.after, planned.rulesets[1])
+        return Composed(planned.reads, planned.writes, planned.changes)
+
+    # Documents as they were sent: the same files in another order are another request, and no harm is done by that.
+    sent = [[one.kind, one.key, one.json] for one in command.documents]
+    print_ = fingerprint("apply", sent, command.prune, command.plan_hash, command.allow_unsupported)
+    request = Request("apply", actor.label, command.intent, print_)
+    written = await transact(environment, request, compose, attempts=1 if command.plan_hash else ATTEMPTS_MAX)
+    return Applied(written.entry, await _changes(environment, written.entry, written.answer), environment.position)
+
+
+async def _changes(
+    environment: Environment, entry: Entry | None, planned: tuple[ResourceChange, ...] | None
+) -> tuple[ResourceChange, ...]:
+    if planned is None:
+        return (await tell(environment, (entry,)))[0].changes if entry else ()
+    if entry is None:
+        return planned
+    written = {change.id for change in entry.changes if change.after is not None}
+    # Others may have written between the plan and the commit: the entry has the number, not the plan.
+    return tuple(replace(one, version_after=entry.revision) if one.id in written else one for one in planned)
+
+
+def _check_versions(specs: Specs, state: State) -> None:
+    """Refuse documents that were written for another version, unless they say what stands anyway."""
+    stale = []
+    for resource in specs.resources:
+        expected = specs.expected.get(resource.id)
+        stands = state.resources.get(resource.id)
+        actual = stands.version if stands else 0
+        if expected not in (None, actual) and (stands is None or not is_same_document(stands, resource)):
+            stale.append((resource.id, expected, actual))
+    if stale:
+        hint = "`rollout diff` shows what changed since; take it over, then set metadata.version to the new one"
+        what, versions, actuals = (", ".join(map(str, column)) for column in zip(*stale, strict=True))
+        raise Conflict(what, f"version {versions}", f"version {actuals} (0: it does not exist)", hint)
+
+
+def _moved(planned: Plan, plan_hash: str) -> Conflict:
+    """A plan keeps one hash over all it read, so what moved is told by naming what it reads, newest first."""
+    newest = sorted(planned.reads.items(), key=lambda read: -read[1])[:_NAMED_MAX]
+    names = ", ".join(f"{id_} (version {version})" for id_, version in newest) or "nothing"
+    changed = [str(change.id) for change in planned.changes if change.operation is not Operation.UNCHANGED]
+    now = f"{planned.hash[:12]}, which would change {', '.join(changed[:_NAMED_MAX]) or 'nothing'}"
+    hint = f"look at a new plan before you apply it; it reads, newest first: {names}"
+    return Conflict("what the saved plan rests on", plan_hash[:12], now, hint)

@@ -24,9 +24,7 @@ async def export(environment: Environment) -> bytes:
     It holds what SDKs receive and nothing else: no owners, no raw keys of cohorts, no tokens.
     """
     state = environment.state
-    return await asyncio.to_thread(
-        _pack, environment.name, state, environment.ruleset, environment.clock.now_ms()
-    )
+    return await asyncio.to_thread(_pack, environment.name, state, environment.ruleset, environment.clock.now_ms())
 
 
 def _pack(name: str, state: State, ruleset: Ruleset, now_ms: int) -> bytes:

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rollout_server.app.environment import NOW, At
+from rollout_sdk.engine.compile import compile_ruleset
+from rollout_sdk.engine.context import from_json
+from rollout_sdk.engine.model import Origin
+from rollout_sdk.engine.problems import Problem
+from rollout_server.app.documents import read_documents
+from rollout_server.app.moments import NOW, At
+from rollout_server.app.publish import unsupported
+from rollout_server.app.status import is_expired
+from rollout_server.domain import plan as domain
+from rollout_server.domain.diff import Operation
+from rollout_server.domain.population import Tally, units_of
+from rollout_server.domain.resources import FlagStatus, Kind
+from rollout_server.domain.synthetic import members_of, synthetic
+from rollout_server.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from rollout_sdk.engine.context import Context
     from rollout_sdk.engine.model import Position
     from rollout_server.app.documents import Document
     from rollout_server.app.environment import Environment
     from rollout_server.app.fleet import Fleet
+    from rollout_server.app.moments import Moment
     from rollout_server.domain.diff import ResourceChange
     from rollout_server.domain.plan import Dependent
     from rollout_server.domain.population import FlagMoves, Move
     from rollout_server.domain.resources import ResourceId
 
 SYNTHETIC_COUNT_MAX = 100_000
+_PROBLEMS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +45,8 @@ class PlanQuestion:
 
     Attributes:
         at: compare with this point instead of now; such a plan cannot be applied.
-        synthetic_count: without a population, this many contexts made from the flags' own conditions.
+        synthetic_count: without a population, this many contexts made from the flags' own conditions, at most
+            `SYNTHETIC_COUNT_MAX`.
         moves_limit: at most this many moves per flag are listed; all are counted.
     """
 
@@ -43,10 +62,11 @@ class PlanResult:
     """The plan, counted over its population.
 
     Attributes:
-        hash: SHA-256 over the changes and every version read, lowercase hex.
+        hash: SHA-256 over the changes and every version read, lowercase hex; empty where it cannot be applied.
         reads: version of everything the plan rests on; 0: did not exist.
         shrinks: True only by structural proof.
         growth: per flag, why the proof failed.
+        population: contexts that were counted.
         unsupported: connected SDKs that cannot evaluate what this publishes.
     """
 
@@ -54,7 +74,7 @@ class PlanResult:
     position: Position
     changes: tuple[ResourceChange, ...]
     dependents: tuple[Dependent, ...]
-    reads: dict[ResourceId, int]
+    reads: Mapping[ResourceId, int]
     shrinks: bool
     growth: tuple[str, ...]
     moves: tuple[FlagMoves, ...]
@@ -65,27 +85,113 @@ class PlanResult:
 
 
 class PlanSession:
-    """A plan while its population is streamed in."""
+    """A plan while its population is streamed in. For one thread at a time, any thread."""
+
+    def __init__(self, question: PlanQuestion, moment: Moment, planned: domain.Plan, fleet: Fleet, now_ms: int) -> None:
+        """Compile both sides; see `open_plan`."""
+        self._question = question
+        self._moment = moment
+        self._planned = planned
+        self._now_ms = now_ms
+        self._unsupported = unsupported(planned, fleet)
+        before, after = planned.rulesets
+        origin = Origin(before.position.epoch, before.position.revision)
+        deciders = moment.compiled.bind(origin), compile_ruleset(after, moment.compiled).bind(origin)
+        self._tally = Tally(*deciders, units_of(planned.flags, before, after))
+        self._listed: Counter[str] = Counter()
 
     def feed(self, contexts_json: Iterable[str]) -> tuple[Move, ...]:
         """Decide each context before and after; return the moves to list, within the limit per flag.
 
         Raises:
-            InvalidInput: a context does not parse; the problem names its number, counted from 1.
+            InvalidInput: contexts that do not parse, by their number in the whole population, counted from 1.
         """
+        first = self._tally.population + 1
+        contexts: list[Context] = []
+        problems: list[Problem] = []
+        for number, text in enumerate(contexts_json, start=first):
+            try:
+                contexts.append(from_json(text))
+            except ValueError as error:
+                hint = 'each is one context: {"units": {"user": "u-1"}, "attributes": {"country": "TH"}}'
+                problems.append(Problem("", f"population[{number}]", "bad_context", str(error), hint))
+        if problems:
+            raise InvalidInput(problems[:_PROBLEMS_MAX])
+        return self._count(contexts)
 
     def finish(self) -> tuple[tuple[Move, ...], PlanResult]:
         """Return the moves still to list (those of a synthetic population) and the summary."""
+        is_synthetic = not self._tally.population
+        moves: tuple[Move, ...] = ()
+        if is_synthetic:
+            count = min(self._question.synthetic_count, SYNTHETIC_COUNT_MAX)
+            members = members_of(self._planned.after)
+            moves = self._count(synthetic(self._planned.rulesets, self._planned.flags, members, count))
+        planned, counted = self._planned, self._tally.result()
+        result = PlanResult(
+            hash=planned.hash if self._question.at == NOW else "",
+            position=self._moment.state.position,
+            changes=planned.changes,
+            dependents=planned.dependents,
+            reads=planned.reads,
+            shrinks=planned.proof.proven,
+            growth=planned.proof.growth,
+            moves=counted,
+            population=self._tally.population,
+            population_is_synthetic=is_synthetic,
+            unsupported=self._unsupported,
+            warnings=self._warnings(counted),
+        )
+        return moves, result
+
+    def _count(self, contexts: Iterable[Context]) -> tuple[Move, ...]:
+        listed: list[Move] = []
+        for context in contexts:
+            for move in self._tally.add(context):
+                if self._listed[move.flag] < self._question.moves_limit:
+                    self._listed[move.flag] += 1
+                    listed.append(move)
+        return tuple(listed)
+
+    def _warnings(self, counted: tuple[FlagMoves, ...]) -> tuple[str, ...]:
+        """What a release manager would want to have been told."""
+        warnings = []
+        for change in self._planned.changes:
+            before, after = self._moment.state.resources.get(change.id), self._planned.after.resources.get(change.id)
+            if change.operation is Operation.DELETE and change.id.kind is Kind.FLAG:
+                warnings.append(f"{change.id} is deleted: callers get their own default from then on")
+            if after is None or change.operation is Operation.UNCHANGED:
+                continue
+            if before is not None and isinstance(before.status, FlagStatus) and before.status.killed:
+                warnings.append(f"{change.id} is killed and stays so: nobody sees this change until `rollout unkill`")
+            if is_expired(after, self._now_ms):
+                warnings.append(f"{change.id} expired on {after.metadata.expires}: remove it, or give it a later date")
+        cut = [one.flag for one in counted if one.moved > self._listed[one.flag]]
+        if cut:
+            limit = self._question.moves_limit
+            warnings.append(f"of {', '.join(cut)} the first {limit} moves are listed; all are counted")
+        return tuple(warnings)
 
 
 async def open_plan(environment: Environment, question: PlanQuestion, fleet: Fleet) -> PlanSession:
     """Read and validate the documents, and compile both sides.
 
     Raises:
-        InvalidInput: a document is wrong.
+        InvalidInput: a document is wrong, or they do not fit what stands.
         NotFound: the point of history is not kept.
+        Unavailable: the store is away, and the point is not in memory.
     """
+    now_ms = environment.clock.now_ms()
+    specs = await asyncio.to_thread(read_documents, question.documents)
+    moment = await environment.moment(question.at)
+    wish = domain.Wish(specs.resources, question.prune, origins=specs.origins)
+    planned = await asyncio.to_thread(domain.plan, moment.state, wish, moment.ruleset)
+    if planned.problems:
+        raise InvalidInput(planned.problems)
+    return await asyncio.to_thread(PlanSession, question, moment, planned, fleet, now_ms)
 
 
 async def plan(environment: Environment, question: PlanQuestion, fleet: Fleet) -> PlanResult:
     """Answer without a given population; raises as `open_plan`."""
+    session = await open_plan(environment, question, fleet)
+    return (await asyncio.to_thread(session.finish))[1]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rollout_sdk.engine.references import cohorts_in, cohorts_of, turned
+from rollout_sdk.engine.references import turned
 from rollout_server.app.moments import NOW, At
 from rollout_server.domain.files import canonical_json, write, write_status
-from rollout_server.domain.resources import CohortSpec, FlagSpec, Kind, ResourceId
+from rollout_server.domain.graph import names_of
+from rollout_server.domain.resources import Kind, ResourceId
 from rollout_server.errors import NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from rollout_sdk.engine.model import Position
     from rollout_server.app.environment import Environment
@@ -77,28 +78,14 @@ async def list_resources(environment: Environment, kind: Kind | None = None, at:
     return ResourceList(tuple(_view(one, named_by) for one in chosen), state.position)
 
 
-def _view(resource: Resource, named_by: Mapping[str, set[str]]) -> ResourceView:
+def _view(resource: Resource, named_by: Mapping[ResourceId, set[ResourceId]]) -> ResourceView:
     return ResourceView(
         resource,
         canonical_json(write(resource)).decode(),
         canonical_json(write_status(resource)).decode(),
-        tuple(sorted(named_by.get(str(resource.id), ()))),
+        tuple(sorted(map(str, named_by.get(resource.id, ())))),
     )
 
 
-def _named_by(resources: Iterable[Resource]) -> dict[str, set[str]]:
-    return turned({str(resource.id): tuple(_names(resource)) for resource in resources})
-
-
-def _names(resource: Resource) -> Iterator[str]:
-    match resource.spec:
-        case FlagSpec() as spec:
-            for requirement in spec.requires:
-                yield str(ResourceId(Kind.FLAG, requirement.flag))
-            cohorts = cohorts_of(spec.never, spec.rules)
-        case CohortSpec() as spec:
-            cohorts = cohorts_in(spec.when)
-        case _:
-            return
-    for key in cohorts:
-        yield str(ResourceId(Kind.COHORT, key))
+def _named_by(resources: Iterable[Resource]) -> dict[ResourceId, set[ResourceId]]:
+    return turned({resource.id: tuple(names_of(resource)) for resource in resources})
