@@ -24,6 +24,7 @@ BUSY_MS = 5_000
 _LOCK_POLL_S = 0.001
 _HEADER_BYTES = 100
 _MAGIC = b"SQLite format 3\x00"
+_PAGE_BYTES_AT = 16
 _APPLICATION_ID_AT = 68
 _SIDECARS = ("-wal", "-shm", "-journal", "-lock")
 
@@ -182,6 +183,11 @@ def _check_header(path: Path) -> None:
         raise Corrupt(str(path), what, DAMAGED_HINT)
     if int.from_bytes(header[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4], "big") != APPLICATION_ID:
         raise Corrupt(str(path), "this is a database of another program", "name another file; this one was not touched")
+    page_bytes = int.from_bytes(header[_PAGE_BYTES_AT : _PAGE_BYTES_AT + 2], "big")
+    log = Path(f"{path}-wal")
+    # SQLite takes a torn last page for zeros. With a log beside it a crash may have left one that the log will mend.
+    if path.stat().st_size % max(page_bytes, 512) and not (log.exists() and log.stat().st_size):
+        raise Corrupt(str(path), "the database is cut short", DAMAGED_HINT)
 
 
 def _make_directory(directory: Path) -> None:

@@ -42,7 +42,10 @@ def refusal(error: sqlite3.Error | OSError, path: Path) -> RolloutError | None:
     """Return what an error means for a caller; None where it is a bug of ours."""
     if isinstance(error, OSError):
         return Unavailable("journal", f"{path}: {error.strerror or error}", "let the server read and write there")
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:  # not of SQLite but of Python's module, which meets text that is not UTF-8, or is misused by us
+        code = sqlite3.SQLITE_CORRUPT if type(error) is sqlite3.OperationalError else sqlite3.SQLITE_ERROR
+    code &= 0xFF
     if code in _DAMAGED:
         return Corrupt(str(path), f"the database is damaged ({error})", DAMAGED_HINT)
     if code in _AWAY:

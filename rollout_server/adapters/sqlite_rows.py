@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass
 from itertools import starmap
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rollout_sdk.engine.model import Position
 from rollout_server.domain.checkpoint import Sealed
@@ -74,9 +74,10 @@ def ensure_environments(connection: sqlite3.Connection, names: Iterable[str]) ->
 
 def standing(connection: sqlite3.Connection, environment: int) -> Standing:
     """Return where the environment stands."""
-    epoch, revision, digest, at_ms, oldest, marks = connection.execute(
+    row = connection.execute(
         "SELECT epoch, revision, digest, at_ms, oldest, marks FROM environment WHERE id = ?", (environment,)
     ).fetchone()
+    epoch, revision, digest, at_ms, oldest, marks = _typed("environment", row, str, int, bytes, int, int, bytes)
     return Standing(epoch, Head(revision, digest, at_ms), oldest, int.from_bytes(marks, "big"))
 
 
@@ -138,7 +139,7 @@ def recall(
     ).fetchone()
     if not idempotency_key or found is None:
         return None
-    first, revision, at_ms, digest, body = found
+    first, revision, *kept = found
     if first != fingerprint:
         raise Conflict(
             f"idempotency key {idempotency_key!r}",
@@ -146,9 +147,11 @@ def recall(
             "another request",
             "send each new request with a key of its own",
         )
-    if body is not None:
-        return read_entry(Line(revision, at_ms, digest, body))
-    (line,) = lines(connection, environment, revision - 1, 1)
+    if kept[-1] is not None:
+        return read_entry(_line(revision, *kept))
+    line = next(iter(lines(connection, environment, revision - 1, 1)), None)
+    if line is None or line.revision != revision:
+        raise Corrupt(f"entry {revision}", "an idempotency key remembers it, and it is not there", DAMAGED_HINT)
     return read_entry(line)
 
 
@@ -181,7 +184,7 @@ def lines(connection: sqlite3.Connection, environment: int, after: int, limit: i
     rows = connection.execute(
         f"{_LINE} WHERE environment = ? AND revision > ? ORDER BY revision LIMIT ?", (environment, after, limit)
     )
-    return list(starmap(Line, rows))
+    return list(starmap(_line, rows))
 
 
 def lines_before(
@@ -201,13 +204,13 @@ def lines_before(
             " ORDER BY revision DESC LIMIT ?",
             (environment, resource.kind.value, resource.key, oldest, before, limit),
         )
-    return list(starmap(Line, rows))
+    return list(starmap(_line, rows))
 
 
 def sealed(connection: sqlite3.Connection, environment: int) -> Sealed | None:
     """Return the checkpoint as it is stored."""
     row = connection.execute("SELECT body, signature FROM checkpoint WHERE environment = ?", (environment,)).fetchone()
-    return None if row is None else Sealed(*row)
+    return None if row is None else Sealed(*_typed("checkpoint", row, bytes, bytes))
 
 
 def stored_history(connection: sqlite3.Connection, environment: int, name: str, key: bytes) -> StoredHistory:
@@ -219,7 +222,7 @@ def stored_history(connection: sqlite3.Connection, environment: int, name: str, 
         key,
         now.position,
         sealed(connection, environment),
-        starmap(Line, connection.execute(f"{_LINE} WHERE environment = ? AND revision > ? ORDER BY revision", kept)),
+        starmap(_line, connection.execute(f"{_LINE} WHERE environment = ? AND revision > ? ORDER BY revision", kept)),
         _index(connection, environment, now.oldest),
         (stored for stored, _ in _resources(connection, environment)),
     )
@@ -249,16 +252,20 @@ def _digest_at(connection: sqlite3.Connection, environment: int, revision: int, 
 
 
 def _resource(connection: sqlite3.Connection, environment: int, resource: ResourceId) -> tuple[int, bytes] | None:
-    found: tuple[int, bytes] | None = connection.execute(
+    row = connection.execute(
         "SELECT version, body FROM resource WHERE environment = ? AND kind = ? AND key = ?",
         (environment, resource.kind.value, resource.key),
     ).fetchone()
-    return found
+    if row is None:
+        return None
+    version, body = _typed(str(resource), row, int, bytes)
+    return version, body
 
 
 def _resources(connection: sqlite3.Connection, environment: int) -> Iterator[tuple[StoredResource, int]]:
     rows = connection.execute("SELECT kind, key, version, body FROM resource WHERE environment = ?", (environment,))
-    for kind, key, version, body in rows:
+    for row in rows:
+        kind, key, version, body = _typed("resources", row, str, str, int, bytes)
         yield StoredResource(_name(kind, key), body), version
 
 
@@ -267,8 +274,20 @@ def _index(connection: sqlite3.Connection, environment: int, after: int) -> Iter
         "SELECT revision, kind, key FROM change WHERE environment = ? AND revision > ? ORDER BY revision, kind, key",
         (environment, after),
     )
-    for revision, kind, key in rows:
+    for row in rows:
+        revision, kind, key = _typed("index", row, int, str, str)
         yield revision, _name(kind, key)
+
+
+def _typed(where: str, row: tuple[Any, ...] | None, *types: type) -> tuple[Any, ...]:
+    """SQLite keeps any type in any column: somebody with a shell, or a damaged page, may have left another one."""
+    if row is None or tuple(map(type, row)) != types:
+        raise Corrupt(where, "a row is missing, or holds a value of another type", DAMAGED_HINT)
+    return row
+
+
+def _line(*row: Any) -> Line:  # noqa: ANN401 - what lies in the file, which `_typed` judges
+    return Line(*_typed(f"entry {row[0]}", row, int, int, bytes, bytes))
 
 
 def _name(kind: str, key: str) -> ResourceId:
