@@ -85,7 +85,7 @@ def _version(session: Session, found: control_pb2.Resource, entries: list[contro
     last = next((entry for entry in entries if entry.revision == found.version), None)
     if last is None:
         return str(found.version)
-    return f"{found.version}, {last.action} by {last.actor} {ago(last.at_ms, session.now_ms)}"
+    return f"{found.version}, {last.action} by {messages.person(last.actor)} {ago(last.at_ms, session.now_ms)}"
 
 
 def _flag_facts(
@@ -96,7 +96,7 @@ def _flag_facts(
     state: Sequence[Cell] = (Mark("✔ serving", GOOD),)
     if status.get("killed") is True:
         by = next((entry for entry in entries if entry.action == "kill"), None)
-        who = f" by {by.actor} {ago(by.at_ms, session.now_ms)}" if by is not None else ""
+        who = f" by {messages.person(by.actor)} {ago(by.at_ms, session.now_ms)}" if by is not None else ""
         state = (Mark("✘ killed", BAD), f"{who}: `{off}` to everybody")
     shown = ", ".join(f"{name} = {sentences.value(value)}" for name, value in variants.items())
     return [

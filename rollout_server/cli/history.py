@@ -90,18 +90,18 @@ def draw_entries(session: Session, entries: Sequence[control_pb2.Entry]) -> None
             Column("CHANGED", folds=True),
             Column("REASON", folds=True),
         ],
-        [_row(entry, session.now_ms) for entry in entries],
+        [_row(entry, session.now_ms, is_wide=session.screen.is_wide) for entry in entries],
     )
 
 
-def _row(entry: control_pb2.Entry, now_ms: int) -> list[Cell]:
+def _row(entry: control_pb2.Entry, now_ms: int, *, is_wide: bool) -> list[Cell]:
     named = [references.named(change) for change in entry.changes]
     more = f" and {len(named) - _NAMED_MAX} more" if len(named) > _NAMED_MAX else ""
     return [
         str(entry.revision),
         ago(entry.at_ms, now_ms),
         entry.action,
-        entry.actor,
+        entry.actor if is_wide else messages.person(entry.actor),
         ", ".join(named[:_NAMED_MAX]) + more,
         entry.reason,
     ]

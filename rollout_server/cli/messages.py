@@ -72,6 +72,12 @@ def entry(message: control_pb2.Entry) -> dict[str, Data]:
     }
 
 
+def person(actor: str) -> str:
+    """Return who acted, without the visible prefix of their token: "mia@example.com (rg_a1b2)" is two facts."""
+    who, _, token = actor.rpartition(" (")
+    return who if who and token.endswith(")") else actor
+
+
 def undo(message: control_pb2.Entry) -> str:
     """Return the command that undoes an entry; empty where there is none."""
     first = message.changes[0].key if message.changes else ""

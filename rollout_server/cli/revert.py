@@ -65,7 +65,7 @@ def _show(session: Session, revision: int) -> None:
         if entry.revision == revision:
             when = ago(entry.at_ms, session.now_ms)
             session.screen.line(
-                f"undoes: {entry.action} by {entry.actor}, {when}", f": {entry.reason}" * bool(entry.reason)
+                f"undoes: {entry.action} by {messages.person(entry.actor)}, {when}", f": {entry.reason}" * bool(entry.reason)
             )
             changes.draw(session.screen, entry.changes)
             session.screen.line()

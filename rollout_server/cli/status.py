@@ -98,7 +98,7 @@ def _draw(session: Session, answer: control_pb2.GetStatusResponse, kills: dict[s
     for flag, entry in kills.items():
         screen.line()
         why = f": {entry.reason}" if entry.reason else ""
-        screen.line(Mark("✘ ", BAD), f"{flag} was killed by {entry.actor} {ago(entry.at_ms, session.now_ms)}{why}")
+        screen.line(Mark("✘ ", BAD), f"{flag} was killed by {messages.person(entry.actor)} {ago(entry.at_ms, session.now_ms)}{why}")
         screen.line("  ", Mark("undo: ", DIM), messages.undo(entry))
     screen.line()
     if not answer.recent:
@@ -121,7 +121,7 @@ def _draw(session: Session, answer: control_pb2.GetStatusResponse, kills: dict[s
 def _flag_row(flag: control_pb2.FlagSummary) -> list[Cell]:
     state = Mark("✘ killed", BAD) if flag.killed else Mark("✔ serving", GOOD)
     expires = Mark(f"{flag.expires}, over", WARN) if flag.expired else flag.expires
-    return [flag.key, state, flag.serving, flag.owner, expires]
+    return [flag.key, state, flag.serving.removeprefix("killed: "), flag.owner, expires]
 
 
 def _recent_row(entry: control_pb2.Entry, now_ms: int) -> list[Cell]:
@@ -130,7 +130,7 @@ def _recent_row(entry: control_pb2.Entry, now_ms: int) -> list[Cell]:
         Mark(str(entry.revision), DIM),
         ago(entry.at_ms, now_ms),
         entry.action,
-        entry.actor,
+        messages.person(entry.actor),
         ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else ""),  # noqa: PLR2004 - what fits
         Mark(messages.undo(entry), DIM),
     ]

@@ -11,8 +11,8 @@ HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
 
 _UNITS_MS = {"ms": 1, "s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
-_PART = re.compile(r"(\d+)(ms|s|m|h|d)")
-_DURATION = re.compile(r"(?:\d+(?:ms|s|m|h|d))+")
+_PART = re.compile(r"([0-9]+)(ms|s|m|h|d)")
+_DURATION = re.compile(r"(?:[0-9]+(?:ms|s|m|h|d))+")
 _DIGITS_MAX = 15
 
 

@@ -53,4 +53,11 @@ def _scalar(value: Data) -> str:
 def _text(text: str) -> str:
     if _PLAIN.fullmatch(text) and text.lower() not in _MEANINGS:
         return text
-    return json.dumps(text, ensure_ascii=not text.isprintable())
+    return '"' + "".join(_escaped(character) for character in text) + '"'
+
+
+def _escaped(character: str) -> str:
+    if character in {'"', "\\"}:
+        return "\\" + character
+    # JSON's pairs of surrogates are two characters in YAML; its own escape is one of eight digits.
+    return character if character.isprintable() else f"\\U{ord(character):08X}"
