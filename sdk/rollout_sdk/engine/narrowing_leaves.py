@@ -8,11 +8,13 @@ is not recognised here is not comparable; that is always a safe answer.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from math import inf
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 from rollout_sdk.engine.instants import parse_instant
 from rollout_sdk.engine.model import OnMissing
+from rollout_sdk.engine.operands import parse_network
 from rollout_sdk.engine.sameness import same
 from rollout_sdk.engine.semver import parse_range
 
@@ -26,6 +28,7 @@ Scalar: TypeAlias = "bool | int | float | str"
 
 _RANK = {OnMissing.NO_MATCH: 0, OnMissing.UNKNOWN: 1, OnMissing.MATCH: 2}
 _TEXT_OPERATORS = frozenset({"starts_with", "ends_with", "contains"})
+_LIST_OPERATORS = frozenset({"any_of", "all_of", "none_of"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,23 @@ class _Versions:
     ranges: Range
 
 
-Extent: TypeAlias = "_Values | _Range | _Texts | _Versions"
+@dataclass(frozen=True, slots=True)
+class _Members:
+    """Asks a list for members; what it can compare depends on the classes of its operands."""
+
+    operator: str
+    kinds: frozenset[str]
+    members: frozenset[tuple[str, Scalar]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Networks:
+    """Matches addresses in any of these networks."""
+
+    networks: tuple[IPv4Network | IPv6Network, ...]
+
+
+Extent: TypeAlias = "_Values | _Range | _Texts | _Versions | _Members | _Networks"
 """What a leaf matches, where it is known to be comparable with other leaves."""
 
 
@@ -77,6 +96,10 @@ def leaf_at_most(one: Leaf, other: Leaf, narrow: Extent | None, wide: Extent | N
         return False
     if one.operator == other.operator and same(one.operand, other.operand):
         return True
+    return _is_subset(narrow, wide)
+
+
+def _is_subset(narrow: Extent | None, wide: Extent | None) -> bool:
     match narrow, wide:
         case _Values(), _Values():
             return narrow.kind == wide.kind and narrow.values <= wide.values
@@ -90,6 +113,11 @@ def leaf_at_most(one: Leaf, other: Leaf, narrow: Extent | None, wide: Extent | N
             return all(_text_matches(text, wide, {narrow.operator, "contains"}) for text in narrow.texts)
         case _Versions(), _Versions():
             return all(any(low >= start and high <= end for start, end in wide.ranges) for low, high in narrow.ranges)
+        case _Members(), _Members() if (narrow.operator, narrow.kinds) == (wide.operator, wide.kinds):
+            # A longer list is easier to meet for any_of only.
+            return narrow.members <= wide.members if wide.operator == "any_of" else narrow.members >= wide.members
+        case _Networks(), _Networks():
+            return all(any(_is_inside(part, whole) for whole in wide.networks) for part in narrow.networks)
         case _:
             return False
 
@@ -114,24 +142,50 @@ def _within(narrow: _Range, wide: _Range) -> bool:
 
 def extent_of(leaf: Leaf) -> Extent | None:
     """What the leaf matches; None where that is not known here."""
-    operator, operand = leaf.operator, leaf.operand
-    if operator == "equals":
-        return _values((operand,), folds=leaf.ignore_case)
-    if operator == "in" and isinstance(operand, tuple):
-        return _values(operand, folds=leaf.ignore_case)
+    operator = leaf.operator
+    operands = leaf.operand if isinstance(leaf.operand, tuple) else (leaf.operand,)
+    if operator in {"equals", "in"}:
+        return _values(operands, folds=leaf.ignore_case)
     if operator in _TEXT_OPERATORS:
-        return _texts(operator, operand if isinstance(operand, tuple) else (operand,), folds=leaf.ignore_case)
-    return _versions(operand) if operator == "semver" else _range(operator, operand)
+        return _texts(operator, operands, folds=leaf.ignore_case)
+    if operator in _LIST_OPERATORS:
+        return _members(operator, operands, folds=leaf.ignore_case)
+    if operator == "cidr":
+        return _networks(operands)
+    return _versions(leaf.operand) if operator == "semver" else _range(operator, leaf.operand)
 
 
 def _values(operands: tuple[Operand, ...], *, folds: bool) -> _Values | None:
     """Of one class only: a list of several says nothing certain about which values it can read."""
-    kinds = {_kind(operand) for operand in operands}
-    if len(kinds) != 1 or None in kinds:
+    members = _members("in", operands, folds=folds)
+    if members is None or len(members.kinds) != 1:
         return None
-    scalars = [operand for operand in operands if not isinstance(operand, tuple)]
-    folded = [scalar.casefold() if folds and isinstance(scalar, str) else scalar for scalar in scalars]
-    return _Values(str(kinds.pop()), frozenset(folded))
+    return _Values(next(iter(members.kinds)), frozenset(value for _, value in members.members))
+
+
+def _members(operator: str, operands: tuple[Operand, ...], *, folds: bool) -> _Members | None:
+    found: set[tuple[str, Scalar]] = set()
+    for operand in operands:
+        kind = _kind(operand)
+        if kind is None or isinstance(operand, tuple):
+            return None
+        found.add((kind, operand.casefold() if folds and isinstance(operand, str) else operand))
+    return _Members(operator, frozenset(kind for kind, _ in found), frozenset(found))
+
+
+def _networks(operands: tuple[Operand, ...]) -> _Networks | None:
+    try:
+        return _Networks(tuple(parse_network(str(operand)) for operand in operands))
+    except ValueError:
+        return None
+
+
+def _is_inside(part: IPv4Network | IPv6Network, whole: IPv4Network | IPv6Network) -> bool:
+    return (
+        part.version == whole.version
+        and int(part.network_address) >= int(whole.network_address)
+        and int(part.broadcast_address) <= int(whole.broadcast_address)
+    )
 
 
 def _texts(operator: str, operands: tuple[Operand, ...], *, folds: bool) -> _Texts | None:
