@@ -1,0 +1,102 @@
+"""Small rulesets to decide with."""
+
+from collections.abc import Iterable
+
+from rollout_sdk.engine.bucketing import salt16
+from rollout_sdk.engine.cohorts import key_set
+from rollout_sdk.engine.compile import CompiledRuleset, compile_ruleset
+from rollout_sdk.engine.context import Context
+from rollout_sdk.engine.model import (
+    Cohort,
+    Condition,
+    Decision,
+    Flag,
+    FlagState,
+    InCohort,
+    Json,
+    Leaf,
+    Operand,
+    Origin,
+    Position,
+    Requirement,
+    Rule,
+    Ruleset,
+    Serve,
+    Split,
+    Target,
+    ValueType,
+    Variant,
+    Weight,
+)
+
+ON_OFF = (Variant("on", value=True), Variant("off", value=False))
+ORIGIN = Origin("epoch-1", 7)
+
+
+def flag(  # noqa: PLR0913 - one argument a field
+    key: str = "f",
+    *rules: Rule,
+    never: tuple[Condition, ...] = (),
+    requires: tuple[Requirement, ...] = (),
+    targets: tuple[Target, ...] = (),
+    default: str = "off",
+    unit: str = "user",
+    value_type: ValueType = ValueType.BOOLEAN,
+    variants: tuple[Variant, ...] = ON_OFF,
+    salt: str = "",
+) -> Flag:
+    off = "off" if any(variant.key == "off" for variant in variants) else variants[0].key
+    return Flag(key, value_type, variants, off, default, salt or salt16(key), unit, never, requires, targets, rules)
+
+
+def valued(key: str, value_type: ValueType, value: Json) -> Flag:
+    """A flag with one variant, of this value."""
+    return flag(key, value_type=value_type, variants=(Variant("only", value),), default="only")
+
+
+def serve(when: Condition | None = None, variant: str = "on", rule: str = "r") -> Rule:
+    return Rule(rule, Serve(variant), when)
+
+
+def split(on_ppm: int, when: Condition | None = None, rule: str = "s") -> Rule:
+    return Rule(rule, Split((Weight("on", on_ppm), Weight("off", 1_000_000 - on_ppm))), when)
+
+
+def leaf(attribute: str, operator: str, operand: Operand) -> Leaf:
+    return Leaf(attribute, operator, operand)
+
+
+def bad_leaf() -> Leaf:
+    """What no release evaluates."""
+    return Leaf("country", "resembles", "KR")
+
+
+def cohort(
+    key: str = "c",
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    when: Condition | None = None,
+    unit: str = "user",
+) -> Cohort:
+    return Cohort(key, key_set(include), key_set(exclude), unit, when)
+
+
+def ruleset(
+    *members: Flag | Cohort, killed: Iterable[str] = (), versions: dict[str, int] | None = None, revision: int = 7
+) -> Ruleset:
+    flags = {member.key: member for member in members if isinstance(member, Flag)}
+    cohorts = {member.key: member for member in members if isinstance(member, Cohort)}
+    states = {key: FlagState(key, killed=True) for key in killed}
+    return Ruleset(Position("epoch-1", revision), flags, cohorts, states, versions or {})
+
+
+def compiled(*members: Flag | Cohort, killed: Iterable[str] = ()) -> CompiledRuleset:
+    return compile_ruleset(ruleset(*members, killed=killed))
+
+
+def decide(compiled_ruleset: CompiledRuleset, key: str = "f", context: Context | None = None) -> Decision:
+    return compiled_ruleset.bind(ORIGIN).decide(key, context or Context("u-1"), default="the caller's")
+
+
+def in_cohort(key: str = "c") -> InCohort:
+    return InCohort(key)
