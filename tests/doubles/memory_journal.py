@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from rollout_sdk.engine.model import Position
 from rollout_server.domain import checkpoint as checkpoints
@@ -151,21 +152,20 @@ class MemoryJournal:
     async def backup(self, target: Path) -> None:
         self._check()
         base = None if self._sealed is None else [self._sealed.body.hex(), self._sealed.signature.hex()]
-        lines = [[line.revision, line.at_ms, line.digest.hex(), line.body.hex()] for line in self._lines]
-        text = json.dumps([self._environment, base, lines])
+        keys = {key: [fingerprint, _write(line), at_ms] for key, (fingerprint, line, at_ms) in self._keys.items()}
+        text = json.dumps([self._environment, base, list(map(_write, self._lines)), keys])
         await asyncio.to_thread(target.write_text, text, encoding="ascii")
 
     @classmethod
     def restored(cls, source: Path, clock: Clock) -> MemoryJournal:
         """Open what `backup` wrote: a new epoch."""
-        environment, base, lines = json.loads(source.read_text(encoding="ascii"))
+        environment, base, lines, keys = json.loads(source.read_text(encoding="ascii"))
         made = cls(environment, clock)
         if base is not None:
             made._sealed = Sealed(*map(bytes.fromhex, base))
             made._base, _ = checkpoints.unseal(made._sealed, environment, made._key)
-        made._lines = [
-            Line(rev, at_ms, bytes.fromhex(digest), bytes.fromhex(body)) for rev, at_ms, digest, body in lines
-        ]
+        made._lines = list(map(_read, lines))
+        made._keys = {key: (fingerprint, _read(line), at_ms) for key, (fingerprint, line, at_ms) in keys.items()}
         checkpoint = checkpoints.read_checkpoint(made._sealed, environment, made._key, made._epoch)
         made._state = fold(checkpoint.state, map(read_entry, made._lines))
         return made
@@ -186,3 +186,12 @@ class MemoryJournal:
     async def _wake(self) -> None:
         async with self._changed:
             self._changed.notify_all()
+
+
+def _write(line: Line) -> list[int | str]:
+    return [line.revision, line.at_ms, line.digest.hex(), line.body.hex()]
+
+
+def _read(row: Sequence[Any]) -> Line:
+    revision, at_ms, digest, body = row
+    return Line(revision, at_ms, bytes.fromhex(digest), bytes.fromhex(body))

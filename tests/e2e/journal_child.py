@@ -72,7 +72,7 @@ async def fill_up(journal: SqliteJournal, path: Path) -> None:
     for n in range(5):
         await journal.commit(write(flag(f"f{n}")))
     before = (await journal.load()).position
-    limit = os.stat(f"{path}-wal").st_size + 20_000  # noqa: ASYNC240, PTH116 - nobody else waits for this loop
+    limit = os.stat(f"{path}-wal").st_size + 20_000  # noqa: PTH116 - nobody else waits for this loop
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     await attempt(journal, write(flag("big", value="x" * 60_000)))
     say("unchanged", (await journal.load()).position == before)
