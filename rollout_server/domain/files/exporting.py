@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from rollout_server.domain.files import scalars
-from rollout_server.domain.files.layout import lay_out
+from rollout_server.domain.files.layout import lay_out, unhidden
 from rollout_server.domain.files.nodes import ListNode, MapNode, Node, ScalarNode
 from rollout_server.domain.files.writer import write
 
@@ -36,7 +36,8 @@ def export(resources: Iterable[Resource], *, with_versions: bool = False) -> str
 def export_json(resources: Iterable[Resource], *, with_versions: bool = False) -> str:
     """Return one JSON list of documents: large cohorts are read back much faster than from YAML."""
     documents = [_document(resource, with_versions=with_versions) for resource in resources]
-    return json.dumps(documents, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    text = json.dumps(documents, ensure_ascii=False, allow_nan=False, indent=2)
+    return unhidden(text) + "\n"
 
 
 def _document(resource: Resource, *, with_versions: bool) -> dict[str, Json]:

@@ -190,7 +190,7 @@ def write_flag(spec: FlagSpec) -> dict[str, Json]:
         tree["type"] = spec.type.value
     if spec.type is not ValueType.BOOLEAN or spec.variants != BOOLEAN_VARIANTS:
         tree["variants"] = _map((variant.key, variant.value) for variant in spec.variants)
-    if spec.off != OFF:
+    if spec.off != OFF or all(variant.key != OFF for variant in spec.variants):
         tree["off"] = spec.off
     if spec.default != spec.off:
         tree["default"] = spec.default

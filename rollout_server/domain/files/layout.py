@@ -167,8 +167,12 @@ def quote(value: str) -> str:
 
 def double_quoted(value: str) -> str:
     """Return text as both JSON and YAML read it, nothing hidden in it."""
-    escaped = json.dumps(value, ensure_ascii=False)
-    return HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04X}", escaped)
+    return unhidden(json.dumps(value, ensure_ascii=False))
+
+
+def unhidden(text: str) -> str:
+    """Escape what a reviewer would not see, in text whose hidden characters all stand inside double quotes."""
+    return HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04X}", text)
 
 
 def _literal(node: ScalarNode) -> list[str] | None:

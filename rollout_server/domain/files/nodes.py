@@ -170,13 +170,22 @@ def _scalar(event: ScalarEvent, start: int) -> ScalarNode:
     end = event.end_mark.index
     if event.style is not None:
         if not names.is_unicode(value):
-            raise BadText("not_unicode", "this text holds half of a surrogate pair", start, "write the whole character")
+            value = _paired(value, start)
         return ScalarNode(value, value, plain=False, start=start, end=end, block=event.style in "|>")
     try:
         return ScalarNode(value, scalars.resolve(value), plain=True, start=start, end=end)
     except ValueError as wrong:
         message = f"{names.show(value)} {wrong}"
         raise BadText("bad_number", message, start, "quote it, or write a number") from None
+
+
+def _paired(value: str, start: int) -> str:
+    """Join the two escapes with which JSON writes one character beyond the first 65 536."""
+    try:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        message = "this text holds half of a surrogate pair"
+        raise BadText("not_unicode", message, start, "write the whole character") from None
 
 
 def _key(node: Node) -> ScalarNode:

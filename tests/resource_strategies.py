@@ -1,0 +1,155 @@
+"""Hypothesis strategies for what people write: flags and cohorts with everything that files can say."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from hypothesis import strategies as st
+
+from rollout_sdk.engine.limits import INTEGER_MAX, INTEGER_MIN
+from rollout_sdk.engine.model import (
+    PPM,
+    All,
+    Any,
+    Condition,
+    InCohort,
+    Json,
+    Leaf,
+    Not,
+    OnMissing,
+    Operand,
+    Requirement,
+    Rule,
+    Serve,
+    Split,
+    Target,
+    ValueType,
+    Variant,
+    Weight,
+)
+from rollout_server.domain.files.operators import SHAPES, TYPE_CLASSES, OperandShape
+from rollout_server.domain.resources import CohortSpec, FlagSpec, Kind, Metadata, Resource
+
+KEYS = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,12}", fullmatch=True)
+UNIT_KINDS = st.one_of(st.just("user"), st.from_regex(r"[a-z0-9][a-z0-9._-]{0,8}", fullmatch=True))
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+# Words that some YAML reader takes for something else, and texts that need care in quotes.
+TRAPS = st.sampled_from(
+    ["on", "off", "yes", "No", "true", "null", "~", "00123", "1.10", "1e3", ".5", "0x1F", "2027-06-01", "12:30", "25%"]
+    + ["", " ", "a: b", "a #b", "- a", "{a}", "'", '"', "\\", "a\nb", "\ta", "#", "&a", "*a", "!a", "|", "<<", "=", "a:"]
+)
+WORDS = st.one_of(TEXTS, TRAPS)
+SOME_TEXT = WORDS.filter(bool)
+INTEGERS = st.integers(INTEGER_MIN, INTEGER_MAX)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+SCALARS = st.one_of(st.booleans(), INTEGERS, FLOATS, WORDS)
+JSON_VALUES: st.SearchStrategy[Json] = st.recursive(
+    st.one_of(st.none(), SCALARS),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(WORDS, inner, max_size=3)),
+    max_leaves=6,
+)
+
+
+def _is_variant(text: str) -> bool:
+    return text.isprintable() and text == text.strip() and unicodedata.is_normalized("NFC", text)
+
+
+VARIANT_KEYS = st.one_of(st.sampled_from(["on", "off", "none", "a b"]), SOME_TEXT.filter(_is_variant))
+
+_OPERANDS: dict[OperandShape, st.SearchStrategy[Operand]] = {
+    OperandShape.SCALAR: SCALARS,
+    OperandShape.SCALARS: st.lists(SCALARS, max_size=3).map(tuple),
+    OperandShape.TEXT: SOME_TEXT,
+    OperandShape.TEXTS: st.one_of(SOME_TEXT, st.lists(SOME_TEXT, max_size=3).map(tuple)),
+    OperandShape.NUMBER: st.one_of(INTEGERS, FLOATS),
+    OperandShape.NUMBER_PAIR: st.tuples(st.one_of(INTEGERS, FLOATS), st.one_of(INTEGERS, FLOATS)),
+    OperandShape.BOOLEAN: st.booleans(),
+    OperandShape.TYPE: st.sampled_from(TYPE_CLASSES),
+    OperandShape.SIZE: st.one_of(INTEGERS, st.tuples(INTEGERS, INTEGERS)),
+    OperandShape.INTEGER_PAIR: st.tuples(INTEGERS, INTEGERS),
+}
+
+
+@st.composite
+def leaves(draw: st.DrawFn) -> Leaf:
+    operator = draw(st.sampled_from(sorted(SHAPES)))
+    is_unit = draw(st.booleans())
+    return Leaf(
+        draw(UNIT_KINDS if is_unit else SOME_TEXT),
+        operator,
+        draw(_OPERANDS[SHAPES[operator]]),
+        is_unit,
+        draw(st.booleans()),
+        draw(st.sampled_from(OnMissing)),
+    )
+
+
+CONDITIONS: st.SearchStrategy[Condition] = st.recursive(
+    st.one_of(leaves(), KEYS.map(InCohort)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3).map(lambda many: All(tuple(many))),
+        st.lists(inner, max_size=3).map(lambda many: Any(tuple(many))),
+        inner.map(Not),
+    ),
+    max_leaves=5,
+)
+
+
+@st.composite
+def splits(draw: st.DrawFn) -> Split:
+    variants = draw(st.lists(VARIANT_KEYS, min_size=1, max_size=4, unique=True))
+    cuts = sorted(draw(st.lists(st.integers(0, PPM), min_size=len(variants) - 1, max_size=len(variants) - 1)))
+    shares = [high - low for low, high in zip([0, *cuts], [*cuts, PPM], strict=True)]
+    return Split(tuple(Weight(variant, share) for variant, share in zip(variants, shares, strict=True)))
+
+
+RULES = st.builds(Rule, KEYS, st.one_of(VARIANT_KEYS.map(Serve), splits()), st.one_of(st.none(), CONDITIONS))
+VALUES: dict[ValueType, st.SearchStrategy[Json]] = {
+    ValueType.BOOLEAN: st.booleans(),
+    ValueType.STRING: WORDS,
+    ValueType.INTEGER: INTEGERS,
+    ValueType.FLOAT: FLOATS,
+    ValueType.JSON: JSON_VALUES,
+}
+
+
+def _tuples(entries: st.SearchStrategy[object], **more: object) -> st.SearchStrategy[tuple[object, ...]]:
+    return st.lists(entries, max_size=3, **more).map(tuple)  # type: ignore[arg-type]
+
+
+@st.composite
+def flag_specs(draw: st.DrawFn) -> FlagSpec:
+    value_type = draw(st.sampled_from(ValueType))
+    keys = draw(st.lists(VARIANT_KEYS, min_size=1, max_size=4, unique=True))
+    variants = tuple(Variant(key, draw(VALUES[value_type])) for key in keys)
+    if value_type is ValueType.BOOLEAN and draw(st.booleans()):
+        keys, variants = ["on", "off"], (Variant("on", True), Variant("off", False))
+    targets = draw(st.dictionaries(VARIANT_KEYS, st.lists(SOME_TEXT, max_size=3), max_size=2))
+    return FlagSpec(
+        type=value_type,
+        variants=variants,
+        off=draw(st.sampled_from(keys)),
+        default=draw(st.sampled_from(keys)),
+        unit=draw(UNIT_KINDS),
+        never=draw(_tuples(CONDITIONS)),  # type: ignore[arg-type]
+        requires=draw(_tuples(st.builds(Requirement, KEYS, _tuples(VARIANT_KEYS)))),  # type: ignore[arg-type]
+        targets=tuple(Target(variant, tuple(units)) for variant, units in targets.items()),
+        rules=draw(_tuples(RULES)),  # type: ignore[arg-type]
+        salt=draw(st.one_of(st.just(""), st.from_regex(r"[a-z0-9-]{16}", fullmatch=True))),
+    )
+
+
+METADATA = st.builds(
+    Metadata,
+    KEYS,
+    owner=WORDS,
+    description=WORDS,
+    tags=_tuples(SOME_TEXT),
+    expires=st.one_of(st.just(""), st.dates().map(str)),
+)
+COHORT_SPECS = st.builds(
+    CohortSpec, UNIT_KINDS, _tuples(SOME_TEXT), _tuples(SOME_TEXT), st.one_of(st.none(), CONDITIONS)
+)
+FLAGS = st.builds(Resource, st.just(Kind.FLAG), METADATA, flag_specs())
+COHORTS = st.builds(Resource, st.just(Kind.COHORT), METADATA, COHORT_SPECS)
+RESOURCES = st.one_of(FLAGS, COHORTS)
