@@ -10,7 +10,7 @@ import click
 
 from rollout_server.cli import messages
 from rollout_server.cli.failures import Exit, Finished, usage
-from rollout_server.cli.screen import BAD, DIM, GOOD, Mark, quantity
+from rollout_server.cli.screen import BAD, DIM, GOOD, Mark
 from rollout_server.cli.session import Session
 from rollout_server.cli.shell import Group, pass_session
 
@@ -82,7 +82,9 @@ def _draw(session: Session, answer: control_pb2.VerifyAuditResponse, *, is_compa
         )
         return
     checked = f"{quantity(answer.entries, 'entry') if answer.entries == 1 else f'{answer.entries:,} entries'} checked"
-    screen.line(Mark("✔ intact", GOOD), f": {checked}, revisions {answer.oldest_revision} to {answer.head.revision}")
+    screen.line(
+        Mark("✔ intact", GOOD), f": {checked}, revisions {max(answer.oldest_revision, 1)} to {answer.head.revision}"
+    )
     if not is_compared:
         session.screen.note(
             "note", "a cut tail is found only against a head kept elsewhere: rollout audit verify --head HEAD"

@@ -9,7 +9,7 @@ import click
 
 from rollout_server.cli import context_file
 from rollout_server.cli.failures import CommandFailed, Exit, Finished, ServerRefused
-from rollout_server.cli.screen import BAD, GOOD, STRONG, Cell, Column, Mark
+from rollout_server.cli.screen import BAD, GOOD, STRONG, Cell, Column, Mark, quantity
 from rollout_server.cli.shell import Command, pass_session
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def _here(session: Session) -> list[Check]:
         file = context_file.read(path)
     except CommandFailed as failure:
         return [Check("here", "context file", ok=False, detail=failure.what, hint=failure.hint)]
-    known = f"{len(file.contexts)} contexts in {path}" if file.contexts else f"none at {path}"
+    known = f"{quantity(len(file.contexts), 'context')} in {path}" if file.contexts else f"none at {path}"
     checks = [Check("here", "context file", ok=True, detail=known)]
     try:
         target = session.target

@@ -10,7 +10,7 @@ import click
 
 from rollout_server.cli import contexts, messages, references
 from rollout_server.cli.failures import ServerRefused
-from rollout_server.cli.screen import BAD, DIM, GOOD, STRONG, WARN, Cell, Column, Mark
+from rollout_server.cli.screen import DIM, GOOD, STRONG, WARN, Cell, Column, Mark
 from rollout_server.cli.session import Session
 from rollout_server.cli.shell import Command, at_options, pass_session
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rollout_sdk.wire.v1 import control_pb2
     from rollout_server.cli.screen import Data
 
-_RESULTS = {"true": ("✔ true", GOOD), "false": ("✘ false", BAD), "unknown": ("? unknown", WARN)}
+_RESULTS = {"true": ("✔ true", GOOD), "false": ("✘ false", ""), "unknown": ("? unknown", WARN)}
 _NOT_REACHED = ("· not reached", DIM)
 _BECAUSE = {
     "killed": "it is killed",
@@ -113,9 +113,8 @@ def _draw(
 def _sentence(flag: str, context: dict[str, Data], decision: Mapping[str, Data]) -> list[Cell]:
     """Return the answer in a sentence: who gets what, and why."""
     units = context["units"]
-    who = (
-        ", ".join(f"{kind} {key}" for kind, key in units.items()) if isinstance(units, Mapping) and units else "no unit"
-    )
+    named = units.items() if isinstance(units, Mapping) else ()
+    who = ", ".join(str(key) if kind == contexts.DEFAULT_UNIT else f"{kind} {key}" for kind, key in named) or "no unit"
     variant, value = decision.get("variant"), decision.get("value")
     reason, rule = str(decision.get("reason", "")), decision.get("rule")
     served = f"`{variant}`" if variant is not None else "the caller's default"
@@ -125,7 +124,7 @@ def _sentence(flag: str, context: dict[str, Data], decision: Mapping[str, Data])
         because = f"rule {rule} matched first"
     elif reason == "split":
         because = f"rule {rule} matched first, and its split puts the unit there"
-    return [Mark(flag, STRONG), f" serves {who} ", Mark(served, STRONG), f"{shown}: {because}"]
+    return [Mark(flag, STRONG), " serves ", Mark(served, STRONG), f"{shown} to {who}: {because}"]
 
 
 def _row(prefix: str, step: control_pb2.ExplainStep) -> list[Cell]:

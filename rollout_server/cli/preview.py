@@ -21,6 +21,7 @@ SYNTHETIC_MAX = 100_000
 MOVES_DEFAULT = 100
 MOVES_MAX = 100_000
 _EXAMPLES = 3
+_CALLERS = "caller's default"
 _LINES_MAX = 20
 _PERCENT = 100
 
@@ -153,7 +154,7 @@ def _draw_moves(screen: Screen, preview: Preview) -> None:
             "  ", Mark(f"flag/{item.flag}", STRONG), f"  {item.moved:,} move ({percent:.4g} %)", Mark(never, DIM)
         )
         for one in item.by_variant:
-            screen.line(f"      {one.variant_before or '(none)'} -> {one.variant_after or '(none)'}  {one.count:,}")
+            screen.line(f"      {one.variant_before or _CALLERS} -> {one.variant_after or _CALLERS}  {one.count:,}")
             _draw_units(screen, preview, item.flag, one)
 
 
@@ -163,9 +164,12 @@ def _draw_units(screen: Screen, preview: Preview, flag: str, one: control_pb2.Va
         for move in preview.moves
         if (move.flag, move.variant_before, move.variant_after) == (flag, one.variant_before, one.variant_after)
     ]
-    for move in listed if screen.is_wide else listed[:_EXAMPLES]:
+    # Several contexts may share a unit: as an example it is worth one line.
+    examples = {(move.unit_kind, move.unit_key): move for move in reversed(listed)} if not screen.is_wide else {}
+    for move in listed if screen.is_wide else list(examples.values())[: -_EXAMPLES - 1 : -1]:
         unit = f"{move.unit_kind} {move.unit_key}" if move.unit_key else "no unit"
-        screen.line(Mark(f"        {unit}: {move.reason_before} -> {move.reason_after}", DIM))
+        before, after = (reason.replace("_", " ") for reason in (move.reason_before, move.reason_after))
+        screen.line(Mark(f"        {unit}: {before} -> {after}", DIM))
 
 
 def _draw_growth(screen: Screen, summary: control_pb2.PlanSummary) -> None:

@@ -63,9 +63,11 @@ def _show(session: Session, revision: int) -> None:
     request = control_pb2.ListHistoryRequest(before_revision=revision + 1, limit=1)
     for entry in connection.ask(connection.stub.ListHistory, request).entries:
         if entry.revision == revision:
-            when = ago(entry.at_ms, session.now_ms)
+            who, when = messages.person(entry.actor), ago(entry.at_ms, session.now_ms)
+            why = f": {entry.reason}" if entry.reason else ""
             session.screen.line(
-                f"undoes: {entry.action} by {messages.person(entry.actor)}, {when}", f": {entry.reason}" * bool(entry.reason)
+                f"undoes: {entry.action} by {messages.person(entry.actor)}, {when}",
+                f": {entry.reason}" * bool(entry.reason),
             )
             changes.draw(session.screen, entry.changes)
             session.screen.line()

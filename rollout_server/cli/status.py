@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _KILLS_MAX = 20  # one look into the history for each; more killed flags than this are listed without their killer
 _HISTORY_LIMIT = 50
+_NAMED_MAX = 2
 
 
 @click.command(cls=Command)
@@ -98,7 +99,10 @@ def _draw(session: Session, answer: control_pb2.GetStatusResponse, kills: dict[s
     for flag, entry in kills.items():
         screen.line()
         why = f": {entry.reason}" if entry.reason else ""
-        screen.line(Mark("✘ ", BAD), f"{flag} was killed by {messages.person(entry.actor)} {ago(entry.at_ms, session.now_ms)}{why}")
+        screen.line(
+            Mark("✘ ", BAD),
+            f"{flag} was killed by {messages.person(entry.actor)} {ago(entry.at_ms, session.now_ms)}{why}",
+        )
         screen.line("  ", Mark("undo: ", DIM), messages.undo(entry))
     screen.line()
     if not answer.recent:
@@ -107,7 +111,7 @@ def _draw(session: Session, answer: control_pb2.GetStatusResponse, kills: dict[s
     screen.heading("CHANGED IN THE LAST HOUR")
     screen.table(
         [
-            Column("", is_number=True),
+            Column("REV", is_number=True),
             Column("WHEN"),
             Column("ACTION"),
             Column("BY", folds=True),
@@ -131,6 +135,6 @@ def _recent_row(entry: control_pb2.Entry, now_ms: int) -> list[Cell]:
         ago(entry.at_ms, now_ms),
         entry.action,
         messages.person(entry.actor),
-        ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else ""),  # noqa: PLR2004 - what fits
+        ", ".join(changed[:_NAMED_MAX]) + (f" and {len(changed) - _NAMED_MAX} more" if changed[_NAMED_MAX:] else ""),
         Mark(messages.undo(entry), DIM),
     ]
