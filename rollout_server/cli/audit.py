@@ -81,10 +81,9 @@ def _draw(session: Session, answer: control_pb2.VerifyAuditResponse, *, is_compa
             Mark("next: ", DIM), "stop changing things, keep a copy (rollout backup), compare it with your last backup"
         )
         return
-    checked = f"{quantity(answer.entries, 'entry') if answer.entries == 1 else f'{answer.entries:,} entries'} checked"
-    screen.line(
-        Mark("✔ intact", GOOD), f": {checked}, revisions {max(answer.oldest_revision, 1)} to {answer.head.revision}"
-    )
+    checked = f"{answer.entries:,} {'entry' if answer.entries == 1 else 'entries'} checked"
+    first = max(answer.oldest_revision, 1)
+    screen.line(Mark("✔ intact", GOOD), f": {checked}, revisions {first} to {answer.head.revision}")
     if not is_compared:
         session.screen.note(
             "note", "a cut tail is found only against a head kept elsewhere: rollout audit verify --head HEAD"

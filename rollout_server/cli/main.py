@@ -45,6 +45,7 @@ ENTRIES = (
     Entry(STOP, "kill", f"{_HERE}.kill:kill", "Serve a flag's off variant to everybody, now."),
     Entry(STOP, "unkill", f"{_HERE}.kill:unkill", "Lift a kill: the flag's rules decide again."),
     Entry(RUN, "serve", f"{_HERE}.serve:serve", "Run the server."),
+    Entry(RUN, "dev", f"{_HERE}.dev:dev", "A server, example flags and a shop, to try things here."),
     Entry(RUN, "token", f"{_HERE}.token:token", "Create, list and revoke tokens."),
     Entry(RUN, "backup", f"{_HERE}.backup:backup", "Copy the whole store, consistently, while it runs."),
     Entry(RUN, "completion", f"{_HERE}.completion:completion", "Print the completion script of a shell."),

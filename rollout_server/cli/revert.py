@@ -65,9 +65,6 @@ def _show(session: Session, revision: int) -> None:
         if entry.revision == revision:
             who, when = messages.person(entry.actor), ago(entry.at_ms, session.now_ms)
             why = f": {entry.reason}" if entry.reason else ""
-            session.screen.line(
-                f"undoes: {entry.action} by {messages.person(entry.actor)}, {when}",
-                f": {entry.reason}" * bool(entry.reason),
-            )
+            session.screen.line(f"undoes: {entry.action} by {who}, {when}{why}")
             changes.draw(session.screen, entry.changes)
             session.screen.line()

@@ -98,11 +98,9 @@ def _draw(session: Session, answer: control_pb2.GetStatusResponse, kills: dict[s
         )
     for flag, entry in kills.items():
         screen.line()
+        who, when = messages.person(entry.actor), ago(entry.at_ms, session.now_ms)
         why = f": {entry.reason}" if entry.reason else ""
-        screen.line(
-            Mark("✘ ", BAD),
-            f"{flag} was killed by {messages.person(entry.actor)} {ago(entry.at_ms, session.now_ms)}{why}",
-        )
+        screen.line(Mark("✘ ", BAD), f"{flag} was killed by {who} {when}{why}")
         screen.line("  ", Mark("undo: ", DIM), messages.undo(entry))
     screen.line()
     if not answer.recent:
