@@ -37,9 +37,9 @@ from rollout_server.app.diagnose import Surroundings
 from rollout_server.app.environment import Environment
 from rollout_server.app.first_token import write_first_token
 from rollout_server.app.served import Served
-from rollout_server.app.tokens import CreateToken, create_token
+from rollout_server.app.tokens import CreateToken, authenticate, create_token
 from rollout_server.domain.rights import Role
-from rollout_server.errors import Unavailable
+from rollout_server.errors import Forbidden, Unavailable
 from rollout_server.logs import configure, get_logger, without_message
 from rollout_server.settings import is_loopback, split_address
 
@@ -85,6 +85,14 @@ class Running:
         server = Actor("rollout-server", "local", Role.ADMIN)
         created = await create_token(served.environment, CreateToken(role, person), server)
         return created.secret
+
+    def accepts(self, secret: str) -> bool:
+        """Whether a token opens any environment served here, now."""
+        try:
+            authenticate((one.environment for one in self.served.values()), secret)
+        except Forbidden:
+            return False
+        return True
 
 
 def serve(settings: Settings) -> None:

@@ -66,18 +66,23 @@ def main() -> int:
     parser.add_argument("--users", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=0, help="0: until interrupted")
     parser.add_argument("--pause-s", type=float, default=0.3, help="between two rounds")
+    parser.add_argument("--patience-s", type=float, default=0.0, help="say nothing of a shop that is away this long")
     options = parser.parse_args()
     address = urlsplit(options.shop)
     last: tuple[object, ...] = ()
     done = 0
+    patient_until = time.monotonic() + options.patience_s
     while True:
         connection = http.client.HTTPConnection(address.hostname or "127.0.0.1", address.port, timeout=5)
         try:
             served = round_of(connection, options.users)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            print(f"{time.strftime('%H:%M:%S')} the shop at {options.shop} does not answer: {error}", file=sys.stderr)
-            if options.rounds:
-                return AWAY_EXIT
+            if time.monotonic() > patient_until:
+                print(
+                    f"{time.strftime('%H:%M:%S')} the shop at {options.shop} does not answer: {error}", file=sys.stderr
+                )
+                if options.rounds:
+                    return AWAY_EXIT
         else:
             if (served.checkout, served.page_limit) != last:
                 last = (served.checkout, served.page_limit)
