@@ -114,13 +114,15 @@ class Stream:
     def hello(self) -> delivery_pb2.Hello:
         """Return the next message, which must be a hello."""
         request = self.receive()
-        assert request is not None and request.WhichOneof("message") == "hello", request
+        assert request is not None
+        assert request.WhichOneof("message") == "hello", request
         return request.hello
 
     def acknowledged(self) -> delivery_pb2.Acknowledge:
         """Return the next message, which must be an acknowledgement."""
         request = self.receive()
-        assert request is not None and request.WhichOneof("message") == "acknowledge", request
+        assert request is not None
+        assert request.WhichOneof("message") == "acknowledge", request
         return request.acknowledge
 
 

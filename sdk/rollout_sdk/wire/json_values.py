@@ -6,6 +6,7 @@ import json
 import math
 from typing import NoReturn
 
+from rollout_sdk.engine import limits
 from rollout_sdk.engine.model import Json
 from rollout_sdk.wire.records import WireError
 
@@ -35,7 +36,16 @@ def read_json(text: str, what: str, bytes_max: int) -> Json:
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise WireError(f"{what} is not JSON that can be read: {error}") from None
+    if not _is_shallow(value, limits.READERS_FACTOR * limits.JSON_DEPTH):
+        raise WireError(f"{what} nests deeper than {limits.READERS_FACTOR * limits.JSON_DEPTH}")
     return value
+
+
+def _is_shallow(value: Json, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_shallow(each, levels - 1) for each in inner)
 
 
 def _refuse_constant(name: str) -> NoReturn:
