@@ -24,7 +24,9 @@ def child(path: str, step: str | int) -> str:
     """Return the place inside `path`: `spec.rules[2]`, `spec.targets.on`, `spec.variants["a b"]`."""
     if isinstance(step, int):
         return f"{path}[{step}]"
-    return f"{path}.{step}" if _PLAIN.match(step) else f"{path}[{json.dumps(step, ensure_ascii=False)}]"
+    if not _PLAIN.match(step):
+        return f"{path}[{json.dumps(step, ensure_ascii=False)}]"
+    return f"{path}.{step}" if path else step
 
 
 def show(text: str) -> str:
