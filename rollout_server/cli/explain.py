@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import click
 
 from rollout_server.cli import contexts, messages, references
 from rollout_server.cli.failures import ServerRefused
-from rollout_server.cli.screen import DIM, GOOD, STRONG, WARN, Cell, Column, Mark
+from rollout_server.cli.screen import DIM, GOOD, STRONG, WARN, Cell, Column, Mark, Stack
 from rollout_server.cli.session import Session
 from rollout_server.cli.shell import Command, at_options, pass_session
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _RESULTS = {"true": ("✔ true", GOOD), "false": ("✘ false", ""), "unknown": ("? unknown", WARN)}
 _NOT_REACHED = ("· not reached", DIM)
+_LABEL_MIN = 16
 _BECAUSE = {
     "killed": "it is killed",
     "never": "its `never` holds this context, or cannot rule it out",
@@ -96,10 +98,10 @@ def _draw(
     known = decision if isinstance(decision, Mapping) else {}
     screen.line(*_sentence(flag, context, known))
     screen.line()
-    prefixes = _tree([step.depth for step in steps])
+    limit = screen.width // 2
     screen.table(
-        [Column("STEP", folds=True), Column("RESULT"), Column("DETAIL", folds=True)],
-        [_row(prefix, step) for prefix, step in zip(prefixes, steps, strict=True)],
+        [Column("STEP"), Column("RESULT"), Column("DETAIL", folds=True)],
+        [_row(prefix, step, limit) for prefix, step in zip(_tree([step.depth for step in steps]), steps, strict=True)],
     )
     if known.get("reason") == "no_unit":
         session.screen.note(
@@ -127,14 +129,15 @@ def _sentence(flag: str, context: dict[str, Data], decision: Mapping[str, Data])
     return [Mark(flag, STRONG), " serves ", Mark(served, STRONG), f"{shown} to {who}: {because}"]
 
 
-def _row(prefix: str, step: control_pb2.ExplainStep) -> list[Cell]:
+def _row(prefix: str, step: control_pb2.ExplainStep, limit: int) -> list[Cell | Stack]:
     word, style = _RESULTS.get(step.result, _NOT_REACHED)
-    is_dim = not step.result
-    return [
-        Mark(f"{prefix}{step.label}", DIM if is_dim else ""),
-        Mark(word, style),
-        Mark(step.detail, DIM if is_dim else ""),
-    ]
+    dim = "" if step.result else DIM
+    # A long label goes on under itself, and the branches of the tree go on beside it.
+    room = max(limit - len(prefix), _LABEL_MIN)
+    label = textwrap.wrap(step.label, room, break_on_hyphens=False) or [step.label]
+    beside = prefix.replace("├── ", "│   ").replace("└── ", "    ")
+    lines = [Mark(f"{beside if number else prefix}{line}", dim) for number, line in enumerate(label)]
+    return [Stack(tuple(lines)), Mark(word, style), Mark(step.detail, dim)]
 
 
 def _tree(depths: Sequence[int]) -> list[str]:

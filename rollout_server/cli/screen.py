@@ -58,6 +58,13 @@ class Column:
     folds: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Several lines in one cell of a table."""
+
+    lines: tuple[str | Mark, ...]
+
+
 Cell: TypeAlias = "str | Mark"
 Data: TypeAlias = "bool | int | float | str | Sequence[Data] | Mapping[str, Data] | None"
 
@@ -163,11 +170,15 @@ class Screen:
             table.add_row(_text((Mark(f"{label}:", STRONG),)), _text(cells))
         self._draw(table)
 
-    def table(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, indent: int = 0) -> None:
+    def table(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell | Stack]]) -> None:
         """Draw rows under dimmed headings, without boxes. A column that nobody fills is left out."""
         held = [list(row) for row in rows]
-        kept = [index for index in range(len(columns)) if any(_plain(row[index]) for row in held)]
-        table = _grid(header=any(columns[index].title for index in kept), indent=indent)
+        kept = [
+            index
+            for index in range(len(columns))
+            if any(row[index] if isinstance(row[index], Stack) else _plain(row[index]) for row in held)
+        ]
+        table = _grid(header=any(columns[index].title for index in kept))
         for index in kept:
             column = columns[index]
             table.add_column(
@@ -178,16 +189,15 @@ class Screen:
                 ratio=None,
             )
         for row in held:
-            table.add_row(*(_text((row[index],)) for index in kept))
+            table.add_row(*(_cell(row[index]) for index in kept))
         self._draw(table)
 
     def _draw(self, table: Table) -> None:
         from rich.console import Console
 
-        is_terminal = sys.stdout.isatty()
         console = Console(
             file=sys.stdout,
-            width=self._width(is_terminal=is_terminal),
+            width=self.width,
             force_terminal=self._colours(sys.stdout),
             no_color=not self._colours(sys.stdout),
             highlight=False,
@@ -200,11 +210,13 @@ class Screen:
         # rich pads every line to the table's width; a terminal does not need it and a diff shows it.
         sys.stdout.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 
-    def _width(self, *, is_terminal: bool) -> int:
+    @property
+    def width(self) -> int:
+        """Columns to draw in: the terminal's; a table in a pipe is never cut."""
         given = self._environ.get("COLUMNS", "")
         if given.isdigit() and int(given) > 0:
             return int(given)
-        if not is_terminal:
+        if not sys.stdout.isatty():
             return _WIDTH_PIPED
         import shutil
 
@@ -236,8 +248,20 @@ def _ansi(cell: Cell, style: Callable[..., str]) -> str:
     return style(text, fg=colour, bold=STRONG in words or None)
 
 
+def _is_filled(cell: Cell | Stack) -> bool:
+    return bool(cell.lines if isinstance(cell, Stack) else _plain(cell))
+
+
 def _plain(cell: Cell) -> str:
     return cell if isinstance(cell, str) else cell.text
+
+
+def _cell(cell: Cell | Stack) -> Text:
+    from rich.text import Text
+
+    if isinstance(cell, Stack):
+        return Text("\n").join(_text((line,)) for line in cell.lines)
+    return _text((cell,))
 
 
 def _text(cells: Sequence[Cell]) -> Text:
@@ -249,15 +273,10 @@ def _text(cells: Sequence[Cell]) -> Text:
     return text
 
 
-def _grid(*, header: bool = False, indent: int = 0) -> Table:
+def _grid(*, header: bool = False) -> Table:
     from rich.table import Table
 
     return Table(
-        box=None,
-        show_header=header,
-        header_style=DIM,
-        show_edge=False,
-        pad_edge=bool(indent),
-        padding=(0, 2, 0, indent) if indent else (0, 2, 0, 0),
+        box=None, show_header=header, header_style=DIM, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0),
         collapse_padding=True,
-    )
+    )  # fmt: skip

@@ -8,7 +8,7 @@ import click
 
 from rollout_server.cli import messages
 from rollout_server.cli.failures import ServerRefused
-from rollout_server.cli.screen import BAD, DIM, GOOD, WARN, Cell, Column, Mark, quantity
+from rollout_server.cli.screen import BAD, DIM, GOOD, WARN, Cell, Column, Mark, Stack, quantity
 from rollout_server.cli.session import Session
 from rollout_server.cli.shell import Command, pass_session
 from rollout_server.cli.times import ago
@@ -114,7 +114,6 @@ def _draw(session: Session, answer: control_pb2.GetStatusResponse, kills: dict[s
             Column("ACTION"),
             Column("BY", folds=True),
             Column("WHAT", folds=True),
-            Column("UNDO"),
         ],
         [_recent_row(entry, session.now_ms) for entry in answer.recent],
     )
@@ -126,13 +125,15 @@ def _flag_row(flag: control_pb2.FlagSummary) -> list[Cell]:
     return [flag.key, state, flag.serving.removeprefix("killed: "), flag.owner, expires]
 
 
-def _recent_row(entry: control_pb2.Entry, now_ms: int) -> list[Cell]:
+def _recent_row(entry: control_pb2.Entry, now_ms: int) -> list[Cell | Stack]:
     changed = [messages.resource_id(change.kind, change.key) for change in entry.changes]
+    more = f" and {len(changed) - _NAMED_MAX} more" if changed[_NAMED_MAX:] else ""
+    what = ", ".join(changed[:_NAMED_MAX]) + more
+    undo = messages.undo(entry)
     return [
-        Mark(str(entry.revision), DIM),
+        str(entry.revision),
         ago(entry.at_ms, now_ms),
         entry.action,
         messages.person(entry.actor),
-        ", ".join(changed[:_NAMED_MAX]) + (f" and {len(changed) - _NAMED_MAX} more" if changed[_NAMED_MAX:] else ""),
-        Mark(messages.undo(entry), DIM),
+        Stack((what, Mark(f"undo: {undo}", DIM))) if undo else what,
     ]
