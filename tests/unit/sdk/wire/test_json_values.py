@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rollout_sdk.engine.model import Json
 from rollout_sdk.wire.json_values import read_json, write_json
 from rollout_sdk.wire.records import WireError
 
@@ -19,7 +20,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_what_is_written_is_read_back(value) -> None:
+def test_what_is_written_is_read_back(value: Json) -> None:
     """read(write(x)) = x, types and order included."""
     back = read_json(write_json(value), "it", 1 << 20)
     assert (back, repr(back)) == (value, repr(value))
@@ -32,7 +33,7 @@ def test_what_is_written_is_read_back(value) -> None:
 )
 def test_whatever_another_reader_would_read_differently_is_refused(text: str) -> None:
     """Not finite, not Unicode, not JSON, too deep: one error, never another exception."""
-    with pytest.raises(WireError, match="it is not JSON|nests"):
+    with pytest.raises(WireError, match=r"it is not JSON|nests"):
         read_json(text, "it", 1 << 20)
 
 
