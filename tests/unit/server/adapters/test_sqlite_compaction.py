@@ -74,8 +74,10 @@ def test_the_loser_of_a_race_changes_nothing(tables: sqlite3.Connection) -> None
 
 def test_what_does_not_hold_is_never_signed(tables: sqlite3.Connection) -> None:
     """Compaction of a tampered log would hide the tampering: it is refused."""
-    tables.execute("UPDATE entry SET body = replace(CAST(body AS TEXT), 'mia@', 'eve@') WHERE revision = 2")
-    with pytest.raises(Corrupt, match="entry 2"):
+    tables.execute(
+        "UPDATE entry SET body = CAST(replace(CAST(body AS TEXT), 'mia@', 'eve@') AS BLOB) WHERE revision = 2"
+    )
+    with pytest.raises(Corrupt, match="entry 2: its digest"):
         propose(tables, 1, "production", KEY, START_MS + 7)
 
 

@@ -63,7 +63,7 @@ def test_a_copy_makes_every_environment_a_new_epoch_once(tables: sqlite3.Connect
 @pytest.mark.parametrize(
     "tampering",
     [
-        "UPDATE resource SET body = replace(CAST(body AS TEXT), 'payments', 'attacker') WHERE key = 'a'",
+        "UPDATE resource SET body = CAST(replace(CAST(body AS TEXT), 'payments', 'eve') AS BLOB) WHERE key = 'a'",
         "UPDATE resource SET body = CAST(body AS TEXT) WHERE key = 'a'",
         "UPDATE resource SET version = 'two' WHERE key = 'a'",
         "UPDATE environment SET marks = 'zero' WHERE id = 1",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rollout_server.adapters import sqlite_writer
+from rollout_server.adapters import sqlite_file, sqlite_writer
 from rollout_server.adapters.sqlite_file import connect, ensure
 from rollout_server.adapters.sqlite_writer import Writer
 from rollout_server.errors import Conflict, Unavailable
@@ -158,6 +158,15 @@ def test_too_many_waiting_is_an_answer(tmp_path: Path, monkeypatch: pytest.Monke
     gate.set()
     assert [answer.result() for answer in accepted] == [0, 1]
     stand.writer.close()
+
+
+def test_no_commit_passes_another_process(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another process holds the store, for a commit or the checkpoint after it, this one waits, then says so."""
+    monkeypatch.setattr(sqlite_file, "BUSY_MS", 20)
+    with sqlite_file.lock(stand.path), pytest.raises(Unavailable, match="another process"):
+        stand.writer.submit(insert(1)).result()
+    assert stand.writer.submit(insert(2)).result() == 2
+    assert stand.rows() == [2]
 
 
 def test_closing_finishes_what_was_handed_in(stand: Stand) -> None:
