@@ -25,7 +25,7 @@ def child(path: str, step: str | int) -> str:
     if isinstance(step, int):
         return f"{path}[{step}]"
     if not _PLAIN.match(step):
-        return f"{path}[{json.dumps(step, ensure_ascii=False)}]"
+        return f"{path}[{json.dumps(step, ensure_ascii=not step.isprintable())}]"  # nothing in a place may hide
     return f"{path}.{step}" if path else step
 
 
