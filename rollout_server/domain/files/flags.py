@@ -47,6 +47,8 @@ def read_flag(reading: Reading, tree: object) -> FlagSpec:
     variants = _variants(reading, fields, value_type)
     if value_type is None:
         value_type = infer_type(reading, variants, "spec.variants")
+        if value_type is ValueType.FLOAT:  # 1 beside 2.5 is 1.0: a decision never carries another type
+            variants = _variants(reading, fields, value_type)
     off = _off(reading, fields, variants)
     return FlagSpec(
         type=value_type,
