@@ -1,0 +1,24 @@
+"""Near misses."""
+
+import pytest
+
+from rollout_server.app.near_miss import did_you_mean
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("chekout", "did you mean checkout or checkout-v2?"),
+        ("checkout-v3", "did you mean checkout-v2 or checkout?"),
+        ("zebra", "`rollout get flags` lists what there is"),
+        ("", "`rollout get flags` lists what there is"),
+    ],
+)
+def test_a_hint_names_what_was_meant(key: str, hint: str) -> None:
+    """Close ones, best first; else where to look."""
+    assert did_you_mean(key, ["checkout", "checkout-v2", "search"]) == hint
+
+
+def test_a_very_long_key_costs_nothing() -> None:
+    """Matching is bounded by the longest key there can be."""
+    assert "rollout get flags" in did_you_mean("x" * 10_000_000, ["checkout"])

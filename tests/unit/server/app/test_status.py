@@ -1,0 +1,66 @@
+"""Status: an environment at a glance."""
+
+from __future__ import annotations
+
+from rollout_server.app.apply import Apply, apply
+from rollout_server.app.fleet import FleetSummary, NoFleet
+from rollout_server.app.kill import Kill, kill
+from rollout_server.app.status import RECENT_MS, status
+from tests.doubles.fake_clock import FakeClock
+from tests.doubles.memory_journal import MemoryJournal
+from tests.small_environment import MIA, cohort, document, flag, opened
+
+QUARTER = {"split": {"on": "25%", "off": "75%"}}
+
+
+class SmallFleet(NoFleet):
+    def summary(self) -> FleetSummary:
+        return FleetSummary(connected=3, behind=1)
+
+
+async def test_every_flag_is_a_line() -> None:
+    """By key: what it serves, whether it is killed, whose it is, and whether its day has come."""
+    async with opened() as environment:
+        documents = (
+            flag("b", QUARTER),
+            cohort("beta", "u-1"),
+            document("Flag", "a", {}, owner="payments", expires="2027-01-15"),
+            document("Flag", "c", {"default": "on"}, expires="2027-01-16"),
+        )
+        await apply(environment, Apply(documents), MIA, NoFleet())
+        await kill(environment, Kill("c"), MIA)
+        found = await status(environment, SmallFleet())
+        assert [(one.key, one.serving, one.killed, one.expired) for one in found.flags] == [
+            ("a", "off to everybody", False, True),
+            ("b", "on to 25% of users, else off", False, False),
+            ("c", "killed: off to everybody", True, False),
+        ]
+        assert (found.flags[0].owner, found.flags[0].version, found.flags[2].version) == ("payments", 1, 2)
+        assert (found.environment, found.position.revision, found.is_following) == ("production", 2, True)
+        assert found.fleet == FleetSummary(connected=3, behind=1)
+
+
+async def test_the_last_hour_is_told_newest_first() -> None:
+    """What is older than an hour is history, not status."""
+    clock = FakeClock()
+    async with opened(clock=clock) as environment:
+        await apply(environment, Apply((flag("a"),)), MIA, NoFleet())
+        clock.advance(RECENT_MS + 1)
+        await apply(environment, Apply((flag("a", QUARTER),)), MIA, NoFleet())
+        await kill(environment, Kill("a"), MIA)
+        found = await status(environment, NoFleet())
+        assert [(told.entry.action, str(told.changes[0].id)) for told in found.recent] == [
+            ("kill", "flag/a"),
+            ("apply", "flag/a"),
+        ]
+
+
+async def test_memory_answers_while_the_store_is_away() -> None:
+    """On-call sees what is served though nothing can be written."""
+    journal = MemoryJournal()
+    async with opened(journal) as environment:
+        await apply(environment, Apply((flag("a"),)), MIA, NoFleet())
+        journal.is_away = True
+        found = await status(environment, NoFleet())
+        assert [one.key for one in found.flags] == ["a"]
+        assert found.recent == ()

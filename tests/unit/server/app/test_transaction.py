@@ -1,0 +1,120 @@
+"""One change, from the intent to the entry."""
+
+from __future__ import annotations
+
+import pytest
+
+from rollout_server.app.environment import Environment
+from rollout_server.app.intent import Intent
+from rollout_server.app.transaction import ATTEMPTS_MAX, Composed, Request, transact
+from rollout_server.domain.journal import Change, Draft, Entry
+from rollout_server.errors import Conflict, InvalidInput, NotFound
+from tests.doubles.fake_clock import START_MS
+from tests.doubles.memory_journal import MemoryJournal
+from tests.small_environment import flag, flag_id, opened, put
+
+
+class Busy(MemoryJournal):
+    """Every commit but the last few finds that its ground has moved."""
+
+    refusals = 0
+
+    async def commit(self, draft: Draft) -> Entry:
+        if self.refusals:
+            self.refusals -= 1
+            raise Conflict("flag/a", 1, 2)
+        return await super().commit(draft)
+
+
+class Verb:
+    """Writes the flag as it stands; counts how often it was asked."""
+
+    def __init__(self, environment: Environment, *, is_needed: bool = True) -> None:
+        self.environment = environment
+        self.is_needed = is_needed
+        self.calls = 0
+
+    async def compose(self) -> Composed[str]:
+        self.calls += 1
+        resource = self.environment.state.resources[flag_id("a")]
+        changes = (Change(resource.id, resource),) if self.is_needed else ()
+        return Composed({resource.id: resource.version}, changes, "the answer")
+
+
+def request(key: str = "", fingerprint: str = "f", reason: str = "because") -> Request:
+    return Request("touch", "mia (a1b2c3d4)", Intent(key, reason), fingerprint)
+
+
+async def test_an_entry_tells_who_what_when_and_why() -> None:
+    """Everything of the request that history needs is in the entry."""
+    async with opened() as environment:
+        await put(environment, flag("a"))
+        written = await transact(environment, request("key-1"), Verb(environment).compose)
+        assert written.answer == "the answer"
+        assert written.entry is not None
+        entry = written.entry
+        assert (entry.action, entry.actor, entry.at_ms, entry.reason, entry.idempotency_key) == (
+            "touch",
+            "mia (a1b2c3d4)",
+            START_MS,
+            "because",
+            "key-1",
+        )
+
+
+async def test_nothing_to_change_writes_nothing() -> None:
+    """No entry for what is so already."""
+    async with opened() as environment:
+        await put(environment, flag("a"))
+        written = await transact(environment, request(), Verb(environment, is_needed=False).compose)
+        assert (written.entry, written.answer) == (None, "the answer")
+        assert environment.position.revision == 1
+
+
+async def test_a_repeat_is_not_composed_again() -> None:
+    """The first entry answers; the state is not even looked at."""
+    async with opened() as environment:
+        await put(environment, flag("a"))
+        verb = Verb(environment)
+        first = await transact(environment, request("key-1"), verb.compose)
+        second = await transact(environment, request("key-1"), verb.compose)
+        assert (second.entry, second.answer, verb.calls) == (first.entry, None, 1)
+        with pytest.raises(Conflict, match="idempotency key"):
+            await transact(environment, request("key-1", "another"), verb.compose)
+
+
+async def test_lost_races_are_run_again_until_it_is_enough() -> None:
+    """Each time the verb decides anew; at last the conflict is told."""
+    journal = Busy()
+    async with opened(journal) as environment:
+        await put(environment, flag("a"))
+        verb = Verb(environment)
+        journal.refusals = ATTEMPTS_MAX - 1
+        assert (await transact(environment, request(), verb.compose)).entry is not None
+        assert verb.calls == ATTEMPTS_MAX
+        journal.refusals = ATTEMPTS_MAX
+        with pytest.raises(Conflict):
+            await transact(environment, request(), verb.compose)
+        journal.refusals = 1
+        with pytest.raises(Conflict):
+            await transact(environment, request(), verb.compose, attempts=1)
+
+
+async def test_refusals_of_the_verb_are_the_callers() -> None:
+    """What compose raises is not retried."""
+    async with opened() as environment:
+
+        async def refuse() -> Composed[None]:
+            raise NotFound("flag", "a")
+
+        with pytest.raises(NotFound):
+            await transact(environment, request(), refuse)
+
+
+async def test_a_wrong_intent_is_told_before_anything() -> None:
+    """Nothing is read or written for a request that no log could tell of."""
+    async with opened() as environment:
+        verb = Verb(environment)
+        with pytest.raises(InvalidInput):
+            await transact(environment, request(reason="two\nlines"), verb.compose)
+        assert verb.calls == 0
