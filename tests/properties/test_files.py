@@ -95,6 +95,7 @@ def test_percentages_are_exact(share_ppm: int) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1_800)
 @settings(max_examples=5_000)
 @given(RESOURCES)
 def test_all_of_it_at_length(resource: Resource) -> None:

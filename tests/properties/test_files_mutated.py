@@ -76,6 +76,7 @@ def test_reader_and_schema_agree(tree: Json) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1_800)
 @settings(max_examples=20_000)
 @given(mutated())
 def test_reader_and_schema_agree_at_length(tree: Json) -> None:
@@ -151,6 +152,7 @@ def test_no_bytes_bring_anything_down(raw: bytes) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1_800)
 @settings(max_examples=20_000)
 @given(st.one_of(damaged(), st.lists(ODD, max_size=20).map("".join)))
 def test_no_file_brings_anything_down_at_length(text: str) -> None:

@@ -20,6 +20,9 @@ DEPTH_MAX = 100
 DIGITS_MAX = 400
 """Digits of one number: above it Python refuses or takes long."""
 
+PROBLEMS_MAX = 200
+"""Problems told of one document; who has more mends these first."""
+
 OWNER_CHARACTERS_MAX = 256
 DESCRIPTION_CHARACTERS_MAX = 10_000
 TAGS_MAX = 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from rollout_sdk.engine.problems import Problem
 from rollout_server.domain.files import json_text, nodes
@@ -58,6 +58,13 @@ class Loaded:
     problems: tuple[Problem, ...]
 
 
+class _Parsed(NamedTuple):
+    source: Source
+    tree: object
+    node: nodes.Node | None = None
+    mistakes: tuple[Problem, ...] = ()
+
+
 def load(text: str | bytes, name: str = "", environment: str | None = None) -> Loaded:
     """Read every document of a YAML or JSON text.
 
@@ -76,14 +83,14 @@ def load(text: str | bytes, name: str = "", environment: str | None = None) -> L
         return Loaded((), (_problem(whole, wrong),))
     documents: list[Document] = []
     problems: list[Problem] = []
-    for source, tree, mistakes in _trees(whole, problems):
+    for parsed in _trees(whole, problems):
         if len(documents) == DOCUMENTS_MAX:
             many = BadText("too_many", f"more than {DOCUMENTS_MAX} documents in one file", 0, "split the file")
-            problems.append(_problem(source, many))
+            problems.append(_problem(parsed.source, many))
             break
-        document, found = read_document(source, tree, environment)
-        documents.append(replace(document, resource=None) if mistakes else document)
-        problems += [*mistakes, *found]
+        document, found = read_document(parsed.source, parsed.tree, environment, parsed.node)
+        documents.append(replace(document, resource=None) if parsed.mistakes else document)
+        problems += [*parsed.mistakes, *found]
     problems += duplicates(documents)
     return Loaded(tuple(documents), tuple(problems))
 
@@ -92,7 +99,7 @@ def _problem(source: Source, wrong: BadText) -> Problem:
     return wrong.as_problem(source.at(wrong.index))
 
 
-def _trees(whole: Source, problems: list[Problem]) -> Iterator[tuple[Source, object, list[Problem]]]:
+def _trees(whole: Source, problems: list[Problem]) -> Iterator[_Parsed]:
     as_json = whole.name.endswith(".json")
     if as_json or whole.text.lstrip()[:1] in {"{", "["}:
         try:
@@ -106,16 +113,17 @@ def _trees(whole: Source, problems: list[Problem]) -> Iterator[tuple[Source, obj
     yield from _yaml_trees(whole, problems)
 
 
-def _json_trees(whole: Source) -> Iterator[tuple[Source, object, list[Problem]]]:
+def _json_trees(whole: Source) -> Iterator[_Parsed]:
     tree = json_text.parse(whole.text)
     if not isinstance(tree, list):
-        yield replace(whole, is_json=True), tree, []
+        yield _Parsed(replace(whole, is_json=True), tree)
         return
-    for item, (start, end) in zip(tree, json_text.items(whole.text), strict=True):
-        yield whole.part(start, end, is_json=True), item, []
+    source = replace(whole, is_json=True)
+    for item, part in zip(tree, source.parts(json_text.items(whole.text)), strict=True):
+        yield _Parsed(part, item)
 
 
-def _yaml_trees(whole: Source, problems: list[Problem]) -> Iterator[tuple[Source, object, list[Problem]]]:
+def _yaml_trees(whole: Source, problems: list[Problem]) -> Iterator[_Parsed]:
     for source in yaml_sources(whole):
         try:
             node = nodes.parse(source.text)
@@ -126,7 +134,7 @@ def _yaml_trees(whole: Source, problems: list[Problem]) -> Iterator[tuple[Source
             continue
         wrong: list[BadText] = []
         tree = nodes.tree(node, wrong, source.text, source.line)
-        yield source, tree, [_problem(source, bad) for bad in wrong]
+        yield _Parsed(source, tree, node, tuple(_problem(source, bad) for bad in wrong))
 
 
 def yaml_sources(whole: Source) -> Iterator[Source]:
@@ -141,9 +149,11 @@ def yaml_sources(whole: Source) -> Iterator[Source]:
             yield source
 
 
-def read_document(source: Source, tree: object, environment: str | None) -> tuple[Document, list[Problem]]:
+def read_document(
+    source: Source, tree: object, environment: str | None, node: nodes.Node | None = None
+) -> tuple[Document, list[Problem]]:
     """Return one document as it is in an environment, and what is wrong with it, there and in all others."""
-    places = Places(source, environment)
+    places = Places(source, environment, tree, node)
     origin = places.origin
     reading = Reading(origin)
     if not isinstance(tree, dict):

@@ -74,7 +74,7 @@ def _quoted(source: Source, root: nodes.Node, tree: object) -> set[int]:
     """Return where the words start that get quotes."""
     wanted: set[int] = set()
     unclear: set[int] = set()
-    for problem in read_document(source, tree, None)[1]:
+    for problem in read_document(source, tree, None, root)[1]:
         steps = resolve(tree, problem.path)
         key, value = _find(root, steps)
         if problem.code == QUOTE_NAME and key is not None:

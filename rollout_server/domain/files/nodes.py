@@ -22,7 +22,7 @@ from ruamel.yaml.events import (
 )
 
 from rollout_server.domain.files import names, scalars
-from rollout_server.domain.files.bounds import DEPTH_MAX, YAML_DOCUMENT_BYTES_MAX
+from rollout_server.domain.files.bounds import DEPTH_MAX, PROBLEMS_MAX, YAML_DOCUMENT_BYTES_MAX
 from rollout_server.domain.files.text import BadText, line_and_column
 
 if TYPE_CHECKING:
@@ -221,6 +221,8 @@ def tree(node: Node, wrong: list[BadText], text: str, line: int = 1) -> object:
     places: dict[str, int] = {}
     for key, value in node.entries:
         if key.value in places:
+            if len(wrong) >= PROBLEMS_MAX:
+                continue
             first = "{}:{}".format(*line_and_column(text, places[key.value], line))
             message = f"{names.show(key.value)} stands here for the second time, the first is at {first}"
             wrong.append(BadText("duplicate_field", message, key.start, "keep one of them"))

@@ -6,11 +6,14 @@ import json
 import re
 from typing import TypeAlias
 
-from rollout_sdk.engine.findings import child
-
-__all__ = ["Step", "child", "resolve"]
+from rollout_sdk.engine import findings
 
 Step: TypeAlias = "str | int"
+
+
+def child(path: str, step: Step) -> str:
+    """Return the path of one entry of the map or list at `path`; "" is the document itself."""
+    return findings.child(path, step).removeprefix("" if path else ".")
 
 
 def resolve(tree: object, path: str) -> tuple[Step, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from rollout_server.domain.files import json_text, nodes
@@ -13,6 +13,8 @@ from rollout_server.domain.files.shape import Reading
 from rollout_server.domain.files.text import line_and_column
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from rollout_server.domain.files.paths import Step
 
 
@@ -41,10 +43,17 @@ class Source:
         line, column = self.line_and_column(index)
         return f"{self.name}:{line}:{column}"
 
-    def part(self, start: int, end: int, *, is_json: bool) -> Source:
-        """Return the source that is characters [start, end) of this one."""
-        line, column = self.line_and_column(start)
-        return Source(self.name, self.text[start:end], line, column, is_json)
+    def parts(self, spans: Iterable[tuple[int, int]]) -> Iterator[Source]:
+        """Yield the sources that are characters [start, end) of this one, for ascending spans."""
+        seen = 0
+        line, column = self.line, self.column
+        for start, end in spans:
+            between = self.text[seen:start]
+            breaks = between.count("\n")
+            line += breaks
+            column = len(between) - between.rfind("\n") if breaks else column + len(between)
+            seen = start
+            yield replace(self, text=self.text[start:end], line=line, column=column)
 
 
 # What may stand before a document's first word.
@@ -54,11 +63,14 @@ _BEFORE = re.compile(r"(?:---(?=[ \t\n])|[ \t\n]+|#[^\n]*|%[^\n]*)*")
 class Places:
     """Places of one document, which is parsed at the first question."""
 
-    def __init__(self, source: Source, environment: str | None) -> None:
+    def __init__(
+        self, source: Source, environment: str | None, tree: object = None, node: nodes.Node | None = None
+    ) -> None:
+        """Take the source, and what was parsed from it if it was: its tree, and for YAML its node."""
         self._source = source
         self._environment = environment
-        self._node: nodes.Node | None = None
-        self._tree: object = None
+        self._tree = tree
+        self._node = node
 
     @property
     def origin(self) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rollout_sdk.engine.names import variant_fault
 from rollout_sdk.engine.problems import Problem
 from rollout_server.domain.files import names, paths, percent
-from rollout_server.domain.files.bounds import DEPTH_MAX
+from rollout_server.domain.files.bounds import DEPTH_MAX, PROBLEMS_MAX
 from rollout_server.domain.files.scalars import Scalar, SpelledFloat, SpelledInt, Unquoted, as_written
 
 if TYPE_CHECKING:
@@ -79,7 +79,11 @@ class Reading:
     problems: list[Problem] = field(default_factory=list)
 
     def refuse(self, path: str, code: str, message: str, hint: str = "") -> None:
-        """Note a problem."""
+        """Note a problem, or that there are more."""
+        if len(self.problems) >= PROBLEMS_MAX:
+            return
+        if len(self.problems) == PROBLEMS_MAX - 1:
+            path, code, message, hint = "", "too_many_problems", "there are more problems", "mend these first"
         self.problems.append(Problem(self.resource, path, code, message, hint, self.origin))
 
     def problems_at(self, path: str) -> bool:
