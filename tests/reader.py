@@ -35,7 +35,12 @@ class Reader:
             for gone in part.removed:
                 records.pop(gone, None)
         self.held, self.records, self.chunks = parts[-1].position, records, chunks
+        assert self.digest == parts[-1].ruleset_digest
+
+    @property
+    def digest(self) -> bytes:
+        """Sum of the hashes of the records held."""
         digest = RulesetDigest()
-        for data in records.values():
+        for data in self.records.values():
             digest = digest.add(data)
-        assert digest.to_bytes() == parts[-1].ruleset_digest
+        return digest.to_bytes()
