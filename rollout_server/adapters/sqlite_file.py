@@ -25,6 +25,8 @@ _LOCK_POLL_S = 0.001
 _HEADER_BYTES = 100
 _MAGIC = b"SQLite format 3\x00"
 _PAGE_BYTES_AT = 16
+_READ_VERSION_AT = 19
+_ROLLBACK_JOURNAL = 1
 _APPLICATION_ID_AT = 68
 _SIDECARS = ("-wal", "-shm", "-journal", "-lock")
 
@@ -41,7 +43,8 @@ def ensure(path: Path) -> None:
         with lock(path):
             if not path.exists():
                 _create(path)
-        _check_header(path)
+            _check_header(path)
+            _set_stale_log_aside(path)
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)  # it holds token hashes and the keys of people
 
@@ -188,6 +191,22 @@ def _check_header(path: Path) -> None:
     # SQLite takes a torn last page for zeros. With a log beside it a crash may have left one that the log will mend.
     if path.stat().st_size % max(page_bytes, 512) and not (log.exists() and log.stat().st_size):
         raise Corrupt(str(path), "the database is cut short", DAMAGED_HINT)
+
+
+def _set_stale_log_aside(path: Path) -> None:
+    """After a crash and a restore, the log of the store that was replaced lies beside the backup.
+
+    SQLite would read it over the backup, and the restore would be undone without a word. A backup is written for the
+    rollback journal (header byte 19 is 1), and a store gets a write-ahead log only after that byte is 2.
+    """
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    if header[_READ_VERSION_AT] == _ROLLBACK_JOURNAL:
+        mark = secrets.token_hex(4)
+        for suffix in ("-wal", "-shm"):
+            beside = Path(f"{path}{suffix}")
+            if beside.exists():
+                beside.rename(f"{path}.replaced-{mark}{suffix}")
 
 
 def _make_directory(directory: Path) -> None:

@@ -83,6 +83,7 @@ class SqliteStore:
         self._journals = {name: SqliteJournal(self, name, number) for name, number in environments.items()}
         self._open = set(self._journals)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="journal-reader")
+        self._auditor = ThreadPoolExecutor(1, thread_name_prefix="journal-auditor")
         self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         self._is_closed = False
 
@@ -96,15 +97,20 @@ class SqliteStore:
             raise NotFound("environment", environment, f"there are: {', '.join(sorted(self._journals)) or 'none'}")
         return self._journals[environment]
 
-    async def read(self, question: Callable[[sqlite3.Connection], T]) -> T:
+    async def read(self, question: Callable[[sqlite3.Connection], T], *, is_long: bool = False) -> T:
         """Answer on a reader's thread, within one read transaction: what it sees is one moment.
+
+        Args:
+            question: asked with a connection that cannot write.
+            is_long: it walks the whole log. Such questions wait for each other, never a tail for them.
 
         Raises:
             Unavailable, Corrupt: as the disk says.
         """
         if self._is_closed:
             raise Unavailable("journal", f"{self.path}: it was closed", "start the server again")
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._ask, question)
+        readers = self._auditor if is_long else self._readers
+        return await asyncio.get_running_loop().run_in_executor(readers, self._ask, question)
 
     async def write(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run on the writer's thread; return once it is durable. A caller that is cancelled may have written."""
@@ -130,6 +136,7 @@ class SqliteStore:
 
     def _close(self) -> None:
         self._readers.shutdown()
+        self._auditor.shutdown()
         self.watch.close()
         while not self._idle.empty():
             self._idle.get().close()
@@ -237,17 +244,20 @@ class SqliteJournal:
             problem = f"{self._store.path}: the database is damaged: {pages}"
             return Verification(False, found.entries, found.head, found.oldest_revision, found.is_tail_checked, problem)
 
-        return await self._store.read(question)
+        return await self._store.read(question, is_long=True)
 
     async def compact(self, before_ms: int) -> int:
         """Put a signed checkpoint in the place of old entries."""
         dropped, is_settled = 0, False
         while not is_settled:
-            proposal = await self._store.read(
-                lambda file: sqlite_compaction.propose(
-                    file, self._number, self._environment, self._store.key, before_ms
-                )
+            question = partial(
+                sqlite_compaction.propose,
+                environment=self._number,
+                name=self._environment,
+                key=self._store.key,
+                before_ms=before_ms,
             )
+            proposal = await self._store.read(question, is_long=True)
             if proposal is None:
                 break
             is_settled = await self._store.write(

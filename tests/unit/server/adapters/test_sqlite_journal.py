@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from pathlib import Path
 
@@ -28,6 +29,10 @@ async def filled(path: Path, entries: int = 60) -> Position:
     head = (await journal.load()).position
     await store.close()
     return head
+
+
+def set_aside(directory: Path) -> list[Path]:
+    return list(directory.glob("crashed.db.replaced-*-wal"))
 
 
 async def take(journal: SqliteJournal, after: int, count: int) -> list[Entry]:
@@ -110,6 +115,19 @@ async def test_the_loop_goes_on_while_the_disk_is_busy(tmp_path: Path) -> None:
     gate.set()
     await asyncio.gather(writing, reading)
     assert (await commit).revision == 1
+    await store.close()
+
+
+async def test_audits_do_not_hold_up_tails(tmp_path: Path) -> None:
+    """However many walk the whole log at once, reading on and loading go on."""
+    store = sqlite_store(tmp_path / "store.db")
+    gate = threading.Event()
+    audits = [asyncio.create_task(store.read(lambda _: gate.wait(), is_long=True)) for _ in range(20)]
+    following = asyncio.create_task(take(store.journal("production"), 0, 1))
+    await store.journal("production").commit(draft(flag("a")))
+    assert [entry.revision for entry in await following] == [1]
+    gate.set()
+    await asyncio.gather(*audits)
     await store.close()
 
 
@@ -243,6 +261,39 @@ async def test_a_backup_holds_every_environment_and_no_more(tmp_path: Path) -> N
     with pytest.raises(Unavailable, match="nowhere"):
         await production.backup(tmp_path / "nowhere" / "backup.db")
     await asyncio.gather(store.close(), copy.close())
+
+
+async def test_a_restore_after_a_crash_is_not_undone_by_the_old_log(tmp_path: Path) -> None:
+    """A backup copied over a store that was killed is what is served; the log of what it replaced is set aside."""
+    path, crashed = tmp_path / "store.db", tmp_path / "crashed.db"
+    store = sqlite_store(path)
+    journal = store.journal("production")
+    await journal.commit(draft(flag("a")))
+    await journal.backup(tmp_path / "backup.db")
+    await journal.commit(draft(flag("a", "on")))
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{path}{suffix}", f"{crashed}{suffix}")
+    epoch = (await journal.load()).position.epoch
+    await store.close()
+    shutil.copy(tmp_path / "backup.db", crashed)
+    restored = sqlite_store(crashed)
+    state = await restored.journal("production").load()
+    assert (state.position.revision, state.position.epoch != epoch) == (1, True)
+    assert (await restored.journal("production").verify(state.position)).intact
+    assert len(set_aside(tmp_path)) == 1
+    await restored.close()
+
+
+async def test_a_crash_without_a_restore_keeps_its_log(tmp_path: Path) -> None:
+    """What a kill left in the log is read at the next start."""
+    path, crashed = tmp_path / "store.db", tmp_path / "crashed.db"
+    store = sqlite_store(path)
+    await store.journal("production").commit(draft(flag("a")))
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{path}{suffix}", f"{crashed}{suffix}")
+    again = sqlite_store(crashed)
+    assert (await again.journal("production").load()).position.revision == 1
+    await asyncio.gather(store.close(), again.close())
 
 
 async def test_commits_go_on_during_compaction(tmp_path: Path) -> None:
