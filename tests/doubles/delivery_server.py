@@ -129,7 +129,9 @@ class Stream:
 class DeliveryServer(delivery_pb2_grpc.DeliveryServiceServicer):
     """Listens on loopback; each call becomes a `Stream` that a test takes with `stream()`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, refuse: bool = False) -> None:
+        """Listen; `refuse` every call as one whose token is unknown."""
+        self._refuses = refuse
         self._streams: queue.SimpleQueue[Stream] = queue.SimpleQueue()
         self._open: list[Stream] = []
         self._server = grpc.server(ThreadPoolExecutor(STREAMS_MAX), options=[("grpc.so_reuseport", 0)])
@@ -157,6 +159,8 @@ class DeliveryServer(delivery_pb2_grpc.DeliveryServiceServicer):
     def Watch(  # noqa: N802 - the method's name in the proto
         self, request_iterator: Iterator[delivery_pb2.WatchRequest], context: grpc.ServicerContext
     ) -> Iterator[delivery_pb2.WatchResponse]:
+        if self._refuses:
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "no such token")
         stream = Stream({key: str(value) for key, value in context.invocation_metadata()})
         context.add_callback(stream.end)
         threading.Thread(target=_pump, args=(request_iterator, stream), daemon=True).start()
@@ -174,3 +178,4 @@ def _pump(requests: Iterator[delivery_pb2.WatchRequest], stream: Stream) -> None
     except Exception as error:  # noqa: BLE001 - grpc raises a bare Exception on a client that went away
         del error
     stream._received.put(None)
+    stream.end()  # a client that has nothing more to say is not kept waiting

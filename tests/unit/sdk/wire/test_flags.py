@@ -11,6 +11,8 @@ from rollout_sdk.wire.records import WireError
 from rollout_sdk.wire.v1 import resources_pb2
 from tests.small_rules import boolean, full
 
+Change = Callable[[resources_pb2.Flag], object]
+
 
 @pytest.mark.parametrize(
     "flag",
@@ -28,7 +30,7 @@ def test_what_is_written_is_read_back(flag: Flag) -> None:
     assert read_flag(write_flag(flag)) == flag
 
 
-def edit(change: Callable[[resources_pb2.Flag], object]) -> resources_pb2.Flag:
+def edit(change: Change) -> resources_pb2.Flag:
     message = write_flag(full())
     change(message)
     return message
@@ -59,9 +61,7 @@ def edit(change: Callable[[resources_pb2.Flag], object]) -> resources_pb2.Flag:
         (lambda m: m.never[0].ClearField("not"), "never.0.: a condition of a kind"),
     ],
 )
-def test_a_flag_that_cannot_be_evaluated_exactly_is_refused(
-    change: Callable[[resources_pb2.Flag], object], error: str
-) -> None:
+def test_a_flag_that_cannot_be_evaluated_exactly_is_refused(change: Change, error: str) -> None:
     """Every blank, unknown or dangling field is refused, and the message says which."""
     with pytest.raises(WireError, match=error):
         read_flag(edit(change))
