@@ -31,7 +31,7 @@ from rollout_sdk.engine.model import (
 START = Position("epoch-1", 1)
 
 
-def leaf(subject: str, operator: str, operand: Operand, **more: Anything) -> Leaf:  # noqa: ANN401 - any field of a leaf
+def leaf(subject: str, operator: str, operand: Operand, **more: Anything) -> Leaf:
     return Leaf(subject, operator, operand, **more)
 
 
@@ -54,7 +54,7 @@ def requires(flag_key: str, *variants: str) -> Requirement:
     return Requirement(flag_key, variants or ("on",))
 
 
-def flag(key: str = "checkout", *rules: Rule, **more: Anything) -> Flag:  # noqa: ANN401 - any field of a flag
+def flag(key: str = "checkout", *rules: Rule, **more: Anything) -> Flag:
     """A flag with the variants on, off, blue; off unless a rule says otherwise."""
     values: dict[str, Anything] = {
         "key": key,
