@@ -1,5 +1,7 @@
 """Small rulesets to decide with."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 
 from rollout_sdk.engine.bucketing import salt16

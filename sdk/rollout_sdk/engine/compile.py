@@ -168,9 +168,12 @@ class _Compilation:
             if each.flag.requires
         }
         order, cyclic = in_order(requiring)
-        refused = {key: "it requires itself, over however many flags" for _, key in cyclic}
+        # Last good rules were free of cycles, so it is new ones that closed it; only where there are none all go.
+        circular = [key for _, key in cyclic]
+        to_blame = [key for key in circular if wanted[key].last_good is None] or circular
+        refused = dict.fromkeys(to_blame, "it requires itself, over however many flags")
         free = [key for key in wanted if ("flag", key) not in requiring]
-        for key in [*free, *(key for _, key in order if key not in refused)]:
+        for key in [*free, *(node[1] for node in order if node not in cyclic)]:
             try:
                 self._flags[key] = self._flag(key, wanted[key], taken_over.get(key) or self._flags_before.get(key))
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one flag harms no other

@@ -225,7 +225,7 @@ def _check_regex(operand: Operand, factor: int) -> Fault | None:
     reason = regex_fault(operand)
     if reason:
         hint = "RE2 has no look-around and no back-references; see its syntax"
-        return Fault("bad_regex", f"{_shown(operand)} is no RE2 expression: {reason}", hint)
+        return Fault("bad_regex", f"{_shown(operand)} is no RE2 expression: {reason[:100]}", hint)
     return None
 
 
@@ -288,11 +288,22 @@ def _check_cidr(operand: Operand, factor: int) -> Fault | None:
 def _check_network(operand: Operand, _factor: int) -> Fault | None:
     if type(operand) is not str:
         return _shape("a network as text, or a list of them", operand, "quote it")
+    hint = 'write "10.0.0.0/8" or "2001:db8::/32"'
     try:
         parse_network(operand)
-    except ValueError as error:
-        return Fault("bad_cidr", f"{_shown(operand)} is no network: {error}", 'write "10.0.0.0/8" or "2001:db8::/32"')
+    except ValueError:
+        meant = _meant_network(operand)
+        hint = f'write "{meant}"' if meant else hint
+        return Fault("bad_cidr", f"{_shown(operand)} is no network", hint)
     return None
+
+
+def _meant_network(text: str) -> str:
+    """Return the network that an address with a prefix lies in; empty where the text is neither."""
+    try:
+        return str(ip_network(text, strict=False))
+    except ValueError:
+        return ""
 
 
 def parse_network(text: str) -> IPv4Network | IPv6Network:

@@ -62,13 +62,12 @@ def compile_rules(
     _check_limits(flag)
     values = variant_values(flag)
     outcomes = Outcomes(values)
+    off = outcomes.number(flag.off, Reason.KILLED)  # named in any case: somebody may have to kill the flag tonight
     evaluate = _rules(flag, outcomes, cohorts)
     evaluate = _with_targets(flag, outcomes, evaluate)
     evaluate = _with_requirements(flag, outcomes, parents, evaluate)
     evaluate = _with_never(flag, outcomes, cohorts, evaluate)
-    if killed:
-        evaluate = _always(outcomes.number(flag.off, Reason.KILLED))
-    return FlagRules(values, outcomes.table(), evaluate)
+    return FlagRules(values, outcomes.table(), _always(off) if killed else evaluate)
 
 
 def compile_killed(flag: Flag) -> FlagRules:
