@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rollout_server.cli import messages
-from rollout_server.cli.screen import BAD, GOOD, Mark, quantity
+from rollout_server.cli.screen import BAD, GOOD, Mark
 from rollout_server.cli.sdks import state
 from rollout_server.cli.times import ago, brief
 
@@ -116,9 +116,9 @@ def tell(session: Session, certificate: Certificate, serving: str, remedy: str) 
     if certificate.is_complete:
         lag_ms = certificate.last_lag_ms()
         last = f", the last after {brief(lag_ms)}" if lag_ms is not None else ""
-        screen.tell(Mark("✔ ", GOOD), f"{obeying} of {quantity(total, 'process')} {serving}{last}")
+        screen.tell(Mark("✔ ", GOOD), f"{obeying} of {total:,} processes {serving}{last}")
         return
-    screen.tell(Mark("✘ ", BAD), f"only {obeying} of {quantity(total, 'process')} are known to {serving}")
+    screen.tell(Mark("✘ ", BAD), f"only {obeying} of {total:,} processes are known to {serving}")
     for item in certificate.waiting:
         screen.tell("  ", Mark("straggling   ", BAD), f"{_name(item)}, still at revision {item.in_force.revision}")
     for item in certificate.unreachable:

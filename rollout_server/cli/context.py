@@ -73,12 +73,9 @@ def set_context(session: Session, name: str, *, is_used: bool) -> None:
     file = context_file.read(path)
     choice = session.choice
     said = {
-        field: getattr(choice, field)
-        for field in asdict(SavedContext())
-        if field != "plaintext" and getattr(choice, field) is not None
+        field: getattr(choice, field) for field in asdict(SavedContext()) if isinstance(getattr(choice, field), str)
     }
-    if choice.plaintext:
-        said["plaintext"] = "yes"
+    said |= {field: "yes" for field in ("tls", "allow_plaintext") if getattr(choice, field)}
     before = file.contexts.get(name, SavedContext())
     if "token" in said or "token_file" in said:
         before = replace(before, token="", token_file="")

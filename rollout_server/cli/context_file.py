@@ -39,18 +39,20 @@ class SavedContext:
         server: "host:port".
         environment: what the token is for; repeated to the server, which refuses any other.
         token, token_file: one of them.
-        ca, cert, key: PEM files for TLS and mTLS.
-        plaintext: "yes" allows a server off loopback without TLS.
+        tls: "yes" speaks TLS with the system's authorities, on loopback too.
+        tls_ca, tls_cert, tls_key: PEM files for TLS and mTLS.
+        allow_plaintext: "yes" sends the token to a server off this machine without TLS.
     """
 
     server: str = ""
     environment: str = ""
     token: str = field(default="", repr=False)
     token_file: str = ""
-    ca: str = ""
-    cert: str = ""
-    key: str = ""
-    plaintext: str = ""
+    tls: str = ""
+    tls_ca: str = ""
+    tls_cert: str = ""
+    tls_key: str = ""
+    allow_plaintext: str = ""
 
 
 def _no_contexts() -> Mapping[str, SavedContext]:

@@ -44,7 +44,7 @@ _STOP_WITHIN_S = 5.0
 @click.option("--no-shop", is_flag=True, help="The server and its flags only.")
 @pass_session
 def dev(session: Session, data: str, port: int | None, shop_port: int | None, *, no_shop: bool) -> None:
-    """Run a server with example flags and a shop beside it, to try things on this machine.
+    """Run a server with example flags and a shop beside it.
 
     It writes a private context named "dev" into the context file, prints commands to paste into another terminal, and
     says what the shop serves whenever that changes. What you change is kept in the data directory until you remove it.

@@ -105,7 +105,7 @@ def _there(session: Session) -> tuple[list[Check], ServerRefused | None]:
 def _reach_hint(refused: ServerRefused) -> str:
     if refused.code != "unreachable":
         return refused.hint
-    return "is it running (rollout serve), is the port open from here, does it speak TLS (--ca FILE) or not?"
+    return "is it running (rollout serve), is the port open from here, does it speak TLS (--tls, --tls-ca FILE) or not?"
 
 
 def _draw(session: Session, checks: list[Check]) -> None:

@@ -45,7 +45,7 @@ ENTRIES = (
     Entry(STOP, "kill", f"{_HERE}.kill:kill", "Serve a flag's off variant to everybody, now."),
     Entry(STOP, "unkill", f"{_HERE}.kill:unkill", "Lift a kill: the flag's rules decide again."),
     Entry(RUN, "serve", f"{_HERE}.serve:serve", "Run the server."),
-    Entry(RUN, "dev", f"{_HERE}.dev:dev", "A server, example flags and a shop, to try things here."),
+    Entry(RUN, "dev", f"{_HERE}.dev:dev", "Run a server with example flags and a shop beside it."),
     Entry(RUN, "token", f"{_HERE}.token:token", "Create, list and revoke tokens."),
     Entry(RUN, "backup", f"{_HERE}.backup:backup", "Copy the whole store, consistently, while it runs."),
     Entry(RUN, "completion", f"{_HERE}.completion:completion", "Print the completion script of a shell."),
@@ -87,13 +87,14 @@ def main(argv: Sequence[str] | None = None, world: World | None = None) -> int:
         world: clock, variables and person; the process's own when None.
     """
     session = Session(world or World())
+    code = _run(list(sys.argv[1:] if argv is None else argv), session)
     try:
-        code = _run(list(sys.argv[1:] if argv is None else argv), session)
         sys.stdout.flush()
     except BrokenPipeError:
+        code = Exit.BROKEN_PIPE
+    if code == Exit.BROKEN_PIPE:
         # Whoever read our output has enough. The interpreter would complain when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.BROKEN_PIPE
     return code
 
 
@@ -112,8 +113,6 @@ def _run(argv: list[str], session: Session) -> int:
         session.screen.end_progress()
         session.screen.talk("interrupted")
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        raise
     except Exception as bug:
         if session.world.environ.get("ROLLOUT_DEBUG"):
             raise

@@ -173,11 +173,7 @@ class Screen:
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell | Stack]]) -> None:
         """Draw rows under dimmed headings, without boxes. A column that nobody fills is left out."""
         held = [list(row) for row in rows]
-        kept = [
-            index
-            for index in range(len(columns))
-            if any(row[index] if isinstance(row[index], Stack) else _plain(row[index]) for row in held)
-        ]
+        kept = [index for index in range(len(columns)) if any(_is_filled(row[index]) for row in held)]
         table = _grid(header=any(columns[index].title for index in kept))
         for index in kept:
             column = columns[index]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from rollout_server.cli.failures import did_you_mean
+from rollout_server.cli.failures import Exit, Finished, did_you_mean
 from rollout_server.cli.screen import Format
 from rollout_server.cli.session import Session
 
@@ -62,10 +62,11 @@ def shared_options(*, hidden: bool) -> list[click.Option]:
         option("--server", metavar="HOST:PORT", help="The server (default localhost:7070)."),
         option("--token", metavar="SECRET", help="The token; others on this host may see it, prefer --token-file."),
         option("--token-file", metavar="FILE", help="A file that holds the token."),
-        option("--ca", metavar="FILE", help="CA certificates to trust (PEM); implies TLS."),
-        option("--cert", metavar="FILE", help="Client certificate (PEM) for mTLS."),
-        option("--key", metavar="FILE", help="Key of the client certificate (PEM)."),
-        option("--plaintext", is_flag=True, help="No TLS to a server off this machine. Sends the token in clear."),
+        option("--tls", is_flag=True, help="TLS with the system's authorities, on this machine too."),
+        option("--tls-ca", metavar="FILE", help="Authorities that sign the server's certificate (PEM)."),
+        option("--tls-cert", metavar="FILE", help="This client's certificate (PEM), for mTLS."),
+        option("--tls-key", metavar="FILE", help="Its private key (PEM)."),
+        option("--allow-plaintext", is_flag=True, help="Send the token to another machine without TLS."),
         option("--output", "-o", type=click.Choice([item.value for item in Format]), help="How stdout is written."),
     ]
 
@@ -121,6 +122,13 @@ class LateGroup(click.Group):
             return super().resolve_command(ctx, args)
         except click.exceptions.NoSuchCommand:
             raise click.UsageError(_no_such_command(args[0], self.list_commands(ctx)), ctx) from None
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - whatever the command returns
+        """Run the command; a reader who has enough ends it quietly, before click makes it a failure."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise Finished(Exit.BROKEN_PIPE) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands, a section each, then the options: commands are what people look for."""

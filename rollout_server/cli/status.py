@@ -39,9 +39,7 @@ def status(session: Session) -> None:
     sdks = f"{quantity(answer.instances_connected, 'SDK')} connected"
     session.begin(
         f"revision {answer.position.revision}",
-        Mark(f"{sdks}, {behind} behind", WARN)
-        if behind
-        else f"{sdks}{', all current' * bool(answer.instances_connected)}",
+        Mark(f"{sdks}, {behind} behind", WARN) if behind else f"{sdks}, none behind",
     )
     session.screen.show(_data(answer, kills), lambda: _draw(session, answer, kills))
 

@@ -31,10 +31,11 @@ class Choice:
     environment: str | None = None
     context: str | None = None
     context_file: str | None = None
-    ca: str | None = None
-    cert: str | None = None
-    key: str | None = None
-    plaintext: bool = False
+    tls: bool = False
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    allow_plaintext: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +89,18 @@ def resolve(choice: Choice, environ: Mapping[str, str]) -> Target:
     warnings: list[str] = []
     token = _token(said, saved, warnings)
     secure = _is_secure(server, said, saved)
-    files = {part: said(part) or getattr(saved, part) for part in ("ca", "cert", "key")}
-    if bool(files["cert"]) != bool(files["key"]):
-        raise usage("a client certificate needs both --cert and --key")
+    files = {part: said(part) or getattr(saved, part) for part in ("tls_ca", "tls_cert", "tls_key")}
+    if bool(files["tls_cert"]) != bool(files["tls_key"]):
+        raise usage("a client certificate needs both --tls-cert and --tls-key")
     return Target(
         server=server.removeprefix("https://").removeprefix("http://").rstrip("/"),
         token=token,
         environment=wanted or saved.environment,
         context=name,
         is_secure=secure,
-        ca=_path(files["ca"]),
-        cert=_path(files["cert"]),
-        key=_path(files["key"]),
+        ca=_path(files["tls_ca"]),
+        cert=_path(files["tls_cert"]),
+        key=_path(files["tls_key"]),
         warnings=tuple(warnings),
     )
 
@@ -207,11 +208,17 @@ def is_loopback(server: str) -> bool:
 
 
 def _is_secure(server: str, said: _Said, saved: SavedContext) -> bool:
-    if server.startswith("https://") or said("ca") or saved.ca or said("cert") or saved.cert:
+    if server.startswith("https://") or _is_yes(said("tls"), saved.tls):
+        return True
+    if any((said("tls_ca"), saved.tls_ca, said("tls_cert"), saved.tls_cert)):
         return True
     if is_loopback(server.removeprefix("http://")):
         return False
-    return said("plaintext").lower() not in _YES and saved.plaintext.lower() not in _YES
+    return not _is_yes(said("allow_plaintext"), saved.allow_plaintext)
+
+
+def _is_yes(*texts: str) -> bool:
+    return any(text.lower() in _YES for text in texts)
 
 
 def _path(text: str) -> Path | None:

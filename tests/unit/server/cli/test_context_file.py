@@ -20,7 +20,8 @@ def written(path: Path, text: str, mode: int = 0o600) -> Path:
 def test_what_is_written_reads_the_same_and_is_private(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "config.toml"
     file = ContextFile(
-        "prod", {"prod": SavedContext("h:1", "production", token='s"\\\n'), "a.b": SavedContext("h:2", plaintext="yes")}
+        "prod",
+        {"prod": SavedContext("h:1", "production", token='s"\\\n'), "a.b": SavedContext("h:2", allow_plaintext="yes")},
     )
     context_file.write(path, file)
     assert context_file.read(path) == ContextFile("prod", dict(file.contexts))

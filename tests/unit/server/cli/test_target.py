@@ -73,7 +73,7 @@ def test_an_environment_chooses_its_context(environ: dict[str, str]) -> None:
         (Choice(environment="prodution"), "no context in", "did you mean production?"),
         (Choice(context="q"), "there is no context q", "rollout context list"),
         (Choice(context="s", environment="production"), "is for environment staging", "--environment production"),
-        (Choice(cert="a.pem"), "both --cert and --key", ""),
+        (Choice(tls_cert="a.pem"), "both --tls-cert and --tls-key", ""),
         (Choice(token="two words"), "no token has", "one line"),
         (Choice(token_file="/nonexistent/token"), "cannot be read", ""),
     ],
@@ -124,10 +124,11 @@ def test_others_may_not_read_the_token_file(environ: dict[str, str], tmp_path: P
         (Choice(server="127.9.9.9:1"), False),
         (Choice(server="[::1]:1"), False),
         (Choice(server="unix:/tmp/s"), False),
-        (Choice(server="localhost:1", ca="ca.pem"), True),
+        (Choice(server="localhost:1", tls_ca="ca.pem"), True),
+        (Choice(server="localhost:1", tls=True), True),
         (Choice(server="https://localhost:1"), True),
         (Choice(server="example.com:1"), True),
-        (Choice(server="10.0.0.1:1", plaintext=True), False),
+        (Choice(server="10.0.0.1:1", allow_plaintext=True), False),
         (Choice(server="localhost.example.com:1"), True),
         (Choice(server="127.0.0.1.example.com:1"), True),
     ],
@@ -139,7 +140,7 @@ def test_no_plaintext_leaves_this_machine_unless_told_so(
 
 
 def test_a_context_may_allow_plaintext(environ: dict[str, str]) -> None:
-    save(environ, c=SavedContext("10.0.0.1:1", plaintext="yes"))
+    save(environ, c=SavedContext("10.0.0.1:1", allow_plaintext="yes"))
     assert not resolve(Choice(), environ).is_secure
 
 

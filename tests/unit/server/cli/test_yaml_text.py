@@ -17,7 +17,7 @@ TREES = st.recursive(
 )
 
 
-def read(text: str, version: tuple[int, int]) -> Any:  # noqa: ANN401 - whatever YAML holds
+def read(text: str, version: tuple[int, int]) -> Any:
     reader = YAML(typ="safe", pure=True)
     reader.version = version
     return reader.load(text)
@@ -25,7 +25,7 @@ def read(text: str, version: tuple[int, int]) -> Any:  # noqa: ANN401 - whatever
 
 @pytest.mark.parametrize("version", [(1, 1), (1, 2)])
 @given(tree=TREES)
-def test_both_versions_of_yaml_read_back_what_was_written(version: tuple[int, int], tree: Any) -> None:  # noqa: ANN401
+def test_both_versions_of_yaml_read_back_what_was_written(version: tuple[int, int], tree: Any) -> None:
     """A variant named `on` stays text for every reader."""
     assert read(dump(tree), version) == tree
 

@@ -1,0 +1,36 @@
+"""Who obeys, and who is not known to."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rollout_sdk.wire.v1 import control_pb2 as pb
+from rollout_server.cli.certificate import certify
+
+INSTANCES = st.builds(
+    lambda revision, state: pb.Instance(in_force={"revision": revision}, state=state),
+    st.integers(0, 20),
+    st.integers(0, 4),
+)
+
+
+@given(st.lists(INSTANCES), st.integers(0, 20))
+def test_complete_means_every_process_is_connected_and_at_the_revision(
+    instances: list[pb.Instance], revision: int
+) -> None:
+    """No process is lost in the counting, and none counts twice."""
+    certificate = certify(revision, instances)
+    assert certificate.total == len(instances)
+    reachable = (pb.INSTANCE_STATE_IN_FORCE, pb.INSTANCE_STATE_QUARANTINED, pb.INSTANCE_STATE_STRAGGLING)
+    obeys = [item.state in reachable and item.in_force.revision >= revision for item in instances]
+    assert len(certificate.obeying) == sum(obeys)
+    assert certificate.is_complete is all(obeys)
+
+
+def test_the_lag_is_known_only_when_all_are_at_that_very_revision() -> None:
+    here = pb.Instance(in_force={"revision": 3}, state=pb.INSTANCE_STATE_IN_FORCE, lag_ms=8)
+    joined = pb.Instance(in_force={"revision": 3}, state=pb.INSTANCE_STATE_IN_FORCE, lag_ms=-1)
+    assert certify(3, [here, here]).last_lag_ms() == 8
+    assert certify(3, [here, joined]).last_lag_ms() is None
+    assert certify(2, [here]).last_lag_ms() is None
+    assert certify(3, []).last_lag_ms() is None
+    assert certify(3, [here]).data()["complete"] is True

@@ -1,0 +1,69 @@
+"""`rollout sdks`."""
+
+from __future__ import annotations
+
+from rollout_sdk.wire.v1 import control_pb2 as pb
+from tests.doubles.command_line import NOW_MS, CommandLine
+from tests.doubles.control_service import ScriptedControl
+
+INSTANCES = [
+    pb.Instance(
+        service="shop", host="web-1", pid=12, state=pb.INSTANCE_STATE_IN_FORCE, in_force={"revision": 9}, lag_ms=83,
+        sdk_version="0.1.0", instance_id="aa",
+    ),
+    pb.Instance(
+        service="shop", host="web-2", pid=7, state=pb.INSTANCE_STATE_UNREACHABLE, in_force={"revision": 8}, lag_ms=-1,
+        last_seen_at_ms=NOW_MS - 60_000,
+    ),
+    pb.Instance(
+        service="cron", host="job-1", pid=3, state=pb.INSTANCE_STATE_QUARANTINED, in_force={"revision": 9},
+        lag_ms=1_800, quarantined_flags=["cart"], error="cart: unknown operator", missing_capabilities=["op:regex"],
+    ),
+]  # fmt: skip
+
+
+def test_the_worst_comes_first(rollout: CommandLine, control: ScriptedControl) -> None:
+    control.on("ListInstances", pb.ListInstancesResponse(instances=INSTANCES, position={"revision": 9}))
+    outcome = rollout("sdks")
+    assert outcome.err == "production · revision 9 · 3 processes\n"
+    assert outcome.out == (
+        "SERVICE  HOST   PID  STATE          REV    LAG  QUARANTINED  SEEN\n"
+        "shop     web-2    7  ? unreachable    8                      1m ago\n"
+        "cron     job-1    3  ✘ quarantined    9  1.8 s  cart\n"
+        "shop     web-1   12  ✔ in force       9  83 ms\n"
+        "cron job-1 pid 3: cart: unknown operator\n"
+    )
+
+
+def test_wide_shows_what_cannot_be_evaluated(rollout: CommandLine, control: ScriptedControl) -> None:
+    control.on("ListInstances", pb.ListInstancesResponse(instances=INSTANCES, position={"revision": 9}))
+    rollout.width = 200
+    assert "op:regex" in rollout("sdks", "-o", "wide").out
+
+
+def test_nobody_connected_says_how_to_connect(rollout: CommandLine, control: ScriptedControl) -> None:
+    control.on("ListInstances", pb.ListInstancesResponse())
+    outcome = rollout("sdks")
+    assert outcome.code == 0
+    assert "rollout token create --role sdk" in outcome.out
+
+
+def test_json(rollout: CommandLine, control: ScriptedControl) -> None:
+    control.on("ListInstances", pb.ListInstancesResponse(instances=INSTANCES[1:2]))
+    assert rollout("sdks", "-o", "json").data["instances"] == [
+        {
+            "instance": "",
+            "service": "shop",
+            "host": "web-2",
+            "pid": 7,
+            "sdk_version": "",
+            "state": "unreachable",
+            "revision": 8,
+            "lag_ms": None,
+            "connected_at_ms": 0,
+            "last_seen_at_ms": NOW_MS - 60_000,
+            "quarantined_flags": [],
+            "missing_capabilities": [],
+            "error": "",
+        }
+    ]
