@@ -230,9 +230,8 @@ class ServerProcess:
 
     async def start(self) -> None:
         """Return at once; whoever connects waits."""
-        program = "from rollout_server.main import serve; from rollout_server.settings import load; serve(load())"
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", program, env=self._environment, stderr=asyncio.subprocess.PIPE
+            sys.executable, "-m", "rollout_server", "serve", env=self._environment, stderr=asyncio.subprocess.PIPE
         )
 
     async def end(self, *, kill: bool) -> tuple[int, str]:
