@@ -16,13 +16,13 @@ from rollout_server.domain.files import (
     export_json,
     fmt,
     load,
+    percent,
     read,
     read_stored,
     schema,
     write,
     write_stored,
 )
-from rollout_server.domain.files import percent
 from rollout_server.domain.resources import CohortStatus, FlagStatus, Kind, Resource
 from tests.resource_strategies import RESOURCES
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import pytest
@@ -21,40 +20,59 @@ SCHEMA = Draft202012Validator(schema())
 
 # What a schema has no words for.
 BEYOND_SCHEMA = {"bad_sum", "bad_date", "bad_variant", "wrong_type", "not_unicode", "too_deep"}
-WORDS_OF_OURS = ["kind", "metadata", "spec", "key", "version", "rules", "split", "serve", "when", "variants", "type", "off"]
-WORDS_OF_OURS += ["attribute", "unit", "equals", "size", "cohort", "all", "not", "default", "never", "targets", "25%", "on"]
+WORDS_OF_OURS = [
+    "kind",
+    "metadata",
+    "spec",
+    "key",
+    "version",
+    "rules",
+    "split",
+    "serve",
+    "when",
+    "variants",
+    "type",
+    "off",
+]
+WORDS_OF_OURS += [
+    "attribute",
+    "unit",
+    "equals",
+    "size",
+    "cohort",
+    "all",
+    "not",
+    "default",
+    "never",
+    "targets",
+    "25%",
+    "on",
+]
 
 
 @st.composite
 def mutated(draw: st.DrawFn) -> Json:
     """Return the tree of a resource in which one place is something else, is gone, or is too many."""
-    tree: Json = copy.deepcopy(write(draw(RESOURCES)))
+    tree = write(draw(RESOURCES))
     value = draw(st.one_of(JSON_VALUES, st.sampled_from(WORDS_OF_OURS)))
-    place = tree
+    place: dict[str, Json] | list[Json] = tree
     while True:
-        if isinstance(place, dict):
-            steps: list[str | int] = [*place]
-        else:
-            steps = [*range(len(place))] if isinstance(place, list) else []
-        if not steps:
-            return value
-        step = draw(st.sampled_from(steps))
-        inner = place[step]  # type: ignore[index,call-overload]
-        if isinstance(inner, dict | list) and inner and draw(st.integers(0, 3)):
-            place = inner
-            continue
-        match draw(st.sampled_from(["replace", "remove", "add", "rename"])):
-            case "replace":
-                place[step] = value  # type: ignore[index,call-overload]
-            case "remove":
-                del place[step]  # type: ignore[arg-type]
-            case "add" if isinstance(place, dict):
-                place[draw(st.sampled_from(WORDS_OF_OURS))] = value
-            case "rename" if isinstance(place, dict):
-                place[draw(st.sampled_from(WORDS_OF_OURS))] = place.pop(step)  # type: ignore[arg-type]
-            case _:
-                place.append(value)  # type: ignore[union-attr]
+        step = draw(st.integers(0, len(place) - 1))
+        inner = list(place.values())[step] if isinstance(place, dict) else place[step]
+        if not isinstance(inner, dict | list) or not inner or not draw(st.integers(0, 3)):
+            break
+        place = inner
+    change = draw(st.sampled_from(["replace", "remove", "add", "rename"]))
+    if isinstance(place, list):
+        place[step : step + (change != "add")] = [] if change == "remove" else [value]
         return tree
+    name = list(place)[step]
+    if change in {"remove", "rename"}:
+        inner = place.pop(name)
+    if change != "remove":
+        other = draw(st.sampled_from(WORDS_OF_OURS))
+        place[name if change == "replace" else other] = inner if change == "rename" else value
+    return tree
 
 
 def agree(tree: Json) -> None:
@@ -95,7 +113,9 @@ def test_what_is_read_is_written_the_same(tree: Json) -> None:
         canonical_json(write(resource))
 
 
-ODD = st.sampled_from([*"{}[]:,-#\"'|>&*!%@`?\n\t\r \\~<=.0", "---\n", "...\n", "\ufeff", "\u202e", "\x00", "<<: ", "on", ": "])
+ODD = st.sampled_from(
+    [*"{}[]:,-#\"'|>&*!%@`?\n\t\r \\~<=.0", "---\n", "...\n", "\ufeff", "\u202e", "\x00", "<<: ", "on", ": "]
+)
 
 
 @st.composite

@@ -27,7 +27,13 @@ def read_condition(reading: Reading, tree: object, path: str) -> Condition:
     if not isinstance(tree, dict):
         reading.wanted(tree, path, "a condition (a map)")
         return _NOTHING
-    known = reading.fields(tree, path, WORDS, "a condition")
+    known = {word: value for word, value in tree.items() if word in WORDS}
+    if len(known) < len(tree):
+        is_leaf = any(subject in tree for subject in SUBJECTS)
+        what, choice = ("operator", (*SHAPES, *MODIFIERS)) if is_leaf else ("field", (*NODES, *SUBJECTS))
+        for word in tree:
+            if word not in WORDS:
+                reading.unknown(paths.child(path, str(word)), what, word, choice)
     heads = [word for word in known if word in NODES or word in SUBJECTS]
     if len(heads) != 1:
         if heads or len(known) == len(tree):

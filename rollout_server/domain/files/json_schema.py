@@ -106,7 +106,7 @@ def _kind(kind: str, more: dict[str, Json]) -> Json:
         "type": "object",
         "description": "What differs in one environment: fields replace, variants and targets merge by name.",
         "propertyNames": _ref("key"),
-        "additionalProperties": _map({"spec": {"type": "object", "properties": _overlaid(kind)}}),
+        "additionalProperties": _map({"spec": _map(_overlaid(kind))}),
     }
     properties: dict[str, Json] = {
         "kind": {"const": kind},
@@ -118,7 +118,7 @@ def _kind(kind: str, more: dict[str, Json]) -> Json:
     return _map(properties, ("kind", "metadata"))
 
 
-def _overlaid(kind: str) -> Json:
+def _overlaid(kind: str) -> dict[str, Json]:
     # References, so that editors complete an overlay's fields; whether the merged whole is good is `read`'s to say.
     whole = _flag_spec() if kind == "Flag" else _cohort_spec()
     place = "flagSpec" if kind == "Flag" else "cohortSpec"

@@ -7,6 +7,7 @@ brackets while it fits on a line and holds no comment. Words stay as they were w
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
 LINE_WIDTH = 120
+_BETWEEN = re.compile(r"[ \t,:\]}]*")  # what may stand between a line's last word and its comment
 _STEP = 2
 
 
@@ -105,7 +107,7 @@ class _Page:
     def put(self, line: str, end: int) -> None:
         """Write a line, and behind it the comment that stands behind the source's character `end`, on its line."""
         waiting = self.comments[0] if self.comments else None
-        if waiting and not waiting.alone and waiting.index >= end and "\n" not in self.text[end : waiting.index]:
+        if waiting and not waiting.alone and _BETWEEN.fullmatch(self.text, end, max(end, waiting.index)):
             line = f"{line}  {waiting.text}"
             del self.comments[0]
         self.lines.append(line)

@@ -1,0 +1,69 @@
+"""Lint and test cases."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rollout_server.domain.files import lint, load, run_cases
+from rollout_server.domain.files.document import Document
+
+BETA = "kind: Cohort\nmetadata: {key: beta}\nspec: {include: [u-1]}\n"
+EXAMPLES = Path(__file__).parents[5] / "examples" / "flags"
+
+
+def examples(environment: str | None = None) -> list[Document]:
+    found: list[Document] = []
+    for path in sorted(EXAMPLES.glob("*.yaml")):
+        loaded = load(path.read_bytes(), path.name, environment)
+        assert loaded.problems == ()
+        found += loaded.documents
+    return found
+
+
+def test_the_examples_are_in_order() -> None:
+    """What we ship reads, fits together, and its own tests hold."""
+    assert lint(examples()) == ()
+    assert lint(examples("production")) == ()
+    results = run_cases(examples())
+    assert len(results) >= 7
+    assert [result for result in results if not result.passed] == []
+
+
+def test_references_are_checked_at_their_lines() -> None:
+    """What one document says of another is checked over all of them together."""
+    text = "kind: Flag\nmetadata: {key: a}\nspec:\n  never: [betta]\n  rules:\n    - {id: r, serve: onn}\n"
+    cohort = load(BETA, "b.yaml").documents
+    problems = lint([*load(text, "a.yaml").documents, *cohort])
+    assert [(problem.origin, problem.path) for problem in problems] == [
+        ("a.yaml:6:15", "spec.rules[0].serve"),
+        ("a.yaml:4:11", "spec.never[0].cohort"),
+    ]
+    assert 'did you mean "beta"?' in str(problems[1])
+
+
+def test_what_exists_beside_the_files_is_known() -> None:
+    """A flag may name what is on the server already."""
+    document = load("kind: Flag\nmetadata: {key: a}\nspec: {never: [beta]}\n", "a.yaml").documents
+    known = load(BETA).documents[0].resource
+    assert known is not None
+    assert len(lint(document)) == 1
+    assert lint(document, [known]) == ()
+
+
+def test_twins_across_files_are_told() -> None:
+    """Two files, one key: neither silently wins."""
+    text = "kind: Flag\nmetadata: {key: a}\n"
+    problems = lint([*load(text, "a.yaml").documents, *load(text, "b.yaml").documents])
+    assert [(problem.origin, problem.code) for problem in problems] == [("b.yaml:1:1", "duplicate_resource")]
+
+
+def test_a_case_that_fails_says_what_was_decided() -> None:
+    """And where it stands."""
+    text = (
+        "kind: Flag\nmetadata: {key: a}\nspec: {targets: {on: [u-1]}}\n"
+        "tests:\n  - {context: {units: {user: u-1}}, expect: off}\n  - {context: {}, expect: off}\n"
+    )
+    first, second = run_cases(load(text, "a.yaml").documents)
+    assert (first.passed, first.decision.variant, first.origin) == (False, "on", "a.yaml:5:5")
+    assert second.passed
+    assert second.flag == "a"
