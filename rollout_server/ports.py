@@ -84,6 +84,17 @@ class Journal(Protocol):
             Unavailable, Corrupt: as `entries`.
         """
 
+    async def state_at(self, *, revision: int | None = None, at_ms: int | None = None) -> State:
+        """Return the state at a revision, or after the last entry at or before a time (Unix epoch); with neither, now.
+
+        Costs what the state costs, however long the log is. `domain.history.state_at` says what it must equal.
+
+        Raises:
+            NotFound: the point lies before what is kept, or the revision has not happened yet.
+            Corrupt: as `checkpoint`.
+            Unavailable: the store is away.
+        """
+
     async def checkpoint(self) -> Checkpoint:
         """Return the oldest state that can be replayed from, signed.
 

@@ -10,7 +10,7 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from rollout_server.adapters import sqlite_compaction, sqlite_file
+from rollout_server.adapters import sqlite_compaction, sqlite_file, sqlite_replay
 from rollout_server.adapters import sqlite_rows as rows
 from rollout_server.adapters.sqlite_refusals import refusals
 from rollout_server.adapters.sqlite_watch import Watch
@@ -218,6 +218,18 @@ class SqliteJournal:
                     after = entry.revision
                 if not found:
                     await changed.wait()
+
+    async def state_at(self, *, revision: int | None = None, at_ms: int | None = None) -> State:
+        """Return a state of the past."""
+        question = partial(
+            sqlite_replay.state_at,
+            environment=self._number,
+            name=self._environment,
+            key=self._store.key,
+            revision=revision,
+            at_ms=at_ms,
+        )
+        return await self._store.read(question, is_long=True)
 
     async def checkpoint(self) -> Checkpoint:
         """Return the oldest state that can be replayed from."""

@@ -149,10 +149,7 @@ def recall(
         )
     if kept[-1] is not None:
         return read_entry(_line(revision, *kept))
-    line = next(iter(lines(connection, environment, revision - 1, 1)), None)
-    if line is None or line.revision != revision:
-        raise Corrupt(f"entry {revision}", "an idempotency key remembers it, and it is not there", DAMAGED_HINT)
-    return read_entry(line)
+    return read_entry(line_at(connection, environment, revision))
 
 
 def load(connection: sqlite3.Connection, environment: int) -> State:
@@ -185,6 +182,38 @@ def lines(connection: sqlite3.Connection, environment: int, after: int, limit: i
         f"{_LINE} WHERE environment = ? AND revision > ? ORDER BY revision LIMIT ?", (environment, after, limit)
     )
     return list(starmap(_line, rows))
+
+
+def line_at(connection: sqlite3.Connection, environment: int, revision: int) -> Line:
+    """Return the line of one revision.
+
+    Raises:
+        Corrupt: it is not there, though something else in the store says so.
+    """
+    for line in lines(connection, environment, revision - 1, 1):
+        if line.revision == revision:
+            return line
+    raise Corrupt(f"entry {revision}", "the store refers to it, and it is not there", DAMAGED_HINT)
+
+
+def head_at(connection: sqlite3.Connection, environment: int, revision: int) -> Head:
+    """Return the end of the chain as it was at a revision whose entry is kept; raises as `line_at`."""
+    line = line_at(connection, environment, revision)
+    return Head(line.revision, line.digest, line.at_ms)
+
+
+def last_changes(
+    connection: sqlite3.Connection, environment: int, after: int, upto: int
+) -> Iterator[tuple[int, ResourceId]]:
+    """Yield the last revision in (after, upto] that changed each resource, and the resource."""
+    found = connection.execute(
+        "SELECT max(revision), kind, key FROM change WHERE environment = ? AND revision > ? AND revision <= ?"
+        " GROUP BY kind, key",
+        (environment, after, upto),
+    )
+    for row in found:
+        revision, kind, key = _typed("index", row, int, str, str)
+        yield revision, _name(kind, key)
 
 
 def lines_before(

@@ -313,15 +313,27 @@ async def test_a_key_still_answers_after_its_entry_was_compacted(stand: Stand) -
     assert await stand.journal.recall("k1", "f1") == first
 
 
-async def test_a_past_state_is_replayed(stand: Stand) -> None:
-    """Any kept revision can be replayed to exactly what it was then."""
+async def test_a_past_state_is_what_it_was(stand: Stand) -> None:
+    """Any kept revision or time gives exactly the state of then, also across a compaction; the rest is refused."""
     states: list[State] = [await stand.journal.load()]
-    for n in range(5):
-        await stand.journal.commit(draft(flag("a", "on" if n % 2 else "off"), flag(f"f{n}"), at_ms=START_MS + n))
+    for n in range(8):
+        gone = [flag_id(f"f{n - 2}")] if n > 2 else []
+        item = draft(flag("a", "on" if n % 2 else "off"), flag(f"f{n}"), *gone, at_ms=START_MS + 10 * n)
+        await stand.journal.commit(item)
         states.append(await stand.journal.load())
-    checkpoint, entries = await stand.journal.checkpoint(), await stand.journal.entries(0, 100)
-    for revision, state in enumerate(states):
-        assert state_at(checkpoint, entries, revision=revision) == state
+    for oldest in (0, 3):
+        assert await stand.journal.compact(START_MS + 10 * oldest) == oldest
+        checkpoint, entries = await stand.journal.checkpoint(), await stand.journal.entries(oldest, 100)
+        for revision in range(oldest, 9):
+            assert await stand.journal.state_at(revision=revision) == states[revision]
+            assert state_at(checkpoint, entries, revision=revision) == states[revision]
+        for revision in range(max(oldest, 1), 9):
+            assert await stand.journal.state_at(at_ms=START_MS + 10 * revision - 1) == states[revision]
+    assert await stand.journal.state_at() == await stand.journal.state_at(at_ms=START_MS + DAY_MS) == states[8]
+    for point in ({"revision": 2}, {"revision": 9}, {"at_ms": START_MS + 19}):
+        with pytest.raises(NotFound) as refusal:
+            await stand.journal.state_at(**point)
+        assert refusal.value.hint
 
 
 async def test_verification_names_a_cut_tail_only_against_a_head(stand: Stand) -> None:

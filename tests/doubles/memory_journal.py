@@ -14,6 +14,7 @@ from rollout_server.domain import checkpoint as checkpoints
 from rollout_server.domain.checkpoint import Checkpoint, Sealed
 from rollout_server.domain.entries import Head, Line, check_after, check_reads, commit, follow, outline, read_entry
 from rollout_server.domain.files import canonical_json, write_stored
+from rollout_server.domain.history import state_at
 from rollout_server.domain.journal import Draft, Entry, State, fold
 from rollout_server.domain.resources import ResourceId
 from rollout_server.domain.verification import StoredHistory, StoredResource, Verification, verify_history
@@ -62,6 +63,8 @@ class MemoryJournal:
         self._lines.append(line)
         self._state = fold(self._state, [entry])
         if draft.idempotency_key:
+            forgotten_ms = self._clock.now_ms() - IDEMPOTENCY_KEEP_MS
+            self._keys = {key: known for key, known in self._keys.items() if known[2] > forgotten_ms}
             self._keys[draft.idempotency_key] = (draft.fingerprint, line, self._clock.now_ms())
         await self._wake()
         return entry
@@ -104,6 +107,9 @@ class MemoryJournal:
                 async with self._changed:
                     if self._state.position.revision == after and self._epoch == epoch and not self._is_closed:
                         await self._changed.wait()
+
+    async def state_at(self, *, revision: int | None = None, at_ms: int | None = None) -> State:
+        return state_at(await self.checkpoint(), map(read_entry, self._lines), revision=revision, at_ms=at_ms)
 
     async def checkpoint(self) -> Checkpoint:
         self._check()

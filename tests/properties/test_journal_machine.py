@@ -123,6 +123,8 @@ class JournalMachine(RuleBasedStateMachine):
         self.model.writes.append((written, max(self.clock.now_ms(), latest_ms), entry.digest))
         assert (entry.revision, entry.at_ms) == (len(self.model.writes), self.model.writes[-1][1])
         if request:
+            requests, forgotten_ms = self.model.requests, self.clock.now_ms() - WEEK_MS
+            self.model.requests = {key: known for key, known in requests.items() if known[2] > forgotten_ms}
             self.model.requests[request] = (fingerprint, entry.revision, self.clock.now_ms())
 
     @rule(by_ms=st.sampled_from([-WEEK_MS, -1, 1, 1000, WEEK_MS]))
@@ -169,6 +171,7 @@ class JournalMachine(RuleBasedStateMachine):
         entries = self.run(self.journal.entries(self.model.oldest, 10_000))
         state = state_at(checkpoint, entries, revision=revision)
         assert self.seen(state.resources) == self.model.versions(revision)
+        assert self.run(self.journal.state_at(revision=revision)) == state
         if self.model.oldest > 0:
             with pytest.raises(NotFound):
                 self.run(self.journal.entries(self.model.oldest - 1, 1))
@@ -200,7 +203,7 @@ class JournalMachine(RuleBasedStateMachine):
             assert state.position.digest == self.model.writes[-1][2]
 
     @staticmethod
-    def seen(resources: Any) -> dict[str, tuple[int, str]]:  # noqa: ANN401 - a mapping of resources
+    def seen(resources: Any) -> dict[str, tuple[int, str]]:
         found: dict[str, tuple[int, str]] = {}
         for name, resource in resources.items():
             assert isinstance(name, ResourceId)
