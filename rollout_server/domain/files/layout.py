@@ -155,7 +155,8 @@ class _Page:
 
     def scalar(self, node: ScalarNode) -> str:
         """Return a scalar on one line."""
-        if node.plain and node.start not in self.quoted and "\n" not in node.value:
+        is_marker = node.value.startswith(("---", "..."))  # at the start of a line it would end the document
+        if node.plain and node.start not in self.quoted and "\n" not in node.value and not is_marker:
             return node.value or "null"
         return quote(node.value)
 

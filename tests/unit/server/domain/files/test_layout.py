@@ -34,6 +34,7 @@ def laid_out(text: str) -> str:
         ("a: b # end\n# last\n", "a: b  # end\n# last\n"),
         ("{? a : b}", "{a: b}\n"),
         ("[a: b]", "[{a: b}]\n"),
+        (" ---", '"---"\n'),
     ],
 )
 def test_each_construct_has_one_layout(text: str, canonical: str) -> None:
