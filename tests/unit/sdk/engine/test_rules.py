@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from rollout_sdk.engine import limits
-from rollout_sdk.engine.bucketing import bucket, unit64
+from rollout_sdk.engine.bucketing import bucket, hash_bound, split_head, unit64, unit_hash
 from rollout_sdk.engine.conditions import Uncompilable
 from rollout_sdk.engine.context import Context
 from rollout_sdk.engine.model import Flag, Reason, Requirement, Rule, Split, Target, Weight
@@ -131,3 +131,19 @@ def test_off_is_checked_even_where_nothing_leads_to_it() -> None:
     """Somebody may have to kill the flag tonight."""
     with pytest.raises(Uncompilable, match="gone"):
         compile_rules(replace(flag("f"), off="gone"), killed=False, cohorts={}, parents={})
+
+
+@pytest.mark.parametrize("more_weights", [False, True])
+def test_the_first_hash_of_a_bucket_is_not_in_the_share_below(*, more_weights: bool) -> None:
+    """Strictly less, to the last bit of the hash."""
+    rules = flag("f")
+    head = split_head(rules.salt)
+    keys = (f"user-{number}" for number in range(100_000))
+    key = next(
+        key for key in keys if unit_hash(head, unit64(key).encode()) == hash_bound(bucket(rules.salt, unit64(key)))
+    )
+    place = bucket(rules.salt, unit64(key))
+    for share, inside in ((place, False), (place + 1, True)):
+        rest = (Weight("off", 1_000_000 - share), Weight("off", 0))[: 1 + more_weights]
+        made = flag("f", Rule("r", Split((Weight("on", share), *rest))))
+        assert (outcome(made, Context(key)).variant == "on") is inside
