@@ -20,11 +20,14 @@ AWAY_EXIT = 1
 
 
 class Served(NamedTuple):
-    """What one round over all users got."""
+    """What one round over all users got.
+
+    A round during which the shop took up a new revision has several, and says nothing certain about either.
+    """
 
     checkout: tuple[tuple[str, int], ...]
     page_limit: tuple[tuple[int, int], ...]
-    revision: int
+    revisions: frozenset[int]
 
 
 def visit(connection: http.client.HTTPConnection, path: str, query: dict[str, str]) -> dict[str, object]:
@@ -41,22 +44,22 @@ def round_of(connection: http.client.HTTPConnection, users: int) -> Served:
     """Visit once as every user."""
     checkout: Counter[str] = Counter()
     limits: Counter[int] = Counter()
-    revision = 0
+    revisions: set[int] = set()
     for number in range(users):
         query = {"user": f"user-{number}", "country": COUNTRIES[number % 4], "plan": PLANS[number % 3]}
         answer = visit(connection, "/checkout", query)
         checkout[str(answer["checkout"])] += 1
-        revision = max(revision, int(str(answer["revision"])))
+        revisions.add(int(str(answer["revision"])))
         products = visit(connection, "/products", query)["products"]
         limits[len(products) if isinstance(products, list) else 0] += 1
-    return Served(tuple(sorted(checkout.items())), tuple(sorted(limits.items())), revision)
+    return Served(tuple(sorted(checkout.items())), tuple(sorted(limits.items())), frozenset(revisions))
 
 
 def sentence(served: Served, users: int) -> str:
     """Say what a round got, in one line."""
     checkout = ", ".join(f"{name} {count / users:.1%}" for name, count in served.checkout)
     limits = ", ".join(f"{limit} products to {count / users:.0%}" for limit, count in served.page_limit)
-    return f"checkout: {checkout} · page: {limits} · revision {served.revision}"
+    return f"checkout: {checkout} · page: {limits} · revision {max(served.revisions)}"
 
 
 def main() -> int:
@@ -84,7 +87,7 @@ def main() -> int:
                 if options.rounds:
                     return AWAY_EXIT
         else:
-            if (served.checkout, served.page_limit) != last:
+            if len(served.revisions) == 1 and (served.checkout, served.page_limit) != last:
                 last = (served.checkout, served.page_limit)
                 print(f"{time.strftime('%H:%M:%S')} {sentence(served, options.users)}", flush=True)
         finally:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import socket
 import sys
@@ -47,7 +48,8 @@ def dev(session: Session, data: str, port: int | None, shop_port: int | None, *,
     """Run a server with example flags and a shop beside it.
 
     It writes a private context named "dev" into the context file, prints commands to paste into another terminal, and
-    says what the shop serves whenever that changes. What you change is kept in the data directory until you remove it.
+    says what the shop serves whenever that changes. The flags are copied into the data directory, for you to edit; all
+    that you change is kept there until you remove it.
     """
     from rollout_server.errors import RolloutError
 
@@ -81,6 +83,11 @@ class Surroundings:
     shop_port: int | None
     context_path: Path
 
+    @property
+    def flags(self) -> Path:
+        """The flags' files: a copy, for the user to edit."""
+        return self.data / "flags"
+
 
 async def _run(world: Surroundings, screen: Screen) -> None:
     from rollout_server.main import start
@@ -100,6 +107,7 @@ async def _run(world: Surroundings, screen: Screen) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with start(settings) as running, contextlib.AsyncExitStack() as stack:
+        _copy_flags(world)
         is_current = await _write_context(world, running)
         applied = await _apply_examples(world, running)
         if world.shop_port is not None:
@@ -107,6 +115,11 @@ async def _run(world: Surroundings, screen: Screen) -> None:
         _welcome(world, running, screen, is_current=is_current, applied=applied)
         await stopping.wait()
         screen.talk("stopping")
+
+
+def _copy_flags(world: Surroundings) -> None:
+    if not world.flags.exists():
+        shutil.copytree(world.examples / "flags", world.flags)
 
 
 async def _write_context(world: Surroundings, running: Running) -> bool:
@@ -134,7 +147,7 @@ async def _apply_examples(world: Surroundings, running: Running) -> bool:
     state = running.served[ENVIRONMENT].environment.state
     if any(id_.kind is not Kind.TOKEN for id_ in state.resources):
         return False
-    command = _rollout(world, "apply", "-f", str(world.examples / "flags"), "--yes", "--reason", "example flags")
+    command = _rollout(world, "apply", "-f", str(world.flags), "--yes", "--reason", "example flags")
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )

@@ -105,7 +105,7 @@ def test_a_newcomer_changes_what_the_shop_serves(terminal: Terminal) -> None:
     assert "unkill checkout-v2" in killed.stdout + killed.stderr
     assert "three steps 100.0%" in terminal.line(r"checkout: ")
 
-    edited = terminal.directory / "flags.yaml"
+    edited = terminal.directory / ".rollout" / "flags" / "checkout.yaml"
     edited.write_text(
         "kind: Flag\nmetadata: {key: checkout-v2, owner: you}\nspec:\n  rules:\n    - {id: all, serve: 'on'}\n"
     )
