@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 WIDTH_DEFAULT = 80
 _WIDTH_PIPED = 10_000  # a table in a pipe is never cut
 _WIDTH_MAX = 160  # lines longer than this read badly on a wide screen
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 class Format(Enum):
@@ -76,12 +74,10 @@ STRONG = "bold"
 
 
 def visible(text: str) -> str:
-    """Return the text with control, bidirectional and zero-width characters written as escapes."""
-    if text.isascii() and text.isprintable():
+    """Return the text with control, bidirectional, zero-width and odd space characters written as escapes."""
+    if text.isprintable():
         return text
-    return "".join(
-        char if unicodedata.category(char) not in _HIDDEN else char.encode("unicode_escape").decode() for char in text
-    )
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def quantity(count: int, noun: str) -> str:
@@ -162,7 +158,7 @@ class Screen:
     def facts(self, facts: Iterable[tuple[str, Sequence[Cell]]]) -> None:
         """Write "Label:   value" lines, values aligned; a fact without a value is left out."""
         shown = [(label, cells) for label, cells in facts if any(_plain(cell) for cell in cells)]
-        width = max((len(label) for label, _ in shown), default=0) + 2
+        width = max((len(label) for label, _ in shown), default=0) + 1
         table = _grid()
         table.add_column(width=width, no_wrap=True)
         table.add_column(overflow="fold")

@@ -1,0 +1,68 @@
+"""gRPC's errors, turned into what happened, where, and what to do next."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+
+from rollout_sdk.wire.v1 import control_pb2 as pb
+from rollout_server.cli.connection import Connection
+from rollout_server.cli.failures import Exit, ServerRefused
+from rollout_server.cli.target import Target
+from tests.doubles.control_service import Refusal, ScriptedControl, serving
+
+
+def refused(refusal: Refusal) -> ServerRefused:
+    with serving(ScriptedControl().on("GetStatus", refusal)) as server:
+        connection = Connection(Target(server, "rg_x"))
+        with pytest.raises(ServerRefused) as caught:
+            connection.ask(connection.stub.GetStatus, pb.GetStatusRequest())
+        connection.close()
+    return caught.value
+
+
+def test_the_servers_hint_code_and_problems_come_through() -> None:
+    problem = pb.Problem(origin="f.yaml:1", resource="flag/a", path="spec", code="c", message="m", hint="h")
+    detail = pb.ErrorDetail(code="invalid_input", hint="mend it", problems=[problem])
+    found = refused(Refusal(grpc.StatusCode.INVALID_ARGUMENT, "1 problem", detail))
+    assert (found.what, found.hint, found.code) == ("1 problem", "mend it", "invalid_input")
+    assert str(found.problems[0]) == "f.yaml:1: flag/a: spec: m (h)"
+
+
+def test_a_thousand_problems_arrive() -> None:
+    """The channel takes more than the 8 KiB of a default one."""
+    problems = [pb.Problem(path=f"spec.rules[{number}]", message="x" * 50) for number in range(2_000)]
+    found = refused(Refusal(grpc.StatusCode.INVALID_ARGUMENT, "many", pb.ErrorDetail(problems=problems)))
+    assert len(found.problems) == 2_000
+
+
+def test_a_bug_of_the_server_names_its_log_line() -> None:
+    found = refused(Refusal(grpc.StatusCode.INTERNAL, "incident 4f1c", pb.ErrorDetail(incident_id="4f1c")))
+    assert "met a bug (incident 4f1c)" in found.what
+    assert "4f1c in the server's log" in found.hint
+
+
+def test_a_store_that_is_away_is_not_a_server_that_is_away() -> None:
+    detail = pb.ErrorDetail(code="unavailable", hint="nothing was changed; try again when it is back")
+    found = refused(Refusal(grpc.StatusCode.UNAVAILABLE, "the store is away", detail))
+    assert (found.what, found.exit_code) == ("the store is away", Exit.UNREACHABLE)
+    assert found.hint.startswith("nothing was changed")
+
+
+def test_whatever_speaks_no_rollout_guard_is_named_so() -> None:
+    found = refused(Refusal(grpc.StatusCode.UNIMPLEMENTED, ""))
+    assert "refused (unimplemented)" in found.what
+    assert "no Rollout Guard server" in found.hint
+
+
+def test_a_call_in_time_or_not() -> None:
+    found = refused(Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded"))
+    assert "did not answer in time" in found.what
+    assert found.exit_code is Exit.UNREACHABLE
+
+
+def test_a_detail_that_does_not_parse_is_left_out() -> None:
+    detail = pb.ErrorDetail.FromString(b"")
+    detail.MergeFromString(b"\x0a\x01x")
+    broken = Refusal(grpc.StatusCode.NOT_FOUND, "none", detail)
+    assert refused(broken).code == "x"
