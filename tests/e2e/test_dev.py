@@ -3,86 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import shlex
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from queue import Empty, Queue
-from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
-if TYPE_CHECKING:
-    from typing import Self
+from tests.terminal import WITHIN_S, Terminal
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-WITHIN_S = 40
-
-
-class Terminal:
-    """A `rollout dev` that runs, and every line it printed."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.environ = {**os.environ, "ROLLOUT_CONFIG": str(directory / "config.toml"), "PYTHONUNBUFFERED": "1"}
-        self._lines: Queue[str] = Queue()
-        self.seen: list[str] = []
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "rollout_server", "dev"],
-            cwd=directory,
-            env=self.environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        if self.process.stdout is not None:
-            for line in self.process.stdout:
-                self._lines.put(line.rstrip("\n"))
-
-    def line(self, pattern: str) -> str:
-        """Wait for a line that holds the pattern."""
-        while True:
-            try:
-                line = self._lines.get(timeout=WITHIN_S)
-            except Empty:
-                raise AssertionError(f"no line with {pattern!r} after: {self.seen}") from None
-            self.seen.append(line)
-            if re.search(pattern, line):
-                return line
-
-    def rollout(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Type a command into another terminal."""
-        return subprocess.run(
-            [sys.executable, "-m", "rollout_server", *arguments],
-            cwd=self.directory,
-            env=self.environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=WITHIN_S,
-            check=False,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        self.process.wait(WITHIN_S)
-        self._reader.join(WITHIN_S)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.terminal import Terminal
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(sysconfig.get_path("purelib"))
 BASE = ("google-re2", "grpcio", "mmh3", "protobuf", "typing-extensions")
@@ -67,9 +69,12 @@ def test_full_install_runs_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> 
     (packages / "borrowed.pth").write_text(f"{HERE}\n", encoding="utf-8")
     result = run(scripts / "rollout", "--help", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    assert "rollback" in result.stdout
+    assert "kill" in result.stdout
     assert (packages / "rollout_server" / "_examples" / "shop").is_dir()
     for package in ("rollout_sdk", "rollout_server"):
         assert (packages / package / "py.typed").is_file()
     origin = run(scripts / "python", "-c", "import rollout_server; print(rollout_server.__file__)", cwd=tmp_path)
     assert Path(origin.stdout.strip()).is_relative_to(packages)
+    with Terminal(tmp_path, [str(scripts / "rollout")]) as terminal:
+        assert "kill checkout-v2" in terminal.line("kill checkout-v2")
+        assert "one click" in terminal.line("checkout: ")
