@@ -1,7 +1,8 @@
 """Conditions become closures from a context to True, False, or None for unknown, in Kleene's logic.
 
 No closure raises, whatever a context holds: leaves look at builtins only, and what still goes wrong (a key of a
-caller's map that cannot be compared) counts as a value of the wrong type.
+caller's map that cannot be compared) counts as a value of the wrong type. The one exception is a caller who has used up
+his stack: an answer of "unknown" could then change a variant without a reason, so `decide` is left to say `ERROR`.
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ def _attribute_leaf(name: str, test: Test, missing: bool | None) -> Asked:  # no
     def asked(context: Context) -> bool | None:
         try:
             return test(context.attributes.get(name, MISSING))
+        except RecursionError:
+            raise
         except Exception:  # noqa: BLE001 - a context may hold anything, and evaluation is total
             return missing
 
@@ -116,6 +119,8 @@ def _path_leaf(path: str, test: Test, missing: bool | None) -> Asked:  # noqa: F
     def asked(context: Context) -> bool | None:
         try:
             return test(_at(context, path))
+        except RecursionError:
+            raise
         except Exception:  # noqa: BLE001 - a context may hold anything, and evaluation is total
             return missing
 
@@ -126,6 +131,8 @@ def _unit_leaf(kind: str, test: Test, missing: bool | None) -> Asked:  # noqa: F
     def asked(context: Context) -> bool | None:
         try:
             return test(context.units.get(kind, MISSING))
+        except RecursionError:
+            raise
         except Exception:  # noqa: BLE001 - a context may hold anything, and evaluation is total
             return missing
 

@@ -39,6 +39,8 @@ OPERAND_TEXT_BYTES = 4_096
 """UTF-8 of one text in an operand."""
 ATTRIBUTE_PATH_CHARS = 256
 REGEX_BYTES = 1_024
+REGEX_PROGRAM = 1_500
+"""Instructions of a compiled expression: with the length of the text, what a search may cost."""
 REGEX_SUBJECT_BYTES = 10_000
 """Longer text is of the wrong type for `regex`, so that no context can make an evaluation long."""
 

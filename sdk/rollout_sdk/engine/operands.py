@@ -222,9 +222,9 @@ def _check_regex(operand: Operand, factor: int) -> Fault | None:
         )
     from rollout_sdk.engine.regex import regex_fault
 
-    reason = regex_fault(operand)
+    reason = regex_fault(operand, factor)
     if reason:
-        hint = "RE2 has no look-around and no back-references; see its syntax"
+        hint = "RE2 has no look-around and no back-references; where it is too large, repeat less"
         return Fault("bad_regex", f"{_shown(operand)} is no RE2 expression: {reason[:100]}", hint)
     return None
 

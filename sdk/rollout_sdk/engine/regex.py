@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from rollout_sdk.engine.limits import REGEX_SUBJECT_BYTES
+from rollout_sdk.engine.limits import REGEX_PROGRAM, REGEX_SUBJECT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PROGRAM_BYTES = 1 << 20
-"""Memory that one expression may take, RE2's `max_mem`; an expression that needs more is refused."""
+EXPRESSION_BYTES = 4 << 20
+"""Memory that one expression may take, RE2's `max_mem`: small ones take little, and large ones slow down instead."""
 
 
 class _Pattern(Protocol):
+    @property
+    def programsize(self) -> int: ...
+
     def search(self, text: bytes) -> object | None: ...
 
 
@@ -44,13 +47,19 @@ def compile_regex(pattern: str, *, ignore_case: bool = False) -> Callable[[str],
     return matches
 
 
-def regex_fault(pattern: str) -> str:
-    """Return why RE2 does not take the expression; empty when it does."""
+def regex_fault(pattern: str, factor: int = 1) -> str:
+    """Return why an expression is not taken; empty when it is.
+
+    Args:
+        pattern: RE2 syntax.
+        factor: how many times `limits.REGEX_PROGRAM` is allowed.
+    """
     try:
-        for ignore_case in (False, True):
-            _compile(pattern, ignore_case=ignore_case)
+        size = max(_compile(pattern, ignore_case=ignore_case).programsize for ignore_case in (False, True))
     except ValueError as error:
         return str(error)
+    if size > REGEX_PROGRAM * factor:
+        return f"it takes {size} steps, more than {REGEX_PROGRAM * factor}"
     return ""
 
 
@@ -61,7 +70,7 @@ def _compile(pattern: str, *, ignore_case: bool) -> _Pattern:
     options.log_errors = False  # RE2 would write to stderr
     options.never_capture = True  # only whether it matches is asked
     options.case_sensitive = not ignore_case
-    options.max_mem = PROGRAM_BYTES
+    options.max_mem = EXPRESSION_BYTES
     try:
         compiled: _Pattern = re2.compile(pattern.encode(), options)
     except re2.error as error:

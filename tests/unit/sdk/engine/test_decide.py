@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any as Parsed
 
@@ -170,6 +171,24 @@ def test_what_only_looks_like_a_context_is_an_empty_one() -> None:
     decider = compiled(flag("f", serve(leaf("a", "exists", operand=True)))).bind(ORIGIN)
     stranger: Parsed = LyingClass()
     assert decider.decide("f", stranger).reason is Reason.DEFAULT
+
+
+def test_a_used_up_stack_changes_no_variant() -> None:
+    """Near the end of a caller's stack there is the right answer or an error, never another rule's."""
+    decider = compiled(flag("f", serve(leaf("a", "equals", 1)), serve(variant="off", rule="other"))).bind(ORIGIN)
+    seen: set[tuple[Json, Reason]] = set()
+
+    def descend() -> None:
+        with suppress(RecursionError):
+            decision = decider.decide("f", context, default="mine")
+            seen.add((decision.value, decision.reason))
+        descend()
+
+    context = Context(a=1)
+    with pytest.raises(RecursionError):
+        descend()
+    assert seen <= {(True, Reason.RULE), ("mine", Reason.ERROR)}
+    assert (True, Reason.RULE) in seen
 
 
 def test_a_decision_as_text_has_its_fields_in_order() -> None:

@@ -44,6 +44,19 @@ def test_what_re2_does_not_take_is_refused_with_its_reason(pattern: str) -> None
         compile_regex(pattern)
 
 
+@pytest.mark.parametrize("pattern", ["([a-z]{1,50}){1,20}@", "." * 500 + "z", "(.{1,100}){9}x"])
+def test_what_would_search_for_long_is_refused(pattern: str) -> None:
+    """Linear time is not short time: size of the expression times length of the text is bounded."""
+    assert "steps" in regex_fault(pattern)
+
+
+def test_readers_take_twice_as_many_steps() -> None:
+    """A later maker may write them."""
+    assert regex_fault("(a?){300}a{300}") == ""
+    assert "steps" in regex_fault("(a?){500}a{400}")
+    assert regex_fault("(a?){500}a{400}", 2) == ""
+
+
 def test_a_good_expression_has_no_fault() -> None:
     """What RE2 takes is taken."""
     assert regex_fault(r"^v\d+(\.\d+)*$") == ""
