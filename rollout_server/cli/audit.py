@@ -16,7 +16,7 @@ from rollout_server.cli.shell import Group, pass_session
 
 if TYPE_CHECKING:
     from rollout_sdk.wire.v1 import control_pb2, ruleset_pb2
-    from rollout_server.cli.screen import Data
+    from rollout_server.cli.yaml_text import Data
 
 _DIGEST_BYTES = 32
 

@@ -9,9 +9,10 @@ import click
 from rollout_server.cli import documents
 from rollout_server.cli.failures import Exit, Finished
 from rollout_server.cli.plan import files_option
-from rollout_server.cli.screen import BAD, DIM, GOOD, STRONG, Data, Mark, quantity
+from rollout_server.cli.screen import BAD, DIM, GOOD, STRONG, Mark, quantity
 from rollout_server.cli.session import Session
 from rollout_server.cli.shell import Command, pass_session
+from rollout_server.cli.yaml_text import Data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rollout_sdk.wire.v1 import control_pb2
-    from rollout_server.cli.screen import Data
     from rollout_server.cli.session import Session
+    from rollout_server.cli.yaml_text import Data
 
 POLL_MS = 100
 _REACHED = frozenset({"in force", "quarantined", "straggling"})

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rollout_sdk.wire.v1 import control_pb2
-    from rollout_server.cli.screen import Data, Screen
+    from rollout_server.cli.screen import Screen
+    from rollout_server.cli.yaml_text import Data
 
 _SIGNS = {"create": ("+", GOOD), "update": ("~", WARN), "delete": ("-", BAD)}
 _VALUE_CHARACTERS_MAX = 60

@@ -11,7 +11,7 @@ from rollout_server.cli.failures import usage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rollout_server.cli.screen import Data
+    from rollout_server.cli.yaml_text import Data
 
 DEFAULT_UNIT = "user"
 _EXAMPLE = """'{"units": {"user": "u-1"}, "attributes": {"country": "TH"}}'"""

@@ -16,7 +16,7 @@ from rollout_server.cli.times import ago
 
 if TYPE_CHECKING:
     from rollout_sdk.wire.v1 import control_pb2
-    from rollout_server.cli.screen import Data
+    from rollout_server.cli.yaml_text import Data
 
 _HISTORY_LIMIT = 5
 _KEYS_MAX = 5

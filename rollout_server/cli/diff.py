@@ -10,9 +10,10 @@ import click
 from rollout_server.cli import changes, documents, messages, preview, standing
 from rollout_server.cli.failures import Exit, Finished, usage
 from rollout_server.cli.plan import files_option
-from rollout_server.cli.screen import STRONG, Data, Mark
+from rollout_server.cli.screen import STRONG, Mark
 from rollout_server.cli.session import Session
 from rollout_server.cli.shell import Command, pass_session
+from rollout_server.cli.yaml_text import Data
 
 if TYPE_CHECKING:
     from rollout_sdk.wire.v1 import control_pb2

@@ -13,8 +13,8 @@ from rollout_server.cli.screen import BAD, GOOD, STRONG, Cell, Column, Mark, qua
 from rollout_server.cli.shell import Command, pass_session
 
 if TYPE_CHECKING:
-    from rollout_server.cli.screen import Data
     from rollout_server.cli.session import Session
+    from rollout_server.cli.yaml_text import Data
 
 _SERVER_TIMEOUT_MS = 10_000
 

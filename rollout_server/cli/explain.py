@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rollout_sdk.wire.v1 import control_pb2
-    from rollout_server.cli.screen import Data
+    from rollout_server.cli.yaml_text import Data
 
 _RESULTS = {"true": ("✔ true", GOOD), "false": ("✘ false", ""), "unknown": ("? unknown", WARN)}
 _NOT_REACHED = ("· not reached", DIM)

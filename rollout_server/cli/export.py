@@ -18,7 +18,7 @@ from rollout_server.cli.shell import Command, at_options, pass_session
 
 if TYPE_CHECKING:
     from rollout_sdk.wire.v1 import control_pb2
-    from rollout_server.cli.screen import Data
+    from rollout_server.cli.yaml_text import Data
 
 
 @click.command(cls=Command)

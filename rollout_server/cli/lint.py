@@ -16,7 +16,7 @@ from rollout_server.cli.shell import Command, pass_session
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.problems import Problem
-    from rollout_server.cli.screen import Data
+    from rollout_server.cli.yaml_text import Data
 
 _REFERENCES = frozenset({"unknown_flag", "unknown_cohort"})
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rollout_sdk.wire.v1 import control_pb2, ruleset_pb2
-    from rollout_server.cli.screen import Data
+    from rollout_server.cli.yaml_text import Data
 
 OPERATIONS = {0: "unknown", 1: "create", 2: "update", 3: "delete", 4: "unchanged"}
 STATES = {0: "unknown", 1: "in force", 2: "quarantined", 3: "straggling", 4: "unreachable"}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from rollout_server.cli.screen import Data
+    from rollout_server.cli.yaml_text import Data
 
 F = TypeVar("F", bound="Callable[..., Any]")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rollout_server.cli.failures import CommandFailed, usage
 
 if TYPE_CHECKING:
-    from rollout_server.cli.screen import Data
+    from rollout_server.cli.yaml_text import Data
 
 KIND = "RolloutPlan"
 FORMAT = 1

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import IO, TYPE_CHECKING, TypeAlias
 
 from rollout_server.cli import yaml_text
+from rollout_server.cli.yaml_text import Data
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,6 @@ class Stack:
 
 
 Cell: TypeAlias = "str | Mark"
-Data: TypeAlias = "bool | int | float | str | Sequence[Data] | Mapping[str, Data] | None"
 
 GOOD = "green"
 BAD = "red"

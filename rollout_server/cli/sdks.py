@@ -14,7 +14,7 @@ from rollout_server.cli.times import ago, brief, stamp
 
 if TYPE_CHECKING:
     from rollout_sdk.wire.v1 import control_pb2
-    from rollout_server.cli.screen import Data
+    from rollout_server.cli.yaml_text import Data
 
 _STATES = {
     "in force": ("✔ in force", GOOD),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rollout_server.cli.screen import Data
+    from rollout_server.cli.yaml_text import Data
 
 _LISTED_MAX = 5
 _MODIFIERS = ("ignore_case", "on_missing")

@@ -15,7 +15,7 @@ from rollout_server.cli.times import ago
 
 if TYPE_CHECKING:
     from rollout_sdk.wire.v1 import control_pb2
-    from rollout_server.cli.screen import Data
+    from rollout_server.cli.yaml_text import Data
 
 _KILLS_MAX = 20  # one look into the history for each; more killed flags than this are listed without their killer
 _HISTORY_LIMIT = 50

@@ -16,7 +16,7 @@ from rollout_server.cli.times import ago, duration_ms, stamp
 
 if TYPE_CHECKING:
     from rollout_sdk.wire.v1 import control_pb2
-    from rollout_server.cli.screen import Data
+    from rollout_server.cli.yaml_text import Data
 
 ROLES = ("sdk", "viewer", "author", "operator", "approver", "admin")
 

@@ -26,7 +26,7 @@ class Outcome:
     err: str
 
     @property
-    def data(self) -> Any:  # noqa: ANN401 - whatever JSON holds
+    def data(self) -> Any:
         """Stdout as JSON."""
         return json.loads(self.out)
 

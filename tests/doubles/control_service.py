@@ -56,7 +56,7 @@ class ScriptedControl:
         """Return the requests that arrived at one method."""
         return [call.request for call in self.calls if call.method == method]
 
-    def handle(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:  # noqa: ANN401 - any message
+    def handle(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         """Record the call, and yield the answer's messages."""
         asked = list(request) if isinstance(request, Iterator) else request
         metadata = {key: str(value) for key, value in context.invocation_metadata()}

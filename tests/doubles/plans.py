@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rollout_sdk.wire.v1 import control_pb2 as pb
+from rollout_sdk.wire.v1.ruleset_pb2 import Position
 
 FLAG_YAML = 'kind: Flag\nmetadata: {key: cart}\nspec: {default: "on"}\n'
 
@@ -20,7 +21,7 @@ CHANGE = pb.ResourceChange(
 )
 SUMMARY = pb.PlanSummary(
     hash="3f9c0de1a2b3c4d5",
-    position={"epoch": "e", "revision": 7},
+    position=Position(epoch="e", revision=7),
     changes=[CHANGE, pb.ResourceChange(kind="Flag", key="same", operation=pb.OPERATION_UNCHANGED)],
     dependents=[pb.Dependent(id="flag/checkout", because="requires flag/cart")],
     reads={"flag/cart": 3, "flag/checkout": 2},

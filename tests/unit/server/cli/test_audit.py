@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from rollout_sdk.wire.v1 import control_pb2 as pb
+from rollout_sdk.wire.v1.ruleset_pb2 import Position
 from tests.doubles.command_line import CommandLine
 from tests.doubles.control_service import ScriptedControl
 
 DIGEST = bytes(range(32))
-HEAD = {"epoch": "e1", "revision": 9, "digest": DIGEST}
+HEAD = Position(epoch="e1", revision=9, digest=DIGEST)
 INTACT = pb.VerifyAuditResponse(intact=True, entries=9, head=HEAD)
 
 

@@ -4,10 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout_sdk.wire.v1 import control_pb2 as pb
+from rollout_sdk.wire.v1.ruleset_pb2 import Position
 from rollout_server.cli.certificate import certify
 
 INSTANCES = st.builds(
-    lambda revision, state: pb.Instance(in_force={"revision": revision}, state=state),
+    lambda revision, state: pb.Instance(in_force=Position(revision=revision), state=state),
     st.integers(0, 20),
     st.integers(0, 4),
 )
@@ -27,8 +28,8 @@ def test_complete_means_every_process_is_connected_and_at_the_revision(
 
 
 def test_the_lag_is_known_only_when_all_are_at_that_very_revision() -> None:
-    here = pb.Instance(in_force={"revision": 3}, state=pb.INSTANCE_STATE_IN_FORCE, lag_ms=8)
-    joined = pb.Instance(in_force={"revision": 3}, state=pb.INSTANCE_STATE_IN_FORCE, lag_ms=-1)
+    here = pb.Instance(in_force=Position(revision=3), state=pb.INSTANCE_STATE_IN_FORCE, lag_ms=8)
+    joined = pb.Instance(in_force=Position(revision=3), state=pb.INSTANCE_STATE_IN_FORCE, lag_ms=-1)
     assert certify(3, [here, here]).last_lag_ms() == 8
     assert certify(3, [here, joined]).last_lag_ms() is None
     assert certify(2, [here]).last_lag_ms() is None

@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from rollout_sdk.wire.v1 import control_pb2 as pb
+from rollout_sdk.wire.v1.ruleset_pb2 import Position
 from rollout_server.cli.explain import _tree
 from tests.doubles.command_line import NOW_MS, CommandLine
 from tests.doubles.control_service import Refusal, ScriptedControl
@@ -29,7 +30,7 @@ STEPS = [
 
 def answer(reason: str, variant: str | None = "on", rule: str | None = None) -> pb.ExplainResponse:
     decision = {"flag": "cart", "variant": variant, "value": True, "reason": reason, "rule": rule}
-    return pb.ExplainResponse(decision_json=json.dumps(decision), steps=STEPS, position={"revision": 9})
+    return pb.ExplainResponse(decision_json=json.dumps(decision), steps=STEPS, position=Position(revision=9))
 
 
 def test_what_it_says_at_80_columns(rollout: CommandLine, control: ScriptedControl) -> None:

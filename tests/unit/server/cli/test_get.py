@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rollout_sdk.wire.v1 import control_pb2 as pb
+from rollout_sdk.wire.v1.ruleset_pb2 import Position
 from tests.doubles.command_line import CommandLine
 from tests.doubles.control_service import ScriptedControl
 from tests.doubles.standing_resources import cohort, flag
@@ -10,7 +11,7 @@ from tests.doubles.standing_resources import cohort, flag
 
 def test_a_list(rollout: CommandLine, control: ScriptedControl) -> None:
     listed = [cohort("beta", version=2), flag("cart", version=3, killed=True)]
-    control.on("ListResources", pb.ListResourcesResponse(resources=listed, position={"revision": 5}))
+    control.on("ListResources", pb.ListResourcesResponse(resources=listed, position=Position(revision=5)))
     outcome = rollout("get")
     assert outcome.err == "production · revision 5 · 2 resources\n"
     assert outcome.out == (

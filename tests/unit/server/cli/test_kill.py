@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from rollout_sdk.wire.v1 import control_pb2 as pb
+from rollout_sdk.wire.v1.ruleset_pb2 import Position
 from tests.doubles.command_line import NOW_MS, CommandLine
 from tests.doubles.control_service import Refusal, ScriptedControl
 
@@ -23,7 +24,7 @@ def instance(
         host=host,
         pid=7,
         state=state,
-        in_force={"revision": revision},
+        in_force=Position(revision=revision),
         lag_ms=lag_ms,
         last_seen_at_ms=NOW_MS - 240_000,
     )
@@ -107,7 +108,7 @@ def test_no_wait_proves_nothing_and_claims_nothing(rollout: CommandLine, control
 
 
 def test_killed_before_is_said_and_checked_all_the_same(rollout: CommandLine, control: ScriptedControl) -> None:
-    control.on("Kill", pb.KillResponse(unchanged=True, position={"revision": 40}))
+    control.on("Kill", pb.KillResponse(unchanged=True, position=Position(revision=40)))
     control.on("ListInstances", fleet(instance("a", 15), instance("b", 14)))
     outcome = rollout("kill", "cart", "--timeout", "0s")
     assert "was killed already" in outcome.out

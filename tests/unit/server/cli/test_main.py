@@ -10,7 +10,6 @@ import grpc
 import pytest
 
 from rollout_sdk.wire.v1 import control_pb2 as pb
-from rollout_server.cli import status
 from rollout_server.cli.main import ENTRIES, cli
 from tests.doubles.command_line import CommandLine
 from tests.doubles.control_service import Refusal, ScriptedControl
@@ -114,21 +113,23 @@ def test_nobody_listens(rollout: CommandLine) -> None:
     assert "rollout doctor --server 127.0.0.1:1" in outcome.err
 
 
-def test_a_bug_is_an_incident_and_not_a_traceback(rollout: CommandLine, control: ScriptedControl) -> None:
+def test_a_bug_is_an_incident_and_not_a_traceback(
+    rollout: CommandLine, control: ScriptedControl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(count: int, noun: str) -> str:
+        raise ZeroDivisionError(f"a secret in {count} {noun}")
+
+    monkeypatch.setattr("rollout_server.cli.status.quantity", broken)
     control.on("GetStatus", pb.GetStatusResponse(environment="production"))
-    original = status.quantity
-    status.quantity = lambda *_: 1 / 0  # type: ignore[assignment,return-value]
-    try:
-        outcome = rollout("status")
-        rollout.variables["ROLLOUT_DEBUG"] = "1"
-        with pytest.raises(ZeroDivisionError):
-            rollout("status")
-    finally:
-        status.quantity = original
+    outcome = rollout("status")
     assert outcome.code == 1
     assert "bug of the command line: ZeroDivisionError at test_main.py:" in outcome.err
     assert "incident 00000000" in outcome.err
     assert "ROLLOUT_DEBUG=1" in outcome.err
+    assert "secret" not in outcome.err
+    rollout.variables["ROLLOUT_DEBUG"] = "1"
+    with pytest.raises(ZeroDivisionError):
+        rollout("status")
 
 
 def test_interrupting_is_130_and_quiet(rollout: CommandLine, control: ScriptedControl) -> None:

@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 from rollout_sdk.wire.v1 import control_pb2 as pb
+from rollout_sdk.wire.v1.ruleset_pb2 import Position
 from tests.doubles.command_line import NOW_MS, CommandLine
 from tests.doubles.control_service import ScriptedControl
 
 INSTANCES = [
     pb.Instance(
-        service="shop", host="web-1", pid=12, state=pb.INSTANCE_STATE_IN_FORCE, in_force={"revision": 9}, lag_ms=83,
-        sdk_version="0.1.0", instance_id="aa",
+        service="shop",
+        host="web-1",
+        pid=12,
+        state=pb.INSTANCE_STATE_IN_FORCE,
+        in_force=Position(revision=9),
+        lag_ms=83,
+        sdk_version="0.1.0",
+        instance_id="aa",
     ),
     pb.Instance(
-        service="shop", host="web-2", pid=7, state=pb.INSTANCE_STATE_UNREACHABLE, in_force={"revision": 8}, lag_ms=-1,
+        service="shop",
+        host="web-2",
+        pid=7,
+        state=pb.INSTANCE_STATE_UNREACHABLE,
+        in_force=Position(revision=8),
+        lag_ms=-1,
         last_seen_at_ms=NOW_MS - 60_000,
     ),
     pb.Instance(
-        service="cron", host="job-1", pid=3, state=pb.INSTANCE_STATE_QUARANTINED, in_force={"revision": 9},
-        lag_ms=1_800, quarantined_flags=["cart"], error="cart: unknown operator", missing_capabilities=["op:regex"],
+        service="cron",
+        host="job-1",
+        pid=3,
+        state=pb.INSTANCE_STATE_QUARANTINED,
+        in_force=Position(revision=9),
+        lag_ms=1_800,
+        quarantined_flags=["cart"],
+        error="cart: unknown operator",
+        missing_capabilities=["op:regex"],
     ),
-]  # fmt: skip
+]
 
 
 def test_the_worst_comes_first(rollout: CommandLine, control: ScriptedControl) -> None:
-    control.on("ListInstances", pb.ListInstancesResponse(instances=INSTANCES, position={"revision": 9}))
+    control.on("ListInstances", pb.ListInstancesResponse(instances=INSTANCES, position=Position(revision=9)))
     outcome = rollout("sdks")
     assert outcome.err == "production · revision 9 · 3 processes\n"
     assert outcome.out == (
@@ -36,7 +55,7 @@ def test_the_worst_comes_first(rollout: CommandLine, control: ScriptedControl) -
 
 
 def test_wide_shows_what_cannot_be_evaluated(rollout: CommandLine, control: ScriptedControl) -> None:
-    control.on("ListInstances", pb.ListInstancesResponse(instances=INSTANCES, position={"revision": 9}))
+    control.on("ListInstances", pb.ListInstancesResponse(instances=INSTANCES, position=Position(revision=9)))
     rollout.width = 200
     assert "op:regex" in rollout("sdks", "-o", "wide").out
 

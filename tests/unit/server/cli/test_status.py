@@ -5,6 +5,7 @@ from __future__ import annotations
 import grpc
 
 from rollout_sdk.wire.v1 import control_pb2 as pb
+from rollout_sdk.wire.v1.ruleset_pb2 import Position
 from tests.doubles.command_line import NOW_MS, CommandLine
 from tests.doubles.control_service import Refusal, ScriptedControl
 
@@ -25,7 +26,7 @@ APPLY = pb.Entry(
 )
 STATUS = pb.GetStatusResponse(
     environment="production",
-    position={"epoch": "e", "revision": 14, "digest": b"\x01"},
+    position=Position(epoch="e", revision=14, digest=b"\x01"),
     flags=[
         pb.FlagSummary(key="checkout-v2", serving="on to 25% of users by rule trial, else off", owner="payments"),
         pb.FlagSummary(
