@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PIECE_BYTES = 256 * 1024
 
 
-async def backup(environment: Environment) -> AsyncIterator[bytes]:
+async def backup(environment: Environment) -> AsyncGenerator[bytes, None]:
     """Yield the copy in pieces of at most `PIECE_BYTES`; opened later, it is a new epoch.
 
     The copy lies in a private directory of the system's temporary one until the last piece is read.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from rollout_sdk.engine.model import Position
@@ -83,6 +83,10 @@ class Environment:
     def resource(self, resource_id: ResourceId) -> Resource | None:
         """Return the resource as it stands."""
         return self.state.resources.get(resource_id)
+
+    def before(self, revision: int) -> Mapping[ResourceId, Resource | None] | None:
+        """Return what a recent entry found of each resource that it changed; None where that is not remembered."""
+        return self._moments.recent.get(revision)
 
     async def start(self) -> None:
         """Load the state and start to follow the journal.

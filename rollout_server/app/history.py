@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rollout_server.app.moments import At
 from rollout_server.domain.diff import ResourceChange, change_of
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 500
+LOOKUPS_MAX = 32
+"""Resources of one entry that are looked up one by one; also, changes that make an entry a large one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +65,15 @@ async def history(environment: Environment, question: History) -> HistoryPage:
     limit = min(question.limit or LIMIT_DEFAULT, LIMIT_MAX)
     entries = await environment.journal.history(question.resource, question.before, limit)
     oldest = (await environment.journal.checkpoint()).state
-    return HistoryPage(await tell(environment, entries, oldest), oldest.position.revision)
+    return HistoryPage(await tell(environment, entries), oldest.position.revision)
 
 
-async def tell(
-    environment: Environment, entries: Iterable[Entry], oldest: State | None = None
-) -> tuple[ToldEntry, ...]:
+async def tell(environment: Environment, entries: Iterable[Entry]) -> tuple[ToldEntry, ...]:
     """Return entries, newest first, with their fields before and after.
 
     Args:
         environment: whose entries.
         entries: newest first; those between them may be left out.
-        oldest: the checkpoint's state, where the caller has it.
 
     Raises:
         Unavailable, Corrupt: as `history`.
@@ -82,11 +82,14 @@ async def tell(
     # Oldest first: what an entry left of a resource is what the next one that changes it found.
     left: dict[ResourceId, Resource | None] = {}
     for entry in reversed(tuple(entries)):
+        remembered = environment.before(entry.revision)
+        if remembered is None:
+            unknown = [change.id for change in entry.changes if change.id not in left]
+            left.update(await _before(environment, entry.revision, unknown))
+        else:
+            left.update(remembered)
         changes = []
         for change in entry.changes:
-            if change.id not in left:
-                oldest = oldest or (await environment.journal.checkpoint()).state
-                left[change.id] = await _before(environment, change.id, entry.revision, oldest)
             found = left[change.id]
             left[change.id] = change.after
             if found is not None or change.after is not None:
@@ -95,8 +98,27 @@ async def tell(
     return tuple(reversed(told))
 
 
-async def _before(environment: Environment, id_: ResourceId, revision: int, oldest: State) -> Resource | None:
-    """The resource as it stood before a revision: by its own latest entry before, not by replaying everybody's."""
-    for entry in await environment.journal.history(id_, revision, 1):
-        return next((change.after for change in entry.changes if change.id == id_), None)
-    return oldest.resources.get(id_)
+async def _before(
+    environment: Environment, revision: int, ids: Sequence[ResourceId]
+) -> dict[ResourceId, Resource | None]:
+    """Resources as they stood before a revision.
+
+    By the latest entry of each before that, not by replaying everybody's; but an entry that changed many is worth a
+    replay, which reads it once, and is kept at hand for the next question.
+    """
+    found: dict[ResourceId, Resource | None] = {}
+    oldest: State | None = None
+    for id_ in ids:
+        if len(found) >= LOOKUPS_MAX:
+            break
+        earlier = await environment.journal.history(id_, revision, 1)
+        if earlier and len(earlier[0].changes) >= LOOKUPS_MAX:
+            break
+        if earlier:
+            found[id_] = next((change.after for change in earlier[0].changes if change.id == id_), None)
+        else:
+            oldest = oldest or (await environment.journal.checkpoint()).state
+            found[id_] = oldest.resources.get(id_)
+    rest = [id_ for id_ in ids if id_ not in found]
+    state = await environment.state_at(At(revision=revision - 1)) if rest else None
+    return found | {id_: state.resources.get(id_) for id_ in rest if state}

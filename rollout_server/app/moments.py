@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rollout_sdk.engine.compile import CompiledRuleset
     from rollout_sdk.engine.model import Ruleset
     from rollout_server.domain.journal import Entry
-    from rollout_server.domain.resources import ResourceId
+    from rollout_server.domain.resources import Resource, ResourceId
     from rollout_server.ports import Journal
 
 T = TypeVar("T")
@@ -26,6 +26,7 @@ T = TypeVar("T")
 _PAGE = 500
 _KEPT = 4
 _SINCE_MAX = 20_000
+RECENT_CHANGES_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ class Moments:
     """The present state of one environment, and the way to its earlier ones.
 
     Attributes:
-        state: the present; whoever follows the journal sets it.
+        state: the present.
+        recent: what the last entries found of each resource that they changed, by revision.
     """
 
     def __init__(self, journal: Journal, state: State) -> None:
@@ -62,6 +64,8 @@ class Moments:
         # (revision, what it changed), ascending: all that may differ from the state of `_ruleset`.
         self._since: list[tuple[int, ResourceId]] = []
         self._planned: tuple[State, Ruleset] | None = None
+        self.recent: OrderedDict[int, Mapping[ResourceId, Resource | None]] = OrderedDict()
+        self._recent_count = 0
         self._moment: Moment | None = None
         self._replayed: OrderedDict[int, State] = OrderedDict()
         self._past: OrderedDict[int, Moment] = OrderedDict()
@@ -73,7 +77,12 @@ class Moments:
         Raises:
             ValueError: it is not the next one.
         """
+        before = self.state.resources
         self.state = fold(self.state, (entry,))
+        self.recent[entry.revision] = {change.id: before.get(change.id) for change in entry.changes}
+        self._recent_count += len(entry.changes)
+        while self._recent_count > RECENT_CHANGES_MAX and len(self.recent) > 1:
+            self._recent_count -= len(self.recent.popitem(last=False)[1])
         self._since.extend((entry.revision, change.id) for change in entry.changes)
         if len(self._since) > _SINCE_MAX:
             self._ruleset, self._since = None, []
@@ -83,6 +92,7 @@ class Moments:
         self.state = state
         self._ruleset, self._since, self._moment = None, [], None
         self._replayed, self._past = OrderedDict(), OrderedDict()
+        self.recent, self._recent_count = OrderedDict(), 0
 
     @property
     def ruleset(self) -> Ruleset:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ class OldFleet(NoFleet):
         return FleetSummary(connected=1)
 
 
-async def applied(environment: Environment, *documents: Document, **more: object) -> Applied:
+async def applied(environment: Environment, *documents: Document, **more: Any) -> Applied:
     return await apply(environment, replace(Apply(documents), **more), MIA, NoFleet())
 
 

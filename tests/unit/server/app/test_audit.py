@@ -46,9 +46,7 @@ async def test_a_truncated_tail_is_found_by_the_head_that_was_kept() -> None:
         await put(environment, flag("b"))
         kept = head(environment)
         journal._lines.pop()
-        journal._state = replace(
-            journal._state, position=replace(kept, revision=1, digest=journal._lines[-1].digest)
-        )
+        journal._state = replace(journal._state, position=replace(kept, revision=1, digest=journal._lines[-1].digest))
         assert not (await verify(environment, kept)).intact
 
 

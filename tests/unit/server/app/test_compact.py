@@ -16,12 +16,16 @@ from tests.small_environment import flag, opened, put
 class FlakyJournal(MemoryJournal):
     """Refuses the first compaction."""
 
-    refusals = 1
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock=clock)
+        self.refusals = 1
+        self.is_compacted = asyncio.Event()
 
     async def compact(self, before_ms: int) -> int:
         if self.refusals:
             self.refusals -= 1
             raise Unavailable("journal", "away")
+        self.is_compacted.set()
         return await super().compact(before_ms)
 
 
@@ -46,14 +50,13 @@ async def test_old_entries_go_and_the_chain_holds() -> None:
 async def test_the_periodic_task_survives_a_refusal() -> None:
     """A store that is away at one turn is tried at the next; one environment's refusal is not another's."""
     clock = FakeClock()
-    flaky, other = FlakyJournal(clock=clock), MemoryJournal("staging", clock)
+    flaky, other = FlakyJournal(clock), MemoryJournal("staging", clock)
     async with opened(flaky, clock) as one, opened(other, clock) as two:
         await put(one, flag("a"))
         await put(two, flag("a"))
         clock.advance(2 * DAY_MS)
         task = asyncio.create_task(keep_compact([one, two], keep_ms=DAY_MS, every_ms=1))
-        while (await flaky.checkpoint()).state.position.revision == 0:
-            await asyncio.sleep(0.001)
+        await flaky.is_compacted.wait()
         assert (await other.checkpoint()).state.position.revision == 1
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -55,8 +55,17 @@ def test_a_resource_is_given_once() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "nonsense", '{"kind": NaN}', '{"kind": 1e400}', '{"kind": "Flag", "kind": "Flag"}', "[" * 100_000, "\ud800"]
-    + ['{"a": ' + "9" * 10_000 + "}", '{"kind": "Flag", "metadata": {"key": "a"}, "spec": {"unit": "\\ud800"}}'],
+    [
+        "",
+        "nonsense",
+        '{"kind": NaN}',
+        '{"kind": 1e400}',
+        '{"kind": "Flag", "kind": "Flag"}',
+        "[" * 100_000,
+        "\ud800",
+        '{"a": ' + "9" * 10_000 + "}",
+        '{"kind": "Flag", "metadata": {"key": "a"}, "spec": {"unit": "\\ud800"}}',
+    ],
 )
 def test_what_is_no_json_is_refused(text: str) -> None:
     """Torn, doubled, not finite, too deep, half of a character: a problem, never a crash."""

@@ -39,11 +39,6 @@ def watcher(environment: Environment) -> tuple[Seen, Callable[[Entry | None, Sta
     return seen, listener
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():
-        await asyncio.sleep(0.001)
-
-
 class FailingTail(MemoryJournal):
     """A journal whose tail fails as it is told, once each."""
 
@@ -146,7 +141,7 @@ async def test_an_unavailable_tail_is_asked_again() -> None:
         await journal.commit(draft("aaaaaaaa"))
         await environment.wait_for(1)
         assert seen == [(1, 0, 1)]
-        await until(lambda: environment.is_following)
+        assert environment.is_following
 
 
 @pytest.mark.parametrize("failure", [Corrupt("entry 1", "damaged"), Conflict("epoch", "a", "b"), RuntimeError("bug")])
@@ -185,8 +180,11 @@ async def test_another_history_is_taken_over_whole() -> None:
         await environment.commit(draft("aaaaaaaa"))
         seen, listener = watcher(environment)
         environment.subscribe(listener)
+        heard = asyncio.Event()
+        environment.subscribe(lambda *_: heard.set())
         position = await journal.renew_epoch()
-        await until(lambda: environment.position == position)
+        await heard.wait()
+        assert environment.position == position
         assert seen == [(None, 1, 1)]
         assert environment.ruleset.position == position
 

@@ -31,7 +31,12 @@ async def test_the_decision_is_that_of_the_sdk_and_the_steps_lead_to_it() -> Non
         origin = Origin(environment.position.epoch, environment.position.revision)
         assert told.decision_json == decision_json(moment.compiled.bind(origin).decide("a", from_json(USER)))
         decision = json.loads(told.decision_json)
-        assert (decision["variant"], decision["rule"], decision["revision"], decision["stale"]) == ("on", "r1", 1, False)
+        assert (decision["variant"], decision["rule"], decision["revision"], decision["stale"]) == (
+            "on",
+            "r1",
+            1,
+            False,
+        )
         assert told.position == environment.position
         assert told.steps
 

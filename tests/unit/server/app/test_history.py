@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from rollout_server.app.apply import Apply, apply
+from rollout_server.app.environment import Environment
 from rollout_server.app.fleet import NoFleet
-from rollout_server.app.history import LIMIT_MAX, History, history, tell
+from rollout_server.app.history import LIMIT_MAX, LOOKUPS_MAX, History, ToldEntry, history, tell
 from rollout_server.app.kill import Kill, kill
 from rollout_server.app.tokens import CreateToken, RevokeToken, create_token, revoke_token
 from rollout_server.domain.diff import Operation
 from tests.doubles.fake_clock import START_MS, FakeClock
 from tests.doubles.memory_journal import MemoryJournal
-from tests.small_environment import MIA, cohort, flag, flag_id, opened, put
+from tests.small_environment import MIA, cohort, delete, flag, flag_id, opened, put
 
 QUARTER = {"split": {"on": "25%", "off": "75%"}}
 
@@ -40,7 +41,7 @@ async def test_a_page_in_the_middle_tells_the_same() -> None:
         for number in range(12):
             await put(environment, flag(f"f{number % 3}", default="on" if number % 2 else "off"))
         whole = (await history(environment, History())).entries
-        pages = []
+        pages: list[ToldEntry] = []
         before = 0
         while page := (await history(environment, History(before=before, limit=5))).entries:
             pages.extend(page)
@@ -85,3 +86,23 @@ async def test_pages_are_bounded() -> None:
         assert len((await history(environment, History(limit=2))).entries) == 2
         assert len((await history(environment, History(limit=10**9))).entries) <= LIMIT_MAX
         assert (await history(environment, History(before=1))).entries == ()
+
+
+async def test_what_memory_does_not_remember_is_looked_up() -> None:
+    """A server that was just started tells the same history, after small entries and after large ones."""
+    journal = MemoryJournal()
+    async with opened(journal) as environment:
+        await put(environment, *[flag(f"f{number}") for number in range(LOOKUPS_MAX + 8)], flag("small"))
+        await put(environment, flag("new"), flag("small", default="on"))
+        await put(environment, flag("small"), flag("f1", default="on"))
+        await put(environment, *[flag(f"f{number}", QUARTER) for number in range(LOOKUPS_MAX + 1)])
+        await delete(environment, flag_id("f2"))
+        await kill(environment, Kill("f3"), MIA)
+        remembered = await history(environment, History())
+        fresh = Environment(journal, FakeClock())
+        await fresh.start()
+        assert fresh.before(6) is None
+        assert await history(fresh, History()) == remembered
+        for question in (History(flag_id("small")), History(before=5, limit=1), History(before=3)):
+            assert await history(fresh, question) == await history(environment, question)
+        await fresh.close()

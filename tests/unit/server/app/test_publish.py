@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast
+from typing import Any
 
 import pytest
 
@@ -36,10 +36,10 @@ def planned(environment: Environment, *documents: Document) -> Plan:
     return made
 
 
-def tampered(made: Plan, **fields: object) -> Plan:
+def tampered(made: Plan, **fields: Any) -> Plan:
     """The plan as a maker with a fault would have made it: flag "a" is otherwise than validated."""
     after = made.rulesets[1]
-    flag_a = cast("Flag", replace(after.flags["a"], **fields))
+    flag_a: Flag = replace(after.flags["a"], **fields)
     spoiled: Ruleset = replace(after, flags={**after.flags, "a": flag_a})
     return replace(made, rulesets=(made.rulesets[0], spoiled))
 
@@ -50,7 +50,9 @@ async def test_what_every_sdk_can_run_passes() -> None:
         await put(environment, flag("parent"), cohort("beta", "u-1", "u-2"))
         made = planned(
             environment,
-            cohort("wide", "u-3", exclude=["u-1"], when={"any": [{"cohort": "beta"}, {"unit": "user", "starts_with": "x"}]}),
+            cohort(
+                "wide", "u-3", exclude=["u-1"], when={"any": [{"cohort": "beta"}, {"unit": "user", "starts_with": "x"}]}
+            ),
             flag(
                 "a",
                 {"when": {"all": [{"cohort": "wide"}, {"attribute": "v", "semver": ">=1.2.0 <2"}]}, "serve": "on"},
@@ -73,7 +75,7 @@ async def test_what_every_sdk_can_run_passes() -> None:
         ({"unit": ""}, "altered"),
     ],
 )
-async def test_what_a_faulty_maker_made_is_stopped(fields: dict[str, object], code: str) -> None:
+async def test_what_a_faulty_maker_made_is_stopped(fields: dict[str, Any], code: str) -> None:
     """Validation that agrees with itself is not enough: what SDKs cannot read, or would read otherwise, is refused."""
     async with opened() as environment:
         made = tampered(planned(environment, flag("a"), flag("fine")), **fields)

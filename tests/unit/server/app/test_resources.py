@@ -23,7 +23,9 @@ async def test_a_resource_is_shown_as_its_document_and_its_status() -> None:
             cohort("beta", "u-1"),
             cohort("wide", when={"cohort": "beta"}),
             flag("parent"),
-            flag("child", {"when": {"cohort": "beta"}, "serve": "on"}, requires=[{"flag": "parent", "variants": ["on"]}]),
+            flag(
+                "child", {"when": {"cohort": "beta"}, "serve": "on"}, requires=[{"flag": "parent", "variants": ["on"]}]
+            ),
             flag("other", never=["beta"]),
         )
         await kill(environment, Kill("parent"), MIA)

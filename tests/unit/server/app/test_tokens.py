@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 from rollout_server.app.environment import Environment
@@ -16,8 +15,8 @@ from rollout_server.app.tokens import (
     list_tokens,
     revoke_token,
 )
-from rollout_server.domain.resources import Kind, Metadata, Resource, ResourceId, TokenSpec, TokenStatus
 from rollout_server.domain.journal import Change, Draft
+from rollout_server.domain.resources import Kind, Metadata, Resource, ResourceId, TokenSpec, TokenStatus
 from rollout_server.domain.rights import Role
 from rollout_server.domain.tokens import LIFETIMES_MS, token_hash
 from rollout_server.errors import Conflict, Forbidden, InvalidInput, NotFound
