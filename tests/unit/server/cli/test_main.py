@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import grpc
@@ -163,3 +166,27 @@ def test_a_reader_who_has_enough_is_no_error() -> None:
 
 def test_the_version_is_the_distributions(rollout: CommandLine) -> None:
     assert rollout("--version").out.startswith("rollout ")
+
+
+def test_the_page_lists_every_command_and_no_other() -> None:
+    """docs/cli.md has one example for each command, and each example parses."""
+    page = (Path(__file__).resolve().parents[4] / "docs" / "cli.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z]+)` \| .* \| (`.*`) \|$", page, re.MULTILINE)
+    assert [name for name, _ in rows] == [entry.name for entry in ENTRIES]
+    for name, examples in rows:
+        for example in re.findall(r"`([^`]+)`", examples):
+            words = shlex.split(re.sub(r'^(?:TOKEN=|eval ")\$\((.*)\)"?$', r"\1", example))
+            assert words[0] == "rollout"
+            assert words[1:2] in ([name], [])
+            _parse(words[1:])
+
+
+def _parse(words: list[str]) -> None:
+    """Let click read the words, and run nothing."""
+    context, command = click.Context(cli), click.Command("rollout")
+    group: click.Command = cli
+    while words and isinstance(group, click.Group):
+        _, found, words = group.resolve_command(context, words)
+        assert found is not None
+        group = command = found
+    command.make_context("x", words, parent=click.Context(cli, obj=None))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from rollout_server.cli.yaml_text import dump
+from rollout_server.cli.yaml_text import Data, dump
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"]))
 TREES = st.recursive(
@@ -31,10 +31,9 @@ def test_both_versions_of_yaml_read_back_what_was_written(version: tuple[int, in
 
 
 def test_it_reads_well() -> None:
-    tree = {
-        "kind": "Flag",
-        "spec": {"on": True, "rules": [{"id": "staff", "shares": [1, 2]}], "none": {}, "text": "1.10"},
-    }
+    rules: list[Data] = [{"id": "staff", "shares": [1, 2]}]
+    spec: dict[str, Data] = {"on": True, "rules": rules, "none": {}, "text": "1.10"}
+    tree: dict[str, Data] = {"kind": "Flag", "spec": spec}
     assert dump(tree) == (
         "kind: Flag\n"
         "spec:\n"
