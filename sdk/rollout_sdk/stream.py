@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import queue
 import random
 import threading
@@ -254,6 +255,7 @@ class _Connection:
         self._is_closed = threading.Event()
         self._outbox: queue.SimpleQueue[delivery_pb2.WatchRequest | None] = queue.SimpleQueue()
         self._outbox.put(delivery.write_greeting(greeting))
+        _cast_anchor()
         self._channel = _dial(settings)
         metadata = (("authorization", f"Bearer {settings.token}"),) if settings.token else None
         self._call = delivery_pb2_grpc.DeliveryServiceStub(self._channel).Watch(self._requests(), metadata=metadata)
@@ -305,6 +307,24 @@ class _Connection:
             except queue.Full:
                 continue
             return
+
+
+_anchor: dict[int, grpc.Channel] = {}
+
+
+def _cast_anchor() -> None:
+    """Keep an idle channel open in this process, for good.
+
+    When its last channel closes, gRPC shuts down on a thread of its own and holds a global lock meanwhile. A fork in
+    that moment copies the lock as held, and the child hangs at its first channel, with the GIL. Hence no last channel.
+    """
+    import grpc
+
+    pid = os.getpid()
+    if pid not in _anchor:
+        anchor = grpc.insecure_channel("unix:/anchor", [("grpc.use_local_subchannel_pool", 1)])  # never dialled
+        _anchor.clear()
+        _anchor[pid] = anchor
 
 
 def _dial(settings: Settings) -> grpc.Channel:

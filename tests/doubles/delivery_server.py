@@ -91,6 +91,7 @@ class Stream:
     """One call, from the server's side. A test sends, and waits for what the client says."""
 
     metadata: dict[str, str]
+    patience_s: float | None
     _received: queue.SimpleQueue[delivery_pb2.WatchRequest | None] = field(default_factory=queue.SimpleQueue)
     _to_send: queue.SimpleQueue[delivery_pb2.WatchResponse | None] = field(default_factory=queue.SimpleQueue)
 
@@ -109,7 +110,7 @@ class Stream:
         Raises:
             queue.Empty: nothing came.
         """
-        return self._received.get(timeout=WAIT_S)
+        return self._received.get(timeout=self.patience_s)
 
     def hello(self) -> delivery_pb2.Hello:
         """Return the next message, which must be a hello."""
@@ -129,9 +130,15 @@ class Stream:
 class DeliveryServer(delivery_pb2_grpc.DeliveryServiceServicer):
     """Listens on loopback; each call becomes a `Stream` that a test takes with `stream()`."""
 
-    def __init__(self, *, refuse: bool = False) -> None:
-        """Listen; `refuse` every call as one whose token is unknown."""
+    def __init__(self, *, refuse: bool = False, patience_s: float | None = WAIT_S) -> None:
+        """Listen.
+
+        Args:
+            refuse: every call, as one whose token is unknown.
+            patience_s: how long a test waits for a call or a message; None: as long as it runs.
+        """
         self._refuses = refuse
+        self._patience_s = patience_s
         self._streams: queue.SimpleQueue[Stream] = queue.SimpleQueue()
         self._open: list[Stream] = []
         self._server = grpc.server(ThreadPoolExecutor(STREAMS_MAX), options=[("grpc.so_reuseport", 0)])
@@ -154,14 +161,15 @@ class DeliveryServer(delivery_pb2_grpc.DeliveryServiceServicer):
         Raises:
             queue.Empty: none did.
         """
-        return self._streams.get(timeout=WAIT_S)
+        return self._streams.get(timeout=self._patience_s)
 
     def Watch(  # noqa: N802 - the method's name in the proto
         self, request_iterator: Iterator[delivery_pb2.WatchRequest], context: grpc.ServicerContext
     ) -> Iterator[delivery_pb2.WatchResponse]:
         if self._refuses:
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "no such token")
-        stream = Stream({key: str(value) for key, value in context.invocation_metadata()})
+        metadata = {key: str(value) for key, value in context.invocation_metadata()}
+        stream = Stream(metadata, self._patience_s)
         context.add_callback(stream.end)
         threading.Thread(target=_pump, args=(request_iterator, stream), daemon=True).start()
         self._open.append(stream)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def until(condition: Callable[[], object]) -> None:
         threading.Event().wait(0.005)
 
 
-def hasty(target: str, **given: object) -> Settings:
+def hasty(target: str, **given: Any) -> Settings:
     """Settings of a client that does not make a test wait."""
     return replace(Settings(target, token="rg_secret", backoff_base_ms=1, backoff_max_ms=5), **given)
 
@@ -54,7 +55,7 @@ def server() -> Iterator[DeliveryServer]:
 def dial(server: DeliveryServer) -> Iterator[Callable[..., Client]]:
     clients: list[Client] = []
 
-    def dial(**given: object) -> Client:
+    def dial(**given: Any) -> Client:
         clients.append(Client.of(hasty(server.target, **given)))
         return clients[-1]
 
@@ -68,7 +69,7 @@ def greeted(server: DeliveryServer) -> tuple[Stream, delivery_pb2.Hello]:
     return stream, stream.hello()
 
 
-def serving(server: DeliveryServer, dial: Callable[..., Client], **given: object) -> tuple[Client, Stream]:
+def serving(server: DeliveryServer, dial: Callable[..., Client], **given: Any) -> tuple[Client, Stream]:
     """A client that holds A and B at revision 1."""
     client = dial(**given)
     stream, _ = greeted(server)
@@ -268,9 +269,9 @@ def test_without_a_server_the_default_is_served_and_a_warning_comes_once(caplog:
 
 def test_a_refused_token_is_an_error_that_says_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
     """On-call reads one line and knows where to look."""
-    with DeliveryServer(refuse=True) as server, caplog.at_level(logging.ERROR, "rollout_sdk"):
-        with Client.of(hasty(server.target)):
-            until(lambda: caplog.messages)
+    caplog.set_level(logging.ERROR, "rollout_sdk")
+    with DeliveryServer(refuse=True) as server, Client.of(hasty(server.target)):
+        until(lambda: caplog.messages)
     assert "check ROLLOUT_TOKEN" in caplog.text
     assert "rg_secret" not in caplog.text
 

@@ -1,0 +1,58 @@
+"""Callbacks have threads of their own."""
+
+import logging
+import queue
+import threading
+
+import pytest
+
+from rollout_sdk.notify import Subscription
+
+WAIT_S = 20
+
+
+def test_what_happens_during_a_call_is_told_in_one_call_after_it() -> None:
+    """A slow callback is not flooded, and misses nothing."""
+    told: queue.SimpleQueue[frozenset[str]] = queue.SimpleQueue()
+    go_on = threading.Event()
+
+    def slow(flags: frozenset[str]) -> None:
+        told.put(flags)
+        go_on.wait(WAIT_S)
+
+    subscription = Subscription(slow)
+    subscription.tell(frozenset("a"))
+    assert told.get(timeout=WAIT_S) == {"a"}
+    subscription.tell(frozenset("b"))
+    subscription.tell(frozenset("c"))
+    go_on.set()
+    assert told.get(timeout=WAIT_S) == {"b", "c"}
+    subscription.end()
+
+
+def test_a_callback_that_raises_is_called_again_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """One traceback is enough."""
+    told: queue.SimpleQueue[frozenset[str]] = queue.SimpleQueue()
+
+    def raising(flags: frozenset[str]) -> None:
+        told.put(flags)
+        raise ValueError("mine")
+
+    with caplog.at_level(logging.ERROR, "rollout_sdk"):
+        subscription = Subscription(raising)
+        for name in "abc":
+            subscription.tell(frozenset(name))
+            assert told.get(timeout=WAIT_S) == {name}
+        subscription.end()
+        subscription._thread.join(WAIT_S)
+    assert len(caplog.records) == 1
+
+
+def test_ended_is_ended() -> None:
+    """Nothing is told after the end, and the thread is gone."""
+    told: list[frozenset[str]] = []
+    subscription = Subscription(told.append)
+    subscription.end()
+    subscription._thread.join(WAIT_S)
+    subscription.tell(frozenset("a"))
+    assert told == []

@@ -1,0 +1,124 @@
+"""The emergency file."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from rollout_sdk.engine.context import Context
+from rollout_sdk.engine.model import Flag, Json, Origin, Reason, ValueType, Variant
+from rollout_sdk.overrides import NotReady, Overridden, OverridesFile, parse
+from tests.small_rules import boolean
+
+USER = Context("u")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('{"a": "off", "b": true}', {"a": "off", "b": True}),
+        ("a: off\n\n# why: incident 7\nb = on # for now\n'c': \"x\"", {"a": "off", "b": "on", "c": "x"}),
+        ("a: true\nb=false", {"a": True, "b": False}),
+        ("", {}),
+        ("{}", {}),
+    ],
+)
+def test_both_forms_are_read(text: str, found: dict[str, object]) -> None:
+    """JSON, or a line a flag: whatever comes to mind at 3 a.m."""
+    assert dict(parse(text)) == found
+
+
+@pytest.mark.parametrize("text", ["{", '{"a": 1}', '{"a": null}', "a", "a:", ": off", "[" * 9, '{"a":' + "[" * 100_000])
+def test_what_is_neither_form_is_refused(text: str) -> None:
+    """A typing error must not be an override of something else."""
+    with pytest.raises(ValueError, match=r".+"):
+        parse(text)
+
+
+def test_a_file_is_followed_and_a_bad_one_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Last good stays, warned of once; gone means lifted."""
+    path = tmp_path / "overrides"
+    file = OverridesFile(str(path))
+    assert not file.refresh()
+    path.write_text("a: off")
+    assert file.refresh()
+    assert not file.refresh()
+    with caplog.at_level(logging.WARNING, "rollout_sdk"):
+        path.write_text("what?")
+        assert not file.refresh()
+        path.write_text("what??")
+        assert not file.refresh()
+        assert sum("is ignored" in message for message in caplog.messages) == 1
+    assert dict(file.current) == {"a": "off"}
+    path.write_text("a: on")
+    assert file.refresh()
+    path.unlink()
+    assert file.refresh()
+    assert dict(file.current) == {}
+
+
+def test_neither_a_directory_nor_bytes_break_it(tmp_path: Path) -> None:
+    """Whatever lies at the path, the answer is a warning."""
+    file = OverridesFile(str(tmp_path))
+    assert not file.refresh()
+    path = tmp_path / "bytes"
+    path.write_bytes(b"\xff\xfe")
+    assert not OverridesFile(str(path)).refresh()
+    path.write_bytes(b"\xef\xbb\xbfa: off")
+    assert OverridesFile(str(path)).refresh()
+
+
+def overridden(flags: dict[str, Flag], **overrides: str | bool) -> Overridden:
+    return Overridden(NotReady(), flags, overrides)
+
+
+def test_a_forced_variant_is_served_with_its_reason() -> None:
+    """By key, or by value for booleans; unknown variants force nothing."""
+    flags = {"a": boolean("a")}
+    for wanted in ("off", False):
+        decision = overridden(flags, a=wanted).decide("a", USER, True)
+        assert (decision.value, decision.variant, decision.reason) == (False, "off", Reason.OVERRIDE)
+    assert overridden(flags, a="gone").decide("a", USER, True).reason is Reason.NOT_READY
+
+
+def test_an_emergency_does_not_wait_for_rules() -> None:
+    """Without any rules "on" and "off" are what they are for most flags."""
+    assert overridden({}, a="off").decide("a", USER, True, ValueType.BOOLEAN).value is False
+    assert overridden({}, a=True).decide("a", USER).value is True
+    assert overridden({}, a="blue").decide("a", USER, "x").reason is Reason.NOT_READY
+
+
+def test_the_type_asked_for_is_kept() -> None:
+    """As without an override: whole numbers widen, anything else is the caller's default."""
+    flag = Flag("n", ValueType.INTEGER, (Variant("few", 3),), "few", "few", "0" * 16)
+    decider = overridden({"n": flag}, n="few")
+    assert repr(decider.decide("n", USER, 0.5, ValueType.FLOAT).value) == "3.0"
+    wrong = decider.decide("n", USER, "x", ValueType.STRING)
+    assert (wrong.value, wrong.variant, wrong.reason) == ("x", None, Reason.WRONG_TYPE)
+
+
+def test_a_json_value_is_the_callers_own() -> None:
+    """Nobody can change it for the others."""
+    value: Json = {"list": [1]}
+    flag = Flag("j", ValueType.JSON, (Variant("big", value),), "big", "big", "0" * 16)
+    decider = overridden({"j": flag}, j="big")
+    served = decider.decide("j", USER).value
+    assert served == value
+    assert isinstance(served, dict)
+    served["list"] = None
+    assert decider.decide("j", USER).value == value
+
+
+@pytest.mark.parametrize("key", [None, [], {}, 7, "\ud800", object()])
+def test_any_key_is_answered(key: str) -> None:
+    """Total, like the engine."""
+    for decider in (NotReady(), overridden({}, a="off")):
+        decision = decider.decide(key, USER, "x")
+        assert (decision.value, decision.reason) == ("x", Reason.NOT_READY)
+
+
+def test_decide_all_holds_the_forced_too() -> None:
+    """Before there are rules, the forced alone."""
+    assert NotReady().decide_all(USER) == {}
+    assert overridden({}, a="off").decide_all(USER)["a"].value is False
+    assert NotReady().origin == Origin()

@@ -1,0 +1,109 @@
+"""What joins cache, stream, disk and overrides, driven by hand: no thread runs here."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rollout_sdk.engine.context import Context
+from rollout_sdk.engine.model import Reason
+from rollout_sdk.runtime import Runtime, version
+from rollout_sdk.settings import Settings
+from rollout_sdk.wire.messages import Bookmark, Drain, Part, Reset, Resync
+from rollout_sdk.wire.records import WireRecord
+from rollout_sdk.wire.snapshot import pack, unpack
+from tests.doubles.delivery_server import digest_of, record
+from tests.small_rules import boolean, position
+
+USER = Context("u")
+A = record(boolean("a"), 1)
+
+
+def never() -> bool:
+    return False
+
+
+def snapshot(revision: int, *records: WireRecord) -> Part:
+    return Part(
+        snapshot=True, base_revision=0, position=position(revision), ruleset_digest=digest_of(records), records=records
+    )
+
+
+def prepared(**given: str) -> Runtime:
+    runtime = Runtime(replace(Settings(), **given))  # type: ignore[arg-type] # text settings only
+    runtime.prepare(never)
+    return runtime
+
+
+def test_rules_come_into_force_fresh_and_go_stale() -> None:
+    """`stale` is one swap: the same rules, another origin."""
+    runtime = prepared()
+    assert runtime.front.decider.decide("a", USER).reason is Reason.NOT_READY
+    runtime.receive(snapshot(1, A))
+    assert not runtime.front.decider.decide("a", USER).stale
+    runtime.expire()
+    assert runtime.front.decider.decide("a", USER).stale
+    assert runtime.status().stale
+    assert runtime.receive(Bookmark(position(1), digest_of([A]))) is None
+    assert not runtime.front.decider.decide("a", USER).stale
+
+
+def test_a_refused_message_does_not_freshen() -> None:
+    """A server that disagrees has confirmed nothing."""
+    runtime = prepared()
+    runtime.receive(snapshot(2, A))
+    runtime.expire()
+    with pytest.raises(Resync):
+        runtime.receive(snapshot(1, A))
+    assert runtime.status().stale
+
+
+def test_hints_change_no_rules() -> None:
+    """Reset and drain only announce."""
+    runtime = prepared()
+    runtime.receive(snapshot(2, A))
+    decider = runtime.front.decider
+    assert runtime.receive(Reset("restored")) is None
+    assert runtime.receive(Drain(5)) is None
+    assert runtime.front.decider is decider
+
+
+def test_greeting_says_what_is_held() -> None:
+    """Version, capabilities, position."""
+    runtime = prepared(service="shop")
+    assert runtime.greet().held is None
+    runtime.receive(snapshot(2, A))
+    greeting = runtime.greet()
+    assert (greeting.service, greeting.held, greeting.sdk_version) == ("shop", position(2), version())
+    assert "law:1" in greeting.capabilities
+
+
+def test_saving_never_replaces_newer_rules_of_another_process(tmp_path: Path) -> None:
+    """Workers share a path: the file only rises within an epoch, and follows a new one."""
+    path = tmp_path / "rules"
+    runtime = prepared(snapshot_path=str(path))
+    runtime.receive(snapshot(5, A))
+    runtime._save()
+    assert unpack(path.read_bytes()).position == position(5)
+    newer = pack(position(9), [A], ())
+    path.write_bytes(newer)
+    runtime.receive(snapshot(7, A))
+    runtime._save()
+    assert path.read_bytes() == newer
+    runtime.receive(replace(snapshot(1, A), position=position(1, "epoch-2")))
+    runtime._save()
+    assert unpack(path.read_bytes()).position == position(1, "epoch-2")
+
+
+def test_a_child_is_somebody_else_with_the_same_rules() -> None:
+    """Another identity, locks of its own, and the readiness it was born with."""
+    runtime = prepared()
+    runtime.receive(snapshot(1, A))
+    runtime.close(0)
+    before, lock, ready = runtime.instance_id, runtime._lock, runtime._ready
+    runtime.resume(in_child=True)
+    assert runtime.instance_id != before
+    assert runtime._lock is not lock
+    assert runtime._ready is not ready
+    assert runtime.wait_until_ready(0)
+    assert runtime.front.decider.decide("a", USER).value is True

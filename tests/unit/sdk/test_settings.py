@@ -1,0 +1,86 @@
+"""Settings of one client."""
+
+import pytest
+
+from rollout_sdk.errors import InvalidSettings
+from rollout_sdk.settings import ENVIRONMENT, Settings, is_local
+
+
+def test_defaults_need_nothing() -> None:
+    """A developer's machine works without a word."""
+    settings = Settings.from_env({})
+    assert settings == Settings()
+    assert settings.target == "localhost:7070"
+    assert not settings.uses_tls
+
+
+def test_every_variable_reaches_its_setting() -> None:
+    """The documented names, all of them."""
+    text = {name: f"/{name}" for name in ENVIRONMENT if name not in {"tls", "allow_plaintext", "target"}}
+    environment = {ENVIRONMENT[name]: value for name, value in text.items()}
+    environment |= {"ROLLOUT_SERVER": "flags:7070", "ROLLOUT_TLS": "yes", "ROLLOUT_ALLOW_PLAINTEXT": "0"}
+    assert Settings.from_env(environment) == Settings(target="flags:7070", tls=True, **text)  # type: ignore[arg-type] # text settings only
+
+
+def test_what_is_given_outright_wins() -> None:
+    """Code over environment."""
+    assert Settings.from_env({"ROLLOUT_SERVICE": "a"}, service="b").service == "b"
+
+
+@pytest.mark.parametrize(
+    ("target", "local"),
+    [
+        ("localhost:7070", True),
+        ("127.0.0.1:7070", True),
+        ("127.9.9.9:1", True),
+        ("[::1]:7070", True),
+        ("unix:/run/rollout", True),
+        ("flags.example.com:7070", False),
+        ("10.0.0.1:7070", False),
+        ("localhost.example.com:7070", False),
+        ("127.0.0.1.example.com:7070", False),
+        ("dns:///127.0.0.1:7070", False),
+        ("", False),
+    ],
+)
+def test_only_this_machine_is_local(target: str, local: bool) -> None:  # noqa: FBT001 - a column of the table
+    """A name that only looks like loopback is another machine."""
+    assert is_local(target) is local
+
+
+def test_no_token_leaves_this_machine_unencrypted_by_accident() -> None:
+    """Plaintext to another machine must be asked for by name."""
+    with pytest.raises(InvalidSettings, match="unencrypted; set tls"):
+        Settings("flags.example.com:7070", token="secret")
+    assert not Settings("flags.example.com:7070", allow_plaintext=True).uses_tls
+    assert Settings("flags.example.com:7070", tls=True).uses_tls
+    assert Settings("flags.example.com:7070", tls_ca="/ca.pem").uses_tls
+
+
+@pytest.mark.parametrize(
+    ("environment", "error"),
+    [
+        ({"ROLLOUT_TLS": "maybe"}, "ROLLOUT_TLS: 'maybe' is neither yes nor no"),
+        ({"ROLLOUT_TOKEN": "two\nlines"}, "token: it is empty or not printable"),
+        ({"ROLLOUT_TLS_CERT": "/c.pem"}, "tls_key: it is missing"),
+        ({"ROLLOUT_TLS_KEY": "/k.pem"}, "tls_cert: it is missing"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_name(environment: dict[str, str], error: str) -> None:
+    """At start-up, with what to do; the secret is not repeated."""
+    with pytest.raises(InvalidSettings, match=error) as caught:
+        Settings.from_env(environment)
+    assert "two" not in str(caught.value)
+
+
+def test_impossible_numbers_are_refused() -> None:
+    """A duration is a positive number of milliseconds."""
+    with pytest.raises(InvalidSettings, match="backoff_max_ms: 0"):
+        Settings(backoff_max_ms=0)
+    with pytest.raises(InvalidSettings, match="target"):
+        Settings("")
+
+
+def test_the_token_is_not_shown() -> None:
+    """Settings end up in logs."""
+    assert "secret" not in repr(Settings(token="secret"))
