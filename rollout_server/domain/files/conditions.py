@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rollout_sdk.engine.model import All, Any, InCohort, Leaf, Not, OnMissing
 from rollout_server.domain.files import paths
 from rollout_server.domain.files.operators import SHAPES, TYPE_CLASSES, OperandShape
-from rollout_server.domain.files.shape import Reading, describe
+from rollout_server.domain.files.shape import QUOTE, Reading, describe
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.model import Condition, Json, Operand
@@ -101,7 +101,9 @@ def _operand(reading: Reading, shape: OperandShape, value: object, path: str) ->
         case OperandShape.BOOLEAN:
             return reading.boolean(value, path)
         case OperandShape.TYPE:
-            if value not in TYPE_CLASSES:
+            if value is None:
+                reading.refuse(path, QUOTE, "the name of a type is wanted, found nothing", 'quote it: "null"')
+            elif value not in TYPE_CLASSES:
                 reading.unknown(path, "type", value, TYPE_CLASSES)
             return str(value)
         case OperandShape.SIZE if not isinstance(value, list):

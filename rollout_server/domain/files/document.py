@@ -170,7 +170,7 @@ def read_document(
             reading.refuse("tests", "unknown_field", "only flags have tests", "move them to a flag that this decides")
         else:
             cases = read_cases(reading, tests)
-    problems = [*found, *reading.problems]
+    problems = [*found, *(replace(problem, resource=reading.resource) for problem in reading.problems)]
     for name, overlay in overlays.items():
         if name != environment:
             problems += _elsewhere(rest, overlay, name, found, origin)

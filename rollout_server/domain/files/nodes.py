@@ -100,6 +100,8 @@ def parse(text: str) -> Node | None:
         return _compose(YAML(typ="safe", pure=True).parse(text))
     except MarkedYAMLError as wrong:
         mark = wrong.problem_mark or wrong.context_mark
+        if wrong.context_mark and "end of stream" in str(wrong.problem):
+            mark = wrong.context_mark  # a quote that is not closed: where it was opened
         said = " ".join(str(part) for part in (wrong.context, wrong.problem) if part)
         said = said.replace("<stream end>", "the end of the document")
         hint = next((hint for sign, hint in _HINTS if sign in said), "")

@@ -51,7 +51,7 @@ def read(tree: object, origin: str = "") -> tuple[Resource | None, tuple[Problem
         return None, tuple(reading.problems)
     document = _document_fields(reading, tree)
     kind = _kind(reading, tree, document)
-    metadata = read_metadata(reading, document.get("metadata", {}), kind)
+    metadata = read_metadata(reading, document["metadata"], kind) if "metadata" in document else Metadata("")
     spec = read_spec(reading, kind, document.get("spec", {})) if kind else None
     problems = tuple(reading.problems)
     if problems or kind is None or spec is None:
@@ -68,7 +68,7 @@ def _document_fields(reading: Reading, tree: object) -> dict[str, object]:
             reading.refuse(name, "unknown_field", f'the field "{name}" does not belong to a resource', hint)
     shown = {name: value for name, value in tree.items() if name not in FILE_FIELDS}
     document = reading.fields(shown, "", DOCUMENT_FIELDS, "a document")
-    reading.required(tree, "metadata", "metadata", "write metadata: {key: ...}")
+    reading.required(tree, "metadata", "metadata", "write metadata: {key: NAME}")
     return document
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -26,6 +27,7 @@ UNCLEAR = "unclear_scalar"
 QUOTE_NAME = "quote_name"
 """As `QUOTE`, for the name of a field."""
 
+_BOOLEAN_WORDS = {"true": "on", "false": "off"}
 _VARIANT_WORDS = frozenset({"on", "off"})
 
 
@@ -92,7 +94,11 @@ class Reading:
 
     def wanted(self, value: object, path: str, what: str) -> None:
         """Note that something else than `what` stands here."""
-        hint = "leave the field out, or give it a value" if value is None else f"write {what} here"
+        hint = f"write {what.partition(' (')[0]} here"
+        if value is None:
+            hint = "leave the field out, or give it a value"
+        elif what == "a list" and isinstance(value, str):
+            hint = f"write [{value}]"
         self.refuse(path, "wrong_type", f"{what} is wanted, found {describe(value)}", hint)
 
     def fields(self, tree: object, path: str, known: Sequence[str], what: str) -> dict[str, object]:
@@ -134,8 +140,8 @@ class Reading:
 
     def _no_text(self, value: object, path: str, what: str) -> None:
         if isinstance(value, Unquoted):
-            message = f"{value or 'nothing'} without quotes is not text to every YAML reader"
-            self.refuse(path, QUOTE, message, f'{what} is wanted: quote it, "{value}"')
+            message = f"{what} is wanted, and {value} without quotes is not text to every YAML reader"
+            self.refuse(path, QUOTE, message, f'quote it: "{value}"')
         elif isinstance(value, bool | int | float):
             self.refuse(path, QUOTE, f"{what} is wanted, found {describe(value)}", f'quote it: "{as_written(value)}"')
         else:
@@ -145,9 +151,10 @@ class Reading:
         """Return a variant's key; `on` and `off` need no quotes here."""
         if isinstance(value, Unquoted) and value in _VARIANT_WORDS:
             return str(value)
-        if isinstance(value, bool):
-            word = "on" if value else "off"
-            self.refuse(path, QUOTE, f"a variant is wanted, found {describe(value)}", f'write "{word}"')
+        if isinstance(value, bool) or (isinstance(value, Unquoted) and value in _BOOLEAN_WORDS):
+            written = as_written(value)
+            hint = f'write "{_BOOLEAN_WORDS[written]}", or quote it if there is a variant "{written}"'
+            self.refuse(path, UNCLEAR, f"a variant is wanted, found the boolean {written}", hint)
             return ""
         text = self.text(value, path, "a variant")
         if text and isinstance(value, str) and (why := variant_fault(text)):
@@ -187,6 +194,7 @@ class Reading:
         if value - value != 0:  # infinite, or not a number
             self.refuse(path, "wrong_type", "a finite number is wanted", "write a number")
             return 0
+        self._one_number(value, path)
         return float(value) if isinstance(value, float) else int(value)
 
     def integer(self, value: object, path: str) -> int:
@@ -194,7 +202,14 @@ class Reading:
         if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
             self.wanted(value, path, "a whole number")
             return 0
+        self._one_number(value, path)
         return int(value)
+
+    def _one_number(self, value: float, path: str) -> None:
+        """Note leading zeros, which make an octal number to some YAML readers."""
+        if isinstance(value, SpelledInt) and re.match(r"[-+]?0[0-9]", value.written):
+            message = f"{value.written} is {int(value)} to some YAML readers and an octal number to others"
+            self.refuse(path, UNCLEAR, message, f"write {int(value)}")
 
     def boolean(self, value: object, path: str) -> bool:
         """Return true or false."""

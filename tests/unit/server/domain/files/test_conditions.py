@@ -62,6 +62,9 @@ def test_a_condition_reads_and_writes(tree: Json, condition: Condition) -> None:
         ({"attribute": "a", "type": "text"}, "when.type", "unknown type"),
         ({"attribute": "a", "exists": "true"}, "when.exists", "true or false is wanted"),
         ({"attribute": "a", "exists": True, "on_missing": "nomatch"}, "when.on_missing", 'did you mean "no_match"?'),
+        ({"attribute": "a", "type": None}, "when.type", 'quote it: "null"'),
+        ({"attribute": "a", "type": {}}, "when.type", "unknown type: a map"),
+        ({"attribute": "a", "exists": True, "on_missing": []}, "when.on_missing", "unknown choice: a list"),
         ({"unit": "User", "equals": "x"}, "when.unit", "cannot be a kind of unit"),
     ],
 )

@@ -48,7 +48,7 @@ def test_pairs_of_escapes_are_one_character() -> None:
         ("a: @b", "bad_yaml", 3, "needs quotes"),
         ("a: >=1.2", "bad_yaml", 4, "needs quotes"),
         ("a: b: c", "bad_yaml", 4, "quote text that holds a colon"),
-        ('a: "x', "bad_yaml", 5, "a quote is not closed"),
+        ('a: "x', "bad_yaml", 3, "a quote is not closed"),
         ('a: "\\U00110000"', "bad_yaml", 0, "escape"),
         ("a: *b", "alias", 3, "the alias *b is not read"),
         ("a: &b 1", "alias", 3, "the anchor &b is not read"),

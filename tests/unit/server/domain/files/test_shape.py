@@ -40,8 +40,9 @@ def test_on_and_off_are_variants_without_quotes() -> None:
     assert reading.problems == []
     reading.variant(Unquoted("On"), "p")
     reading.variant(value=True, path="p")
-    assert [problem.code for problem in reading.problems] == [QUOTE, QUOTE]
-    assert reading.problems[1].hint == 'write "on"'
+    reading.variant(Unquoted("false"), "p")
+    assert [problem.code for problem in reading.problems] == [QUOTE, UNCLEAR, UNCLEAR]
+    assert reading.problems[1].hint == 'write "on", or quote it if there is a variant "true"'
 
 
 def test_names_have_a_code_of_their_own() -> None:
@@ -79,6 +80,17 @@ def test_whole_numbers_may_be_written_as_floats() -> None:
     for wrong in (3.5, "3", True, None, float("inf"), float("nan")):
         reading.integer(wrong, "p")
     assert len(reading.problems) == 6
+
+
+def test_leading_zeros_are_no_number() -> None:
+    """010 is ten to YAML 1.2 and eight to YAML 1.1."""
+    reading = Reading()
+    reading.number(resolve("010"), "p")
+    reading.integer(resolve("-007"), "p")
+    assert [problem.hint for problem in reading.problems] == ["write 10", "write -7"]
+    assert reading.number(resolve("0x1F"), "p") == 31
+    assert reading.number(resolve("-0"), "p") == 0
+    assert len(reading.problems) == 2
 
 
 def test_lists_of_texts_are_checked_one_by_one_when_something_is_wrong() -> None:
