@@ -15,8 +15,8 @@ from rollout_sdk.client import Client
 from rollout_sdk.engine.context import Context
 from rollout_sdk.engine.model import Decision, Reason
 from rollout_sdk.errors import Corrupt, InvalidSettings, RolloutError
-from rollout_sdk.runtime import Status
 from rollout_sdk.settings import Settings
+from rollout_sdk.status import Status
 
 __version__ = "0.1.0"
 

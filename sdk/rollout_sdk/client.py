@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rollout_sdk.engine.context import Context
     from rollout_sdk.engine.model import Decision, Json
     from rollout_sdk.notify import OnChange
-    from rollout_sdk.runtime import Status
+    from rollout_sdk.status import Status
 
 # Names of this module, not of the class: one look-up less in every decision.
 _BOOLEAN, _STRING, _INTEGER, _FLOAT, _JSON = (

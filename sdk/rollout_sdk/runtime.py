@@ -11,7 +11,6 @@ import os
 import random
 import threading
 import time
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +20,7 @@ from rollout_sdk.keeper import Keeper
 from rollout_sdk.notify import Subscription
 from rollout_sdk.overrides import NONE, NotReady, Overridden, OverridesFile
 from rollout_sdk.snapshot_file import SnapshotFile
+from rollout_sdk.status import Status
 from rollout_sdk.stream import Stream
 from rollout_sdk.wire.messages import Drain, Greeting, Part, Reset
 
@@ -64,32 +64,6 @@ class Front:
         self.decider: Decides = NotReady()
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How one client stands.
-
-    Attributes:
-        epoch, revision: of the rules in force; "" and 0 before the first.
-        connected: a server answers on the stream.
-        ready: a server (or an offline file) has confirmed the rules in force.
-        stale: decisions say `stale`.
-        confirmed_ms_ago: since a server last confirmed them, by the monotonic clock; None if none did yet.
-        quarantined: flag to why its newest rules are not in force.
-        overridden: flags that the overrides file forces.
-        instance_id: how the server knows this process.
-    """
-
-    epoch: str
-    revision: int
-    connected: bool
-    ready: bool
-    stale: bool
-    confirmed_ms_ago: int | None
-    quarantined: dict[str, str]
-    overridden: tuple[str, ...]
-    instance_id: str
-
-
 class Runtime:
     """The life behind one client. Implements `stream.Receiver` and `lifecycle.Living`."""
 
@@ -108,6 +82,7 @@ class Runtime:
         self._confirmed_at: float | None = None
         self._loaded = threading.Event()
         self._ready = threading.Event()
+        self._gone = threading.Event()
         self._awaiting: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._keeper = self._new_keeper()
@@ -153,6 +128,9 @@ class Runtime:
             self._lock = threading.Lock()
             self._ready = _copy_event(self._ready)
             self._loaded = _copy_event(self._loaded)
+            self._gone = threading.Event()
+            if self._is_closed:
+                self._gone.set()  # whoever was at it is not here
             self._awaiting = []
             for subscription in self._subscriptions:
                 subscription.restart()
@@ -168,16 +146,18 @@ class Runtime:
     def close(self, timeout_s: float) -> None:
         """Say goodbye, save, and stop. Decisions go on with the rules in force."""
         with self._lock:
-            if self._is_closed:
-                return
-            self._is_closed = True
-        lifecycle.leave(self)
+            is_repeated, self._is_closed = self._is_closed, True
+        if is_repeated:
+            self._gone.wait(timeout_s)  # at the end of the process, another thread may be at it
+            return
         for subscription in self._subscriptions:
             subscription.end()
         until = time.monotonic() + timeout_s
         self._stream.stop(timeout_s, goodbye=True)
         self._keeper.stop(max(0.0, until - time.monotonic()))
         self._is_connected = False
+        self._gone.set()
+        lifecycle.leave(self)
 
     # ------------------------------------------------------------------------------------- what the stream asks for
 
