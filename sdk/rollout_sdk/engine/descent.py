@@ -53,7 +53,7 @@ class Descent:
     def _edges(self, i: int, j: int) -> Iterator[tuple[int, int]]:
         old, new = self._old[i], self._new[j]
         if (
-            is_safe(new.answer, old.answer, self._off)
+            self._agrees(new, old)
             and (self._covers(new, old) or self._keeps(old, j + 1))
             and (only_gives(new.answer, self._off) or self._covers(old, new) or self._kept(new, i + 1))
         ):
@@ -76,24 +76,28 @@ class Descent:
 
     def _keeps(self, old: Step, j: int) -> bool:
         """Whether the new steps from j on give whomever the old step takes its variant or `off`."""
-        safe = takewhile(lambda new: is_safe(new.answer, old.answer, self._off), self._new[j:])
+        safe = takewhile(lambda new: self._agrees(new, old), self._new[j:])
         return self._ends_safely(old, list(safe), len(self._new) - j)
 
     def _kept(self, new: Step, i: int) -> bool:
         """Whether the old steps from i on gave whomever the new step takes what it gives, or it gives `off`."""
-        safe = takewhile(lambda old: is_safe(new.answer, old.answer, self._off), self._old[i:])
+        safe = takewhile(lambda old: self._agrees(new, old), self._old[i:])
         return self._ends_safely(new, list(safe), len(self._old) - i)
 
     def _ends_safely(self, step: Step, safe: list[Step], count: int) -> bool:
         """Whether all steps of a list are safe, or those that are take everybody first whom `step` takes."""
         return len(safe) == count or any(self._covers(wide, step) for wide in safe)
 
+    def _agrees(self, new: Step, old: Step) -> bool:
+        """Whether nobody whom both take gets from the new step what neither the old one gave nor is `off`."""
+        return is_safe(new.answer, old.answer, self._off) or self._guards.disjoint(new.guard, old.guard)
+
     def _covers(self, wide: Step, narrow: Step) -> bool:
         self._checks += 1
         return self._checks < CHECKS_MAX and self._guards.covers(wide.guard, narrow.guard)
 
     def _explain(self, old: Step, new: Step) -> str:
-        if not is_safe(new.answer, old.answer, self._off):
+        if not self._agrees(new, old):
             return f'{new.label} may give those whom {old.label} answered another variant, not "{self._off}"'
         if not (only_gives(new.answer, self._off) or self._covers(old, new)):
             return f"{new.label} may take contexts that {old.label} did not take"

@@ -186,6 +186,15 @@ class Guards:
             case _:
                 return False
 
+    def disjoint(self, one: Guard, other: Guard) -> bool:
+        """Whether nobody is taken by both. Known of units by name only: a unit is in one target at most."""
+        return (
+            isinstance(one, Named)
+            and isinstance(other, Named)
+            and one.unit == other.unit
+            and one.keys.isdisjoint(other.keys)
+        )
+
     def _takes_everybody(self, condition: Sided) -> bool:
         return condition.condition is EVERYBODY or self._narrowing.at_most(Sided(EVERYBODY, condition.side), condition)
 

@@ -68,6 +68,14 @@ SHRINKS = {
     "a target is removed": one(
         flag("f", targets=(target("on", "u-1", "u-2"),)), flag("f", targets=(target("on", "u-1"),))
     ),
+    "a target before other targets is removed": one(
+        flag("f", targets=(target("blue", "u-1", "u-2"), target("on", "u-3"))),
+        flag("f", targets=(target("blue", "u-1"), target("on", "u-3"))),
+    ),
+    "targets are put in another order": one(
+        flag("f", targets=(target("blue", "u-1", "u-2"), target("on", "u-3"))),
+        flag("f", targets=(target("on", "u-3"), target("blue", "u-2", "u-1"))),
+    ),
     "a target of off is added": one(ONE_HALF, replace(ONE_HALF, targets=(target("off", "u-1"),))),
     "a rule that nobody reached is added": one(
         flag("f", serve("on", ASIA), serve("off", None, "r2")),
@@ -145,6 +153,10 @@ GROWS = {
         flag("f", serve("on", KOREA), serve("blue", PRO, "r2")), flag("f", serve("blue", PRO, "r2"))
     ),
     "a target is added": one(ONE_HALF, replace(ONE_HALF, targets=(target("on", "u-1"),))),
+    "a unit goes from one target to another": one(
+        flag("f", targets=(target("blue", "u-1"), target("on", "u-3"))),
+        flag("f", targets=(target("on", "u-3", "u-1"),)),
+    ),
     "a target of off is removed": one(replace(ONE_HALF, targets=(target("off", "u-1"),)), ONE_HALF),
     "an operand changes its type": one(
         flag("f", serve("on", leaf("paid", "equals", operand=True))), flag("f", serve("on", leaf("paid", "equals", 1)))

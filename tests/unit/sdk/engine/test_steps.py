@@ -150,3 +150,12 @@ def test_a_parent_that_shrank_is_missed_by_no_fewer() -> None:
     assert not shrunk.covers(unmet("on", "off", side=Side.AFTER), unmet("on", "off"))
     assert not shrunk.covers(unmet("on"), unmet("on", side=Side.AFTER))
     assert not guards().covers(unmet("on", side=Side.AFTER), unmet("on"))
+
+
+def test_targets_of_different_units_are_disjoint() -> None:
+    """Nobody is in two lists of units without a common key; of anything else that is not known."""
+    one, other = Named("user", frozenset({"u"})), Named("user", frozenset({"v"}))
+    assert guards().disjoint(one, other)
+    assert not guards().disjoint(one, Named("user", frozenset({"u", "v"})))
+    assert not guards().disjoint(one, Named("tenant", frozenset({"v"})))
+    assert not guards().disjoint(one, met(KR))
