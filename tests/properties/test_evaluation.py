@@ -14,6 +14,7 @@ from rollout_sdk.engine.conditions import compile_condition
 from rollout_sdk.engine.context import Context
 from rollout_sdk.engine.explain import explain
 from rollout_sdk.engine.model import All, Any, Cohort, Condition, InCohort, Json, KeySet, Leaf, Not, Reason, ValueType
+from rollout_sdk.engine.validate import validate
 from tests.evaluation_worlds import World, seeded
 from tests.rulesets import ORIGIN, bad_leaf, compiled, flag, serve, split
 
@@ -160,3 +161,13 @@ def test_the_type_asked_for_or_the_default(seed: int, wanted: ValueType) -> None
             assert type(decision.value) is exact[wanted]
         else:
             assert rules.type is ValueType.JSON
+
+
+@given(seed=SEEDS)
+def test_what_is_published_compiles(seed: int) -> None:
+    """A flag that validation lets pass is never quarantined by a reader."""
+    world = World(seeded(seed), bad_share=0.3)
+    refused = {problem.resource for problem in validate(world.flags, world.cohorts)}
+    quarantined = compile_ruleset(world.ruleset()).quarantined
+    named_by_refused = any(resource.startswith("cohort/") for resource in refused)
+    assert named_by_refused or {f"flag/{key}" for key in quarantined} <= refused

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine import limits
-from rollout_sdk.engine.dependencies import conditions_of, depth_of
+from rollout_sdk.engine.dependencies import conditions_of, depth_of, nodes_of
 from rollout_sdk.engine.findings import show
 from rollout_sdk.engine.model import InCohort
 from rollout_sdk.engine.references import cohorts_in, cohorts_of, reached, referents_first, turned
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rollout_sdk.engine.model import Cohort, Condition, Flag, Requirement
 
 _NAMED_MAX = 12
+_COUNTED_MAX = 10**12
 
 
 class References:
@@ -49,6 +50,7 @@ class References:
                 self._check_cohorts(findings, [(self._cohorts[key].when, "spec.when")])
         self._check_cycles(findings, flags, cohorts)
         self._check_depth(findings, flags, cohorts)
+        self._check_nodes(findings, flags, cohorts)
 
     def _check_flag(self, findings: Findings, key: str) -> None:
         flag = self._flags[key]
@@ -123,6 +125,30 @@ class References:
                 findings.resource = f"flag/{key}"
                 path = "spec.requires" if decisions[key] > own + 1 else "spec"
                 _add_too_deep(findings, path, decisions[key], "require flags nearer to the end of the chain")
+
+    def _check_nodes(self, findings: Findings, flags: Collection[str], cohorts: Collection[str]) -> None:
+        """Nodes as `limits.EVALUATION_NODES` counts them: names that meet again and again double at every level."""
+        counts: dict[str, int] = {}
+        for key in referents_first(self._nested):
+            when = self._cohorts[key].when
+            counts[key] = 1 + (nodes_of(when, counts) if when is not None else 0)
+            if counts[key] > limits.EVALUATION_NODES and key in cohorts:
+                findings.resource = f"cohort/{key}"
+                _add_too_costly(findings, "spec.when", counts[key])
+        decisions: dict[str, int] = {}
+        for key in referents_first(self._parents):
+            flag = self._flags[key]
+            decisions[key] = 1 + sum(nodes_of(condition, counts) for condition in conditions_of(flag))
+            decisions[key] += sum(decisions.get(requirement.flag, 0) for requirement in flag.requires)
+            if decisions[key] > limits.EVALUATION_NODES and key in flags:
+                findings.resource = f"flag/{key}"
+                _add_too_costly(findings, "spec", decisions[key])
+
+
+def _add_too_costly(findings: Findings, path: str, nodes: int) -> None:
+    count = str(nodes) if nodes < _COUNTED_MAX else "far more"
+    message = f"one decision asks at most {limits.EVALUATION_NODES} things, with all that it names; this one {count}"
+    findings.add(path, "too_costly", message, "name the same cohorts and flags from fewer places")
 
 
 def _add_too_deep(findings: Findings, path: str, levels: int, hint: str) -> None:

@@ -113,6 +113,16 @@ def test_chains_are_as_deep_as_one_decision_may_go() -> None:
     } <= {"too_deep"}
 
 
+def test_names_that_double_at_every_level_are_refused() -> None:
+    """Thirty levels that each name the next one twice would be asked a billion times in one decision."""
+    twice = [cohort(f"c{at}", when=All((InCohort(f"c{at + 1}"),) * 2)) for at in range(30)]
+    problems = found(*twice, cohort("c30", ["u"]), flag("f", serve("on", InCohort("c0"))))
+    assert ("flag/f", "spec", "too_costly") in [(each.resource, each.path, each.code) for each in problems]
+    parents = [flag(f"f{at}", requires=(requires(f"f{at - 1}"),) * 2 if at else ()) for at in range(30)]
+    assert ("flag/f29", "spec", "too_costly") in told(*parents)
+    assert not any(code == "too_costly" for _, _, code in told(*parents[:10]))
+
+
 def test_dependents_are_found_at_any_remove() -> None:
     """A cohort in a cohort under a parent reaches the child."""
     things = [
