@@ -90,7 +90,9 @@ async def apply(environment: Environment, command: Apply, actor: Actor, fleet: F
 
     # Documents as they were sent: the same files in another order are another request, and no harm is done by that.
     sent = [[one.kind, one.key, one.json] for one in command.documents]
-    print_ = fingerprint("apply", sent, command.prune, command.plan_hash, command.allow_unsupported)
+    print_ = await asyncio.to_thread(
+        fingerprint, "apply", sent, command.prune, command.plan_hash, command.allow_unsupported
+    )
     request = Request("apply", actor.label, command.intent, print_)
     written = await transact(environment, request, compose, attempts=1 if command.plan_hash else ATTEMPTS_MAX)
     return Applied(written.entry, await _changes(environment, written.entry, written.answer), environment.position)
@@ -119,7 +121,10 @@ def _check_versions(specs: Specs, state: State) -> None:
             stale.append((resource.id, expected, actual))
     if stale:
         hint = "`rollout diff` shows what changed since; take it over, then set metadata.version to the new one"
-        what, versions, actuals = (", ".join(map(str, column)) for column in zip(*stale, strict=True))
+        more = f" and {len(stale) - _NAMED_MAX} more" if len(stale) > _NAMED_MAX else ""
+        what, versions, actuals = (
+            ", ".join(map(str, column)) + more for column in zip(*stale[:_NAMED_MAX], strict=True)
+        )
         raise Conflict(what, f"version {versions}", f"version {actuals} (0: it does not exist)", hint)
 
 

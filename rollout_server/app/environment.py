@@ -117,8 +117,12 @@ class Environment:
 
         return unsubscribe
 
-    async def wait_for(self, revision: int) -> None:
+    async def wait_for(self, revision: int, hint: str = "") -> None:
         """Return once this replica has applied this revision.
+
+        Args:
+            revision: of this history.
+            hint: what to do where it does not come.
 
         Raises:
             Unavailable: it has not come for `APPLY_WAIT_S`.
@@ -133,7 +137,7 @@ class Environment:
             raise Unavailable(
                 "journal",
                 f"revision {revision} did not reach this server, which stands at {self.position.revision}",
-                "if this follows a change, the change is written; look at `rollout history` before you repeat it",
+                hint or "ask another server, or look at this one's log: its store cannot be followed",
             ) from None
         finally:
             self._waiting.discard(waiter)
@@ -149,7 +153,8 @@ class Environment:
         if entry.revision == self.position.revision + 1:
             # The tail brings it as well, a moment later; whoever comes second finds it done.
             self._apply(entry)
-        await self.wait_for(entry.revision)
+        hint = f"the change is written, as revision {entry.revision}; do not repeat it, look at `rollout history`"
+        await self.wait_for(entry.revision, hint)
         return entry
 
     async def state_at(self, at: At) -> State:

@@ -11,7 +11,7 @@ from rollout_sdk.engine.decide import decision_json
 from rollout_sdk.engine.model import Origin
 from rollout_sdk.engine.problems import Problem
 from rollout_server.app.moments import NOW, At
-from rollout_server.app.near_miss import did_you_mean
+from rollout_server.app.near_miss import cut, did_you_mean
 from rollout_server.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ async def explain(environment: Environment, question: Explain) -> Explained:
     moment = await environment.moment(question.at)
     position = moment.state.position
     if question.flag not in moment.ruleset.flags:
-        raise NotFound("flag", question.flag, did_you_mean(question.flag, moment.ruleset.flags))
+        raise NotFound("flag", cut(question.flag), did_you_mean(question.flag, moment.ruleset.flags))
     # Never stale: this is what the environment itself says, not what some process last heard of it.
     origin = Origin(position.epoch, position.revision, stale=False)
     told = engine.explain(moment.compiled, origin, question.flag, context)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
-from rollout_server.app.near_miss import did_you_mean
+from rollout_server.app.near_miss import cut, did_you_mean
 from rollout_server.app.transaction import Composed, Request, transact
 from rollout_server.domain.journal import Change
 from rollout_server.domain.resources import FlagStatus, Kind, ResourceId
@@ -73,7 +73,7 @@ async def _set_killed(environment: Environment, command: Kill | Unkill, actor: A
         flag = environment.resource(flag_id)
         if flag is None or not isinstance(flag.status, FlagStatus):
             keys = [id_.key for id_ in environment.state.resources if id_.kind is Kind.FLAG]
-            raise NotFound("flag", command.flag, did_you_mean(command.flag, keys))
+            raise NotFound("flag", cut(command.flag), did_you_mean(command.flag, keys))
         if flag.status.killed is killed:
             return Composed({}, (), None)
         after = replace(flag, status=replace(flag.status, killed=killed))

@@ -69,7 +69,8 @@ class Moments:
         self._moment: Moment | None = None
         self._replayed: OrderedDict[int, State] = OrderedDict()
         self._past: OrderedDict[int, Moment] = OrderedDict()
-        self._making = asyncio.Lock()
+        # Two, so that who looks into the past does not keep those waiting who look at the present.
+        self._making, self._replaying = asyncio.Lock(), asyncio.Lock()
 
     def follow(self, entry: Entry) -> None:
         """Go on by one entry.
@@ -130,20 +131,27 @@ class Moments:
 
     async def moment(self, at: At) -> Moment:
         """Return what decided at a point; raises as `state_at`. Hashing and compiling leave the event loop free."""
-        async with self._making:
+        while True:
             state = await self.state_at(at)
             if state is not self.state:
-                return await self._past_moment(state)
-            if self._moment is None or self._moment.state is not state:
-                since = self._since
-                ruleset = await asyncio.to_thread(self._making_of(state))
-                compiled = self._moment.compiled if self._moment else None
-                moment = Moment(state, ruleset, await asyncio.to_thread(compile_ruleset, ruleset, compiled))
-                self._settle(state, since, ruleset)
-                if since is not self._since:
-                    return moment
-                self._moment = moment
-            return self._moment
+                async with self._replaying:
+                    return await self._past_moment(state)
+            async with self._making:
+                # While this waited the present may have become the past: ask again, unless any present will do.
+                if at == NOW or state is self.state:
+                    return await self._present_moment(self.state)
+
+    async def _present_moment(self, state: State) -> Moment:
+        if self._moment is None or self._moment.state is not state:
+            since = self._since
+            ruleset = await asyncio.to_thread(self._making_of(state))
+            compiled = self._moment.compiled if self._moment else None
+            moment = Moment(state, ruleset, await asyncio.to_thread(compile_ruleset, ruleset, compiled))
+            self._settle(state, since, ruleset)
+            if since is not self._since:
+                return moment
+            self._moment = moment
+        return self._moment
 
     def _making_of(self, state: State) -> Callable[[], Ruleset]:
         """Return what makes the ruleset of a state; it may run on any thread, while this goes on."""

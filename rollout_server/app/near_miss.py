@@ -1,4 +1,4 @@
-"""Near misses: the flags that somebody may have meant."""
+"""Near misses: what somebody named, and the flags that may have been meant."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import difflib
 from collections.abc import Iterable
 
 from rollout_sdk.engine.limits import KEY_CHARS
+
+
+def cut(key: str) -> str:
+    """Return a key as errors name it: whatever was sent, a refusal stays short."""
+    return key if len(key) <= KEY_CHARS else f"{key[:KEY_CHARS]}..."
 
 
 def did_you_mean(key: str, flags: Iterable[str]) -> str:

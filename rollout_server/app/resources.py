@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.references import turned
 from rollout_server.app.moments import NOW, At
+from rollout_server.app.near_miss import cut
 from rollout_server.domain.files import canonical_json, write, write_status
 from rollout_server.domain.graph import names_of
 from rollout_server.domain.resources import Kind, ResourceId
@@ -59,7 +60,7 @@ async def get_resource(
     resource = state.resources.get(resource_id)
     if resource is None or resource_id.kind not in _WRITTEN_BY_PEOPLE:
         hint = f"`rollout get {resource_id.kind.value.lower()}s` lists what there is"
-        raise NotFound(resource_id.kind.value.lower(), resource_id.key, hint)
+        raise NotFound(resource_id.kind.value.lower(), cut(resource_id.key), hint)
     return _view(resource, _named_by(state.resources.values())), state.position
 
 

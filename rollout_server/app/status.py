@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rollout_server.app.history import tell
 from rollout_server.domain.resources import FlagStatus, Kind
 from rollout_server.domain.serving import serving
-from rollout_server.errors import Unavailable
+from rollout_server.errors import RolloutError
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.model import Position
@@ -60,7 +60,7 @@ class Status:
 
 
 async def status(environment: Environment, fleet: Fleet) -> Status:
-    """Say how things stand; answers from memory also while the store is away, then without `recent`."""
+    """Say how things stand; answers from memory also while the store is away or damaged, then without `recent`."""
     now_ms = environment.clock.now_ms()
     state = environment.state
     flags = sorted((one for id_, one in state.resources.items() if id_.kind is Kind.FLAG), key=lambda one: one.id.key)
@@ -98,5 +98,5 @@ async def _recent(environment: Environment, since_ms: int) -> tuple[ToldEntry, .
     try:
         entries = await environment.journal.history(None, 0, RECENT_MAX)
         return await tell(environment, [entry for entry in entries if entry.at_ms >= since_ms])
-    except Unavailable:
+    except RolloutError:
         return ()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rollout_sdk.engine.problems import Problem
 from rollout_server.app.actor import Actor
 from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
+from rollout_server.app.near_miss import cut
 from rollout_server.app.transaction import Composed, Request, transact
 from rollout_server.domain import tokens
 from rollout_server.domain.journal import Change
@@ -116,7 +117,7 @@ async def revoke_token(environment: Environment, command: RevokeToken, actor: Ac
     async def compose() -> Composed[None]:
         token = environment.resource(token_id)
         if token is None or not isinstance(token.status, TokenStatus):
-            raise NotFound("token", command.id, "`rollout token list` shows the visible prefix of each")
+            raise NotFound("token", cut(command.id), "`rollout token list` shows the visible prefix of each")
         if token.status.revoked_at_ms:
             return Composed({}, (), None)
         after = replace(token, status=TokenStatus(revoked_at_ms=max(environment.clock.now_ms(), 1)))

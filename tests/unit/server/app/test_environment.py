@@ -56,6 +56,15 @@ class FailingTail(MemoryJournal):
             self.skip.discard(entry.revision)
 
 
+class SilentTail(MemoryJournal):
+    """A journal that tells nothing of what is written."""
+
+    async def tail(self, after: int) -> AsyncIterator[Entry]:
+        await asyncio.Event().wait()
+        async for entry in super().tail(after):
+            yield entry
+
+
 async def test_a_writer_reads_its_own_write() -> None:
     """When commit returns, the state holds the entry, and the caller's entry is the one applied."""
     async with opened() as environment:
@@ -189,13 +198,18 @@ async def test_another_history_is_taken_over_whole() -> None:
         assert environment.ruleset.position == position
 
 
-async def test_a_commit_that_never_arrives_is_told_as_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiting has an end, and the hint says that the change may be written."""
+async def test_a_commit_that_never_arrives_is_not_told_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting has an end, and the hint says that the change is written."""
     monkeypatch.setattr("rollout_server.app.environment.APPLY_WAIT_S", 0.001)
-    async with opened() as environment:
+    journal = SilentTail()
+    async with opened(journal) as environment:
+        await journal.commit(draft("aaaaaaaa"))
         with pytest.raises(Unavailable) as refusal:
-            await environment.wait_for(7)
-        assert "is written" in refusal.value.hint
+            await environment.commit(draft("bbbbbbbb"))
+        assert "is written, as revision 2" in refusal.value.hint
+        with pytest.raises(Unavailable) as refusal:
+            await environment.catch_up()
+        assert "written" not in refusal.value.hint
 
 
 async def test_catching_up_brings_what_others_wrote() -> None:

@@ -143,6 +143,8 @@ async def test_moments_are_made_while_entries_come() -> None:
             for _ in range(20):
                 moment = await environment.moment()
                 assert moment.ruleset == ruleset_of(moment.state)
+                revision = environment.position.revision
+                assert (await environment.moment(At(revision=revision))).state.position.revision == revision
                 await asyncio.sleep(0)
 
         await asyncio.gather(write(), look(), look())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rollout_server.app.near_miss import did_you_mean
+from rollout_server.app.near_miss import cut, did_you_mean
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,12 @@ from rollout_server.app.near_miss import did_you_mean
 def test_a_hint_names_what_was_meant(key: str, hint: str) -> None:
     """Close ones, best first; else where to look."""
     assert did_you_mean(key, ["checkout", "checkout-v2", "search"]) == hint
+
+
+def test_a_refusal_stays_short() -> None:
+    """A key of any length is named by its beginning; one that may be a key is named whole."""
+    assert cut("x" * 128) == "x" * 128
+    assert cut("x" * 10_000_000) == "x" * 128 + "..."
 
 
 def test_a_very_long_key_costs_nothing() -> None:
