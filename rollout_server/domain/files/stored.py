@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rollout_sdk.engine.model import Json
 
 _STORED_FIELDS = ("kind", "metadata", "spec", "status", "version")
+_WHAT = "the stored form"
 _HINT = "run `rollout audit verify`, then restore a backup"
 
 
@@ -53,16 +54,16 @@ def read_status(kind: Kind, tree: object) -> Status:
 
 def _status(reading: Reading, kind: Kind, tree: object) -> Status:
     if kind is Kind.FLAG:
-        fields = _exactly(reading, tree, "status", ("salt", "law", "killed"))
+        fields = reading.fields(tree, "status", ("salt", "law", "killed"), _WHAT)
         return FlagStatus(
             salt=reading.text(fields.get("salt"), "status.salt"),
             law=reading.integer(fields.get("law"), "status.law"),
             killed=reading.boolean(fields.get("killed"), "status.killed"),
         )
     if kind is Kind.TOKEN:
-        fields = _exactly(reading, tree, "status", ("revoked_at_ms",))
+        fields = reading.fields(tree, "status", ("revoked_at_ms",), _WHAT)
         return TokenStatus(reading.integer(fields.get("revoked_at_ms"), "status.revoked_at_ms"))
-    _exactly(reading, tree, "status", ())
+    reading.fields(tree, "status", (), _WHAT)
     return CohortStatus()
 
 
@@ -108,7 +109,7 @@ def read_stored(tree: object, where: str = "journal") -> Resource:
     reading = Reading()
     if too_deep(tree):
         raise Corrupt(where, "nested deeper than anything that is ever written", _HINT)
-    fields = _exactly(reading, tree, "", _STORED_FIELDS)
+    fields = reading.fields(tree, "", _STORED_FIELDS, _WHAT)
     name = fields.get("kind")
     if name not in [kind.value for kind in Kind]:
         raise Corrupt(where, f"unknown kind {name!r}", _HINT)
@@ -122,7 +123,7 @@ def read_stored(tree: object, where: str = "journal") -> Resource:
 
 
 def _token(reading: Reading, tree: object) -> TokenSpec:
-    fields = _exactly(reading, tree, "spec", ("hash", "role", "person", "created_at_ms", "expires_at_ms"))
+    fields = reading.fields(tree, "spec", ("hash", "role", "person", "created_at_ms", "expires_at_ms"), _WHAT)
     return TokenSpec(
         hash=reading.text(fields.get("hash"), "spec.hash"),
         role=reading.text(fields.get("role"), "spec.role"),
@@ -130,13 +131,6 @@ def _token(reading: Reading, tree: object) -> TokenSpec:
         created_at_ms=reading.integer(fields.get("created_at_ms"), "spec.created_at_ms"),
         expires_at_ms=reading.integer(fields.get("expires_at_ms"), "spec.expires_at_ms"),
     )
-
-
-def _exactly(reading: Reading, tree: object, path: str, names: tuple[str, ...]) -> dict[str, object]:
-    fields = reading.fields(tree, path, names, "the stored form")
-    for name in names:
-        reading.required(fields, f"{path}.{name}" if path else name, name, "")
-    return fields
 
 
 def _refuse_damage(reading: Reading, where: str) -> None:
