@@ -261,4 +261,4 @@ def test_any_sequence_behaves_as_the_model(machine: type[JournalMachine]) -> Non
 @pytest.mark.parametrize("machine", MACHINES)
 def test_any_long_sequence_behaves_as_the_model(machine: type[JournalMachine]) -> None:
     """The same, longer and more often."""
-    drive(machine, examples=500, steps=100)
+    drive(machine, examples=150, steps=60)
