@@ -138,7 +138,7 @@ class _Page:
         if isinstance(node, ScalarNode):
             return False
         if not _starts(node):
-            return not self.holds_comment(node)
+            return True  # a comment inside moves behind it
         return node.flow and not self.holds_comment(node) and indent + len(self.flow(node)) <= LINE_WIDTH
 
     def holds_comment(self, node: Node) -> bool:
