@@ -173,15 +173,20 @@ def _scalar_differences(before: list[Json], after: list[Json], path: str) -> Ite
     if max(len(before), len(after)) <= WHOLE_MAX:
         yield FieldChange(path, _text(before), _text(after))
         return
-    old, new = {_text(item): None for item in before}, {_text(item): None for item in after}
-    gone, come = [item for item in old if item not in new], [item for item in new if item not in old]
+    old, new = {_distinct(item): item for item in before}, {_distinct(item): item for item in after}
+    gone, come = ([item for key, item in one.items() if key not in two] for one, two in ((old, new), (new, old)))
     if len(gone) + len(come) > LISTED_MAX or not (gone or come):
         yield FieldChange(path, _count(before), _count(after) if gone or come else '"the same, in another order"')
         return
     for item in gone:
-        yield FieldChange(f"{path}[{item}]", item, "")
+        yield FieldChange(f"{path}[{_text(item)}]", _text(item), "")
     for item in come:
-        yield FieldChange(f"{path}[{item}]", "", item)
+        yield FieldChange(f"{path}[{_text(item)}]", "", _text(item))
+
+
+def _distinct(item: Json) -> object:
+    """Tell True from 1 from "1"; a text is its own key, since lists of a million are texts."""
+    return item if isinstance(item, str) else (type(item), item)
 
 
 def _one_sided(name: str, before: Mapping[str, Json], after: Mapping[str, Json], place: str) -> FieldChange:
