@@ -26,7 +26,7 @@ CHUNK_HASHES = 8_192
 """64 KiB."""
 CHUNK_BYTES = CHUNK_HASHES * HASH_BYTES
 SET_HASHES_MAX = 32_768
-"""Up to here membership is a frozenset (70 to 100 bytes a key), beyond a sorted array (8 bytes, slower by bisection)."""
+"""Up to here membership is a frozenset (70 to 100 bytes a key), beyond a sorted array (8 bytes, and slower)."""
 
 Membership: TypeAlias = "Callable[[int], bool]"
 """Whether a hash, as `key_hash` makes it, is in the set."""

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from rollout_sdk.engine.cohorts import Membership
     from rollout_sdk.engine.model import Cohort, Condition, Flag, KeySet, Origin, Position, Ruleset
 
+_REASON_CHARS = 500
+"""Reasons travel in every acknowledgement."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledRuleset:
@@ -267,4 +270,5 @@ def _same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
 
 def _reason(error: Exception) -> str:
     """Say what is wrong; anything but an `Uncompilable` is a surprise and is named."""
-    return str(error) if isinstance(error, Uncompilable) else f"{type(error).__name__}: {error}"
+    reason = str(error) if isinstance(error, Uncompilable) else f"{type(error).__name__}: {error}"
+    return reason[:_REASON_CHARS]

@@ -12,7 +12,7 @@ from rollout_sdk.engine.model import DEFAULT_UNIT
 from rollout_sdk.engine.values import as_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 @final
@@ -78,6 +78,10 @@ class Context:
 
     def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"a context does not change; make a new one without {name!r}")
+
+    def __reduce__(self) -> tuple[Callable[..., Context], tuple[dict[str, str], dict[str, object]]]:
+        """Copy and pickle by what was given, so that a context may travel to another process."""
+        return Context.of, (dict(self.units), dict(self.attributes))
 
     def __repr__(self) -> str:
         """Kinds and counts only: keys and attributes are personal and must not reach a log."""

@@ -111,6 +111,12 @@ def test_anything_that_goes_wrong_is_a_quarantine() -> None:
     assert decide(made, "good").variant == "on"
 
 
+def test_a_reason_is_short() -> None:
+    """However long the mistake."""
+    made = compiled(flag("f", serve(variant="x" * 100_000)))
+    assert len(made.quarantined["f"]) == 500
+
+
 # ------------------------------------------------------------------------------------------------- required flags
 
 

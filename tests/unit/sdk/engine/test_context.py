@@ -1,4 +1,6 @@
+import copy
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -100,6 +102,15 @@ def test_what_is_computed_of_a_unit_is_computed_once(key: str) -> None:
     assert context.unit64("user") is context.unit64("user")
     assert context.unit64("tenant") is None
     assert context.key_hash("tenant") is None
+
+
+def test_a_context_travels_to_another_process() -> None:
+    """Copying and pickling give the same context."""
+    context = Context.of({"user": "u-1"}, {"plan": {"tier": "pro"}})
+    context.unit64("user")
+    for other in (copy.copy(context), copy.deepcopy(context), pickle.loads(pickle.dumps(context))):  # noqa: S301 - ours
+        assert to_json(other) == to_json(context)
+        assert other.unit64("user") == context.unit64("user")
 
 
 def test_looking_at_a_context_tells_nobody_who_it_is() -> None:
