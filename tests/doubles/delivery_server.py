@@ -130,11 +130,18 @@ class Stream:
 class DeliveryServer(delivery_pb2_grpc.DeliveryServiceServicer):
     """Listens on loopback; each call becomes a `Stream` that a test takes with `stream()`."""
 
-    def __init__(self, *, refuse: bool = False, patience_s: float | None = WAIT_S) -> None:
+    def __init__(
+        self,
+        *,
+        refuse: bool = False,
+        patience_s: float | None = WAIT_S,
+        credentials: grpc.ServerCredentials | None = None,
+    ) -> None:
         """Listen.
 
         Args:
             refuse: every call, as one whose token is unknown.
+            credentials: for TLS; without them it speaks plaintext.
             patience_s: how long a test waits for a call or a message; None: as long as it runs.
         """
         self._refuses = refuse
@@ -143,7 +150,12 @@ class DeliveryServer(delivery_pb2_grpc.DeliveryServiceServicer):
         self._open: list[Stream] = []
         self._server = grpc.server(ThreadPoolExecutor(STREAMS_MAX), options=[("grpc.so_reuseport", 0)])
         delivery_pb2_grpc.add_DeliveryServiceServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        address = "127.0.0.1:0"
+        self.port = (
+            self._server.add_secure_port(address, credentials)
+            if credentials
+            else self._server.add_insecure_port(address)
+        )
         self.target = f"127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
