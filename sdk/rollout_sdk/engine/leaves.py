@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 from rollout_sdk.engine.instants import instant_of, parse_instant
+from rollout_sdk.engine.limits import SUBJECT_CHARS, SUBJECT_MEMBERS
 from rollout_sdk.engine.operands import parse_network
 from rollout_sdk.engine.regex import compile_regex
 from rollout_sdk.engine.semver import holds, parse_range, parse_version
@@ -82,7 +83,7 @@ def _text_test(leaf: Leaf, missing: Ternary, compare: Callable[[str], bool]) -> 
 
         def folding(value: object) -> bool | None:
             text = as_text(value)
-            return missing if text is None else compare(text.casefold())
+            return missing if text is None or len(text) > SUBJECT_CHARS else compare(text.casefold())
 
         return folding
 
@@ -107,10 +108,11 @@ def _ends_with(leaf: Leaf, missing: Ternary) -> Test:
 
 def _contains(leaf: Leaf, missing: Ternary) -> Test:
     parts = _texts(leaf)
-    if len(parts) == 1:
-        only = parts[0]
-        return _text_test(leaf, missing, lambda text: only in text)
-    return _text_test(leaf, missing, lambda text: any(part in text for part in parts))
+
+    def bounded(text: str) -> str | None:
+        return None if len(text) > SUBJECT_CHARS else _folded(leaf, text)
+
+    return _parsed_test(missing, bounded, lambda text: any(part in text for part in parts))
 
 
 def _regex(leaf: Leaf, missing: Ternary) -> Test:
@@ -218,7 +220,7 @@ def _listed(leaf: Leaf) -> Callable[[object], tuple[set[object], bool] | None]:
 
     def read(value: object) -> tuple[set[object], bool] | None:
         members = as_list(value)
-        if members is None:
+        if members is None or len(members) > SUBJECT_MEMBERS:
             return None
         found: set[object] = set()
         comparable = True

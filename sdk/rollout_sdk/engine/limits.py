@@ -44,6 +44,11 @@ REGEX_PROGRAM = 1_500
 REGEX_SUBJECT_BYTES = 10_000
 """Longer text is of the wrong type for `regex`, so that no context can make an evaluation long."""
 
+SUBJECT_CHARS = 10_000
+"""Longer text is of the wrong type for `contains`, and for whatever ignores case: both read all of it."""
+SUBJECT_MEMBERS = 10_000
+"""Longer lists are of the wrong type for `any_of`, `all_of` and `none_of`."""
+
 JSON_BYTES = 65_536
 """UTF-8 of one variant's value as JSON."""
 JSON_DEPTH = 32

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout_sdk.engine.leaves import BUILDERS, build_test, parse_address
+from rollout_sdk.engine.limits import SUBJECT_CHARS, SUBJECT_MEMBERS
 from rollout_sdk.engine.model import Leaf, Operand
 from rollout_sdk.engine.operands import OPERATORS
 from rollout_sdk.engine.values import MISSING
@@ -105,3 +106,18 @@ def test_a_network_holds_the_addresses_that_share_its_prefix(number: int, length
 def test_what_is_no_address(text: str) -> None:
     """Nothing is guessed at."""
     assert parse_address(text) is None
+
+
+def test_no_value_can_make_an_evaluation_long() -> None:
+    """What would have to be read whole is read up to a limit; beyond, it is of the wrong type."""
+    text, members = "x" * SUBJECT_CHARS, ["x"] * SUBJECT_MEMBERS
+    for leaf, good, too_long in (
+        (Leaf("a", "contains", ("y", "x")), text, text + "x"),
+        (Leaf("a", "contains", "X", ignore_case=True), text, text + "x"),
+        (Leaf("a", "starts_with", "X", ignore_case=True), text, text + "x"),
+        (Leaf("a", "any_of", ("x",)), members, [*members, "x"]),
+        (Leaf("a", "all_of", ("x",)), members, [*members, "x"]),
+    ):
+        test = build_test(leaf, None)
+        assert test(good) is True
+        assert test(too_long) is None
