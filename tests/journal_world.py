@@ -45,7 +45,7 @@ def flag_id(key: str = "checkout") -> ResourceId:
     return ResourceId(Kind.FLAG, key)
 
 
-def draft(*resources: Resource | ResourceId, **more: Any) -> Draft:  # noqa: ANN401 - any field of a draft
+def draft(*resources: Resource | ResourceId, **more: Any) -> Draft:
     """A draft that writes these resources, and deletes those that are only named."""
     values: dict[str, Any] = {"reads": {}, "actor": "mia@example.com (a1b2c3d4)", "action": "apply", "at_ms": START_MS}
     changes = tuple(Change(item.id, item) if isinstance(item, Resource) else Change(item, None) for item in resources)
