@@ -79,21 +79,20 @@ def _number_test(missing: Ternary, compare: Callable[[int | float], bool]) -> Te
 
 
 def _text_test(leaf: Leaf, missing: Ternary, compare: Callable[[str], bool]) -> Test:
-    if leaf.ignore_case:
+    """Ask about text; all that compare it take the same text for readable, which proofs about leaves rest on."""
+    longest = SUBJECT_CHARS
 
-        def folding(value: object) -> bool | None:
-            text = as_text(value)
-            return missing if text is None or len(text) > SUBJECT_CHARS else compare(text.casefold())
-
-        return folding
+    def folding(value: object) -> bool | None:
+        text = as_text(value)
+        return missing if text is None or len(text) > longest else compare(text.casefold())
 
     def test(value: object) -> bool | None:
         if type(value) is str:
-            return compare(value)
+            return compare(value) if len(value) <= longest else missing
         text = as_text(value)
-        return missing if text is None else compare(text)
+        return missing if text is None or len(text) > longest else compare(text)
 
-    return test
+    return folding if leaf.ignore_case else test
 
 
 def _starts_with(leaf: Leaf, missing: Ternary) -> Test:
@@ -108,11 +107,7 @@ def _ends_with(leaf: Leaf, missing: Ternary) -> Test:
 
 def _contains(leaf: Leaf, missing: Ternary) -> Test:
     parts = _texts(leaf)
-
-    def bounded(text: str) -> str | None:
-        return None if len(text) > SUBJECT_CHARS else _folded(leaf, text)
-
-    return _parsed_test(missing, bounded, lambda text: any(part in text for part in parts))
+    return _text_test(leaf, missing, lambda text: any(part in text for part in parts))
 
 
 def _regex(leaf: Leaf, missing: Ternary) -> Test:
@@ -236,18 +231,23 @@ def _listed(leaf: Leaf) -> Callable[[object], tuple[set[object], bool] | None]:
 
 
 def _class_key(value: object) -> str | None:
+    text = as_text(value)
+    if text is not None:
+        return "string" if len(text) <= SUBJECT_CHARS else None
     found = class_of(value)
-    return found if found in ("boolean", "string", "number") else None
+    return found if found in ("boolean", "number") else None
 
 
 def _member_key(value: object, *, fold: bool) -> object:
-    """Return what tells scalars apart: True from 1, "1" from 1; None for everything that is no scalar."""
+    """Return what tells scalars apart: True from 1, "1" from 1; None for everything that cannot be compared."""
     if type(value) is bool:
         return ("boolean", value)
     text = as_text(value)
-    if text is not None:
-        return text.casefold() if fold else text
-    return as_number(value)
+    if text is None:
+        return as_number(value)
+    if len(text) > SUBJECT_CHARS:
+        return None
+    return text.casefold() if fold else text
 
 
 def _of_list(answer: Callable[[int, int, bool], Ternary]) -> Builder:

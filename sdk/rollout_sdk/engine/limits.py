@@ -45,7 +45,7 @@ REGEX_SUBJECT_BYTES = 10_000
 """Longer text is of the wrong type for `regex`, so that no context can make an evaluation long."""
 
 SUBJECT_CHARS = 10_000
-"""Longer text is of the wrong type for `contains`, and for whatever ignores case: both read all of it."""
+"""Longer text is of the wrong type for every operator that compares text, so that none can be made to read for long."""
 SUBJECT_MEMBERS = 10_000
 """Longer lists are of the wrong type for `any_of`, `all_of` and `none_of`."""
 

@@ -112,12 +112,29 @@ def test_no_value_can_make_an_evaluation_long() -> None:
     """What would have to be read whole is read up to a limit; beyond, it is of the wrong type."""
     text, members = "x" * SUBJECT_CHARS, ["x"] * SUBJECT_MEMBERS
     for leaf, good, too_long in (
+        (Leaf("a", "equals", "x", ignore_case=True), "X", text + "x"),
+        (Leaf("a", "equals", text), text, text + "x"),
+        (Leaf("a", "in", ("y", text)), text, text + "x"),
         (Leaf("a", "contains", ("y", "x")), text, text + "x"),
         (Leaf("a", "contains", "X", ignore_case=True), text, text + "x"),
         (Leaf("a", "starts_with", "X", ignore_case=True), text, text + "x"),
         (Leaf("a", "any_of", ("x",)), members, [*members, "x"]),
+        (Leaf("a", "ends_with", "x"), text, text + "x"),
         (Leaf("a", "all_of", ("x",)), members, [*members, "x"]),
+        (Leaf("a", "none_of", ("y",)), [text], [text + "x"]),
     ):
         test = build_test(leaf, None)
         assert test(good) is True
         assert test(too_long) is None
+
+
+@pytest.mark.parametrize("ignore_case", [True, False])
+def test_operators_over_text_take_the_same_text_for_readable(*, ignore_case: bool) -> None:
+    """They are unknown over exactly the same values: proofs that an edit shrinks compare them."""
+    tests = [
+        build_test(Leaf("a", name, operand, ignore_case=ignore_case), None)
+        for name in ("equals", "in", "starts_with", "ends_with", "contains")
+        for operand in [("KR",) if name == "in" else "KR"]
+    ]
+    for value in (MISSING, *PLAIN_VALUES, *(make() for make in ODD_MAKERS), "KR" * SUBJECT_CHARS):
+        assert len({test(value) is None for test in tests}) == 1
