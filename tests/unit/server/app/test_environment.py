@@ -12,7 +12,7 @@ from rollout_sdk.engine.model import Position
 from rollout_server.app.environment import Environment
 from rollout_server.domain.journal import Change, Draft, Entry, State, fold
 from rollout_server.domain.resources import Kind, Metadata, Resource, ResourceId, TokenSpec, TokenStatus
-from rollout_server.errors import Conflict, Corrupt, Unavailable
+from rollout_server.errors import Conflict, Corrupt, NotFound, Unavailable
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.memory_journal import MemoryJournal
 from tests.small_environment import opened
@@ -153,7 +153,15 @@ async def test_an_unavailable_tail_is_asked_again() -> None:
         assert environment.is_following
 
 
-@pytest.mark.parametrize("failure", [Corrupt("entry 1", "damaged"), Conflict("epoch", "a", "b"), RuntimeError("bug")])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Corrupt("entry 1", "damaged"),
+        Conflict("epoch", "a", "b"),
+        NotFound("revision", "0", "an older copy was put in its place"),
+        RuntimeError("bug"),
+    ],
+)
 async def test_after_damage_the_state_is_read_anew(failure: Exception) -> None:
     """What the tail cannot deliver is taken from the stored state, and listeners are told that it is whole."""
     journal = FailingTail()
@@ -196,6 +204,41 @@ async def test_another_history_is_taken_over_whole() -> None:
         assert environment.position == position
         assert seen == [(None, 1, 1)]
         assert environment.ruleset.position == position
+
+
+class SwappedStore(FailingTail):
+    """A journal whose store is put in the place of another one while it is away."""
+
+    def become(self, other: MemoryJournal, epoch: str) -> None:
+        self._lines, self._base, self._epoch = list(other._lines), other._base, epoch
+        self._state = replace(other._state, position=replace(other._state.position, epoch=epoch))
+        self.failures = [Unavailable("journal", "away")]
+
+
+@pytest.mark.parametrize(
+    ("persons", "is_same_epoch"),
+    [
+        pytest.param(["tom"], True, id="another entry of the same number"),
+        pytest.param(["tom", "ann"], True, id="another past, and further on"),
+        pytest.param(["mia", "ann"], False, id="the same past in a new epoch, and further on"),
+    ],
+)
+async def test_a_store_that_was_swapped_is_taken_over(persons: list[str], is_same_epoch: bool) -> None:  # noqa: FBT001 - a case
+    """After the store was away, what it holds counts, however like ours it looks."""
+    journal, other = SwappedStore(), MemoryJournal()
+    for number, person in enumerate(persons):
+        await other.commit(draft(f"{number:08x}", person))
+    async with opened(journal) as environment:
+        await environment.commit(draft(f"{0:08x}", "mia"))
+        heard = asyncio.Event()
+        environment.subscribe(lambda *_: heard.set())
+        journal.become(other, environment.position.epoch if is_same_epoch else "another")
+        await journal._wake()
+        if len(persons) < 2:
+            await journal.commit(draft("ffffffff"))
+        await heard.wait()
+        await environment.catch_up()
+        assert environment.state == await journal.load()
 
 
 async def test_a_commit_that_never_arrives_is_not_told_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,6 +130,17 @@ async def test_a_planned_cohort_is_not_hashed_again() -> None:
         assert environment.ruleset.cohorts["beta"] is hashed.cohorts["beta"]
 
 
+async def test_a_revision_that_becomes_the_past_while_one_waits_is_still_that_revision() -> None:
+    """Asked for by number it is never the next one, however late the answer comes."""
+    async with opened() as environment:
+        await put(environment, flag("a"))
+        async with environment._moments._making:
+            waiting = asyncio.create_task(environment.moment(At(revision=1)))
+            await asyncio.sleep(0)
+            await put(environment, flag("a", default="on"))
+        assert (await waiting).state.position.revision == 1
+
+
 async def test_moments_are_made_while_entries_come() -> None:
     """Compiling leaves the loop free, and what comes meanwhile is not lost from the next ruleset."""
     async with opened() as environment:

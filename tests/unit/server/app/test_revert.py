@@ -92,8 +92,9 @@ async def test_a_revert_must_fit_what_stands_now() -> None:
     async with opened() as environment:
         await given(environment, cohort("beta", "u-1"))
         await given(environment, flag("a", never=["beta"]))
-        with pytest.raises(InvalidInput):
+        with pytest.raises(InvalidInput) as refusal:
             await revert(environment, Revert(1), MIA, NoFleet())
+        assert [(one.resource, one.code) for one in refusal.value.problems] == [("cohort/beta", "still_referenced")]
         assert environment.position.revision == 2
 
 
