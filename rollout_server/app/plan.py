@@ -140,7 +140,7 @@ class PlanSession:
             population=self._tally.population,
             population_is_synthetic=is_synthetic,
             unsupported=self._unsupported,
-            warnings=self._warnings(counted),
+            warnings=self._warnings(),
         )
         return moves, result
 
@@ -153,7 +153,7 @@ class PlanSession:
                     listed.append(move)
         return tuple(listed)
 
-    def _warnings(self, counted: tuple[FlagMoves, ...]) -> tuple[str, ...]:
+    def _warnings(self) -> tuple[str, ...]:
         """What a release manager would want to have been told."""
         warnings = []
         for change in self._planned.changes:
@@ -166,10 +166,6 @@ class PlanSession:
                 warnings.append(f"{change.id} is killed and stays so: nobody sees this change until `rollout unkill`")
             if is_expired(after, self._now_ms):
                 warnings.append(f"{change.id} expired on {after.metadata.expires}: remove it, or give it a later date")
-        cut = [one.flag for one in counted if one.moved > self._listed[one.flag]]
-        if cut:
-            limit = self._question.moves_limit
-            warnings.append(f"of {', '.join(cut)} the first {limit} moves are listed; all are counted")
         return tuple(warnings)
 
 

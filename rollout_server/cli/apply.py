@@ -80,9 +80,7 @@ def apply(  # noqa: PLR0913 - one parameter per option
         session.screen.talk(Mark("nothing was changed", DIM))
         return
     if not session.screen.is_data:
-        preview.draw(session.screen, answer)
-    if kept is not None:
-        _tell_saved_moves(session, kept)
+        preview.draw(session.screen, answer, counted_before=_saved_moves(kept) if kept is not None else ())
     _apply(session, question, answer, _Consent(yes, allow_unsupported, reason, idempotency_key))
 
 
@@ -126,7 +124,7 @@ def _refused(failed: CommandFailed, question: Question) -> CommandFailed:
     if failed.exit_code is Exit.CONFLICT:
         return CommandFailed(
             f"{failed.what}; what you saw is no longer what would happen, and nothing was changed",
-            "look again: rollout plan, then repeat the command",
+            failed.hint or "look again: rollout plan, then repeat the command",
             exit_code=Exit.CONFLICT,
         )
     return documents.placed(failed, question.documents)
@@ -186,13 +184,15 @@ def _check_still_stands(kept: SavedPlan, answer: Preview) -> None:
     )
 
 
-def _tell_saved_moves(session: Session, kept: SavedPlan) -> None:
-    """Repeat who moves as it was counted when the plan was saved: the population is not in the plan."""
+def _saved_moves(kept: SavedPlan) -> list[str]:
+    """Return who moves as it was counted when the plan was saved: the population is not in the plan."""
     moves, population = kept.plan.get("moves"), kept.plan.get("population")
     if not isinstance(moves, list) or not isinstance(population, int) or not population:
-        return
-    for item in moves:
-        if isinstance(item, dict) and item.get("moved"):
-            session.screen.talk(
-                Mark("when planned: ", DIM), f"flag/{item.get('flag')}: {item.get('moved')} of {population:,} move"
-            )
+        return []
+    of = f"of {population:,} {'synthetic contexts' if kept.plan.get('population_is_synthetic') else 'contexts'}"
+    told = [
+        f"flag/{item.get('flag')}: {item.get('moved'):,} {of} move"
+        for item in moves
+        if isinstance(item, dict) and isinstance(item.get("moved"), int) and item["moved"]
+    ]
+    return told or [f"nobody {of} changes variant"]

@@ -114,7 +114,8 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per option
 
 def begin(session: Session, answer: Preview) -> None:
     """Start the output of a plan."""
-    session.begin(f"plan against revision {answer.summary.position.revision}", f"hash {answer.summary.hash[:12]}")
+    named = f"hash {answer.summary.hash[:12]}" if answer.summary.hash else "cannot be applied"
+    session.begin(f"plan against revision {answer.summary.position.revision}", named)
 
 
 def data(session: Session, answer: Preview) -> dict[str, Data]:

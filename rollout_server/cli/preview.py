@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rollout_server.cli import changes, documents
@@ -12,6 +13,7 @@ from rollout_server.cli.population import Population
 from rollout_server.cli.screen import DIM, GOOD, STRONG, WARN, Mark, Screen, quantity
 
 if TYPE_CHECKING:
+    from rollout_sdk.engine.problems import Problem
     from rollout_sdk.wire.v1 import control_pb2
     from rollout_server.cli.session import Session
     from rollout_server.domain.files import Document
@@ -24,6 +26,7 @@ _EXAMPLES = 3
 _CALLERS = "caller's default"
 _LINES_MAX = 20
 _PERCENT = 100
+_CONTEXT = re.compile(r"population\[(\d+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ def ask(session: Session, question: Question) -> Preview:
     except ServerRefused as refused:
         if population is not None and population.failure is not None:
             raise population.failure from refused
+        if population is not None:
+            refused.problems = tuple(_in_population(problem, population) for problem in refused.problems)
         raise documents.placed(refused, question.documents) from refused
     finally:
         session.screen.end_progress()
@@ -109,8 +114,20 @@ def _requests(session: Session, question: Question, population: Population | Non
         yield control_pb2.PlanRequest(population=control_pb2.PopulationBatch(contexts_json=batch))
 
 
-def draw(screen: Screen, preview: Preview) -> None:
-    """Draw a plan: changes, dependents, who moves, whether it shrinks, and what to beware of."""
+def _in_population(problem: Problem, population: Population) -> Problem:
+    """Return a problem of a context with the line that holds it."""
+    number = _CONTEXT.fullmatch(problem.path)
+    return replace(problem, origin=population.place(int(number[1])), path="") if number else problem
+
+
+def draw(screen: Screen, preview: Preview, *, counted_before: Sequence[str] = ()) -> None:
+    """Draw a plan: changes, dependents, who moves, whether it shrinks, and what to beware of.
+
+    Args:
+        screen: where.
+        preview: what.
+        counted_before: who moves, as it was counted when the plan was saved, where this one counted nobody.
+    """
     summary = preview.summary
     if not preview.changes:
         screen.line("nothing changes: the environment holds this already")
@@ -121,10 +138,10 @@ def draw(screen: Screen, preview: Preview) -> None:
         screen.line()
         screen.heading("DEPENDENTS")
         for item in summary.dependents[: _limit(screen, len(summary.dependents))]:
-            screen.line(f"  {item.id}  ", Mark(item.because, DIM))
+            screen.line(f"  {item.because}" if item.because.startswith(item.id) else f"  {item.id}: {item.because}")
         _more(screen, len(summary.dependents))
     if preview.changes:
-        _draw_moves(screen, preview)
+        _draw_moves(screen, preview, counted_before)
         _draw_growth(screen, summary)
     for title, lines in (("SDKS THAT CANNOT EVALUATE THIS", summary.unsupported), ("WARNINGS", summary.warnings)):
         if lines:
@@ -134,9 +151,14 @@ def draw(screen: Screen, preview: Preview) -> None:
                 screen.line(Mark("  ! ", WARN), line)
 
 
-def _draw_moves(screen: Screen, preview: Preview) -> None:
+def _draw_moves(screen: Screen, preview: Preview, counted_before: Sequence[str]) -> None:
     summary = preview.summary
     screen.line()
+    if counted_before:
+        screen.heading("WHO MOVES, as counted when it was planned")
+        for line in counted_before:
+            screen.line(f"  {line}")
+        return
     if summary.population == 0:
         screen.heading("WHO MOVES")
         screen.line("  not counted: there is no population; give one with --population FILE.jsonl or --synthetic N")

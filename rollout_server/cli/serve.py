@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -33,6 +34,8 @@ def serve(settings: str | None, **options: object) -> None:
     Settings come from these options, then ROLLOUT_*, then the settings file. On the first start it prints how to get
     the first token. Ends cleanly on SIGTERM.
     """
+    # gRPC's own log lines are not JSON; what matters of them is raised, and told below.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from rollout_server.errors import InvalidInput, RolloutError
     from rollout_server.main import serve as run
     from rollout_server.settings import load

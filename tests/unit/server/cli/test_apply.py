@@ -123,7 +123,9 @@ def test_a_saved_plan_is_applied_as_it_was_reviewed(rollout: CommandLine, contro
     assert request.plan_hash == "3f9c0de1a2b3c4d5"
     assert request.prune
     assert request.documents[0].kind == "Flag"
-    assert "when planned: flag/cart: 250 of 1,000 move" in outcome.err
+    assert (
+        "WHO MOVES, as counted when it was planned\n  flag/cart: 250 of 1,000 synthetic contexts move\n" in outcome.out
+    )
 
 
 def test_a_saved_plan_whose_ground_has_moved_is_refused_naming_what(

@@ -37,7 +37,7 @@ def test_what_it_says_at_80_columns(rollout: CommandLine, control: ScriptedContr
         '    metadata.description  - "old"\n'
         "\n"
         "DEPENDENTS\n"
-        "  flag/checkout  requires flag/cart\n"
+        "  flag/checkout: requires flag/cart\n"
         "\n"
         "WHO MOVES, of 1,000 synthetic contexts\n"
         "  flag/cart  250 move (25 %)  never holds 3\n"
@@ -100,6 +100,17 @@ def test_a_problem_found_by_the_server_is_placed_in_the_file(
     outcome = rollout("plan", flags)
     assert outcome.code == 1
     assert f"{flags}:3:8: flag/cart: spec.default: no such variant (use on)" in outcome.err
+
+
+def test_a_context_the_server_refuses_is_named_by_its_line(
+    rollout: CommandLine, control: ScriptedControl, flags: str, tmp_path: Path
+) -> None:
+    problem = pb.Problem(path="population[2]", message="too deep", hint="flatten it")
+    detail = pb.ErrorDetail(code="invalid_input", problems=[problem])
+    control.on("Plan", Refusal(grpc.StatusCode.INVALID_ARGUMENT, "1 problem", detail))
+    users = tmp_path / "users.jsonl"
+    users.write_text('{"units": {"user": "u-1"}}\n\n{"units": {"user": "u-2"}}\n', encoding="utf-8")
+    assert f"{users}:3: too deep (flatten it)" in rollout("plan", flags, "--population", str(users)).err
 
 
 def test_exit_code_3_only_when_something_changes(rollout: CommandLine, control: ScriptedControl, flags: str) -> None:
