@@ -76,7 +76,7 @@ def _draw(session: Session, found: control_pb2.Resource, entries: list[control_p
         )
     screen.line()
     if entries:
-        draw_entries(session, entries)
+        draw_entries(session, entries, messages.resource_id(found.document.kind, found.document.key))
         if len(entries) == _HISTORY_LIMIT:
             session.screen.note("more", f"rollout history {found.document.kind.lower()}/{found.document.key}")
 

@@ -65,10 +65,10 @@ def _draw(session: Session, kind: str, resources: list[control_pb2.Resource]) ->
     if not resources:
         screen.line(f"no {kind.lower() or 'resource'}s here; write one and try: rollout apply -f flags.yaml")
         return
-    columns = [Column("RESOURCE", folds=True), Column("STATUS"), Column("VERSION", is_number=True), Column("OWNER")]
-    columns += [Column("TAGS", folds=True), Column("EXPIRES"), Column("DESCRIPTION", folds=True)]
+    columns = [Column("RESOURCE"), Column("STATUS"), Column("VERSION", is_number=True), Column("OWNER", folds=True)]
+    columns += [Column("TAGS", folds=True), Column("EXPIRES")]
     if screen.is_wide:
-        columns.append(Column("DEPENDENTS", folds=True))
+        columns += [Column("DESCRIPTION", folds=True), Column("USED BY", folds=True)]
     screen.table(columns, [_row(item, is_wide=screen.is_wide) for item in resources])
 
 
@@ -88,6 +88,5 @@ def _row(item: control_pb2.Resource, *, is_wide: bool) -> list[Cell]:
         str(known.get("owner", "")),
         ", ".join(str(tag) for tag in tags) if isinstance(tags, list) else "",
         str(known.get("expires", "")),
-        str(known.get("description", "")),
     ]
-    return [*row, ", ".join(item.dependents)] if is_wide else row
+    return [*row, str(known.get("description", "")), ", ".join(item.dependents)] if is_wide else row

@@ -41,14 +41,15 @@ def history(session: Session, resource: str | None, limit: int, before: int | No
     request = control_pb2.ListHistoryRequest(kind=kind, key=key, before_revision=before or 0, limit=limit)
     connection = session.connection
     answer = connection.ask(connection.stub.ListHistory, request)
-    session.begin(*([messages.resource_id(kind, key)] if key else []))
+    focus = messages.resource_id(kind, key) if key else ""
+    session.begin(*([focus] if focus else []))
     data = {
         "environment": session.environment(),
-        "resource": messages.resource_id(kind, key) if key else None,
+        "resource": focus or None,
         "oldest_revision": answer.oldest_revision,
         "entries": [messages.entry(entry) for entry in answer.entries],
     }
-    session.screen.show(data, lambda: _draw(session, answer, limit, resource, fields=fields or session.screen.is_wide))
+    session.screen.show(data, lambda: _draw(session, answer, limit, focus, fields=fields or session.screen.is_wide))
 
 
 def _resource(session: Session, text: str | None) -> tuple[str, str]:
@@ -61,9 +62,7 @@ def _resource(session: Session, text: str | None) -> tuple[str, str]:
     return document.kind, document.key
 
 
-def _draw(
-    session: Session, answer: control_pb2.ListHistoryResponse, limit: int, resource: str | None, *, fields: bool
-) -> None:
+def _draw(session: Session, answer: control_pb2.ListHistoryResponse, limit: int, focus: str, *, fields: bool) -> None:
     screen = session.screen
     if not answer.entries:
         screen.line("nothing has changed here yet; see what there is: rollout get")
@@ -72,15 +71,15 @@ def _draw(
         for entry in answer.entries:
             _draw_fields(session, entry)
     else:
-        draw_entries(session, answer.entries)
+        draw_entries(session, answer.entries, focus)
     last = answer.entries[-1].revision
     if len(answer.entries) == limit and last > max(answer.oldest_revision, 1):
-        name = f"{resource} " if resource else ""
+        name = f"{focus} " if focus else ""
         session.screen.note("older", f"rollout history {name}--before {last}")
 
 
-def draw_entries(session: Session, entries: Sequence[control_pb2.Entry]) -> None:
-    """Draw one line for each entry."""
+def draw_entries(session: Session, entries: Sequence[control_pb2.Entry], focus: str = "") -> None:
+    """Draw one line for each entry; `focus` is the resource that is looked at, the others are only counted."""
     session.screen.table(
         [
             Column("REV", is_number=True),
@@ -90,19 +89,20 @@ def draw_entries(session: Session, entries: Sequence[control_pb2.Entry]) -> None
             Column("CHANGED", folds=True),
             Column("REASON", folds=True),
         ],
-        [_row(entry, session.now_ms, is_wide=session.screen.is_wide) for entry in entries],
+        [_row(entry, session.now_ms, focus, is_wide=session.screen.is_wide) for entry in entries],
     )
 
 
-def _row(entry: control_pb2.Entry, now_ms: int, *, is_wide: bool) -> list[Cell]:
+def _row(entry: control_pb2.Entry, now_ms: int, focus: str, *, is_wide: bool) -> list[Cell]:
     named = [references.named(change) for change in entry.changes]
-    more = f" and {len(named) - _NAMED_MAX} more" if len(named) > _NAMED_MAX else ""
+    told = [focus] if focus in named else named[:_NAMED_MAX]
+    more = f" and {len(named) - len(told)} more" if len(named) > len(told) else ""
     return [
         str(entry.revision),
         ago(entry.at_ms, now_ms),
         entry.action,
         entry.actor if is_wide else messages.person(entry.actor),
-        ", ".join(named[:_NAMED_MAX]) + more,
+        ", ".join(told) + more,
         entry.reason,
     ]
 

@@ -54,6 +54,13 @@ def test_a_full_page_says_how_to_go_on(rollout: CommandLine, control: ScriptedCo
     assert rollout("history", "-n", "1").err.endswith("older: rollout history --before 9\n")
 
 
+def test_of_one_resource_the_others_are_only_counted(rollout: CommandLine, control: ScriptedControl) -> None:
+    many = pb.Entry(revision=9, changes=[pb.ResourceChange(kind="Flag", key=key) for key in ("a", "b", "c", "d")])
+    control.on("ListHistory", pb.ListHistoryResponse(entries=[many]))
+    assert "flag/c and 3 more" in rollout("history", "flag/c").out
+    assert "flag/a, flag/b, flag/c and 1 more" in rollout("history").out
+
+
 def test_a_bare_key_is_looked_up(rollout: CommandLine, control: ScriptedControl) -> None:
     found = pb.Resource(document=pb.Document(kind="Cohort", key="beta"))
     control.on("GetResource", pb.GetResourceResponse(resource=found)).on("ListHistory", pb.ListHistoryResponse())
