@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -138,9 +137,9 @@ def _incident(session: Session, bug: Exception) -> CommandFailed:
     last = bug.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
-    place = f"{Path(last.tb_frame.f_code.co_filename).name}:{last.tb_lineno}" if last is not None else "?"
+    place = f"{last.tb_frame.f_globals.get('__name__')}:{last.tb_lineno}" if last is not None else "?"
     incident = session.world.fresh_key()[:8]
     return CommandFailed(
-        f"this is a bug of the command line: {type(bug).__name__} at {place} (incident {incident})",
+        f"this is a bug of Rollout Guard: {type(bug).__name__} at {place} (incident {incident})",
         "run it again with ROLLOUT_DEBUG=1, and report what it prints",
     )

@@ -126,7 +126,7 @@ def test_a_bug_is_an_incident_and_not_a_traceback(
     control.on("GetStatus", pb.GetStatusResponse(environment="production"))
     outcome = rollout("status")
     assert outcome.code == 1
-    assert "bug of the command line: ZeroDivisionError at test_main.py:" in outcome.err
+    assert "bug of Rollout Guard: ZeroDivisionError at " in outcome.err
     assert "incident 00000000" in outcome.err
     assert "ROLLOUT_DEBUG=1" in outcome.err
     assert "secret" not in outcome.err
