@@ -6,6 +6,7 @@ terminal's cursor.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.problems import Problem
@@ -40,7 +41,7 @@ def greeting_of(hello: delivery_pb2.Hello) -> Greeting:
     return Greeting(
         instance_id=instance_id,
         sdk_version=_shown(hello.sdk_version),
-        capabilities=tuple(_shown(name) for name in hello.capabilities[:CAPABILITIES_MAX]),
+        capabilities=_shared(tuple(_shown(name) for name in hello.capabilities[:CAPABILITIES_MAX])),
         service=_shown(hello.service),
         host=_shown(hello.host),
         pid=hello.pid,
@@ -109,6 +110,12 @@ def _quarantined(messages: Iterable[delivery_pb2.Quarantine]) -> tuple[Quarantin
         Quarantined(_shown(one.flag), one.version, _shown(one.error, ERROR_LENGTH_MAX))
         for one, _ in zip(messages, range(QUARANTINED_MAX), strict=False)
     )
+
+
+@lru_cache(maxsize=256)
+def _shared(capabilities: tuple[str, ...]) -> tuple[str, ...]:
+    """Return one object for equal lists: there are a few releases of SDKs, and many processes."""
+    return capabilities
 
 
 def _shown(text: str, length_max: int = NAME_LENGTH_MAX) -> str:

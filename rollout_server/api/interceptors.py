@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -51,6 +52,7 @@ class Door(grpc.aio.ServerInterceptor):
         self._environments = environments
         self._calls = calls
         self._metrics = metrics
+        self._doors: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     async def intercept_service(
         self,
@@ -58,29 +60,29 @@ class Door(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
         """Put the door before the method that was asked for; one that does not exist is answered by gRPC itself."""
-        found = await continuation(handler_call_details)
-        if found is None:
-            return None
-        method = _Method(handler_call_details.method, found)
+        name = handler_call_details.method
+        if name not in self._doors:
+            found = await continuation(handler_call_details)
+            if found is None:
+                return None
+            method = _Method(name, found)
+            # A stream in both directions, whatever the method is: only then does gRPC leave the reading to us.
+            self._doors[name] = grpc.stream_stream_rpc_method_handler(
+                partial(self._serve, method), response_serializer=method.serialise
+            )
+        return self._doors[name]
 
-        async def serve(_requests: AsyncIterator[bytes], context: Context) -> None:
-            await self._serve(method, context)
-
-        # A stream in both directions, whatever the method is: only then does gRPC leave the reading to us.
-        return grpc.stream_stream_rpc_method_handler(serve, response_serializer=method.serialise)
-
-    async def _serve(self, method: _Method, context: Context) -> None:
-        metadata = _metadata(context)
+    async def _serve(self, method: _Method, _requests: AsyncIterator[bytes], context: Context) -> None:
         started = time.monotonic()
         caller: Caller | None = None
         code, incident_id = "OK", None
         try:
             try:
-                caller = self._admit(method.name, metadata)
+                caller = self._admit(method.name, _metadata(context))
                 with self._calls.under_way(caller, is_stream=method.is_stream) as call:
-                    await _answer_unless_cut(method, call, context)
+                    await _answer(method, call, context)
             except RolloutError as error:
-                await _abort(context, answer(error, accepted_detail_bytes(metadata)))
+                await _abort(context, answer(error, accepted_detail_bytes(_metadata(context))))
             except grpc.aio.AbortError:
                 raise
             except Exception as error:  # noqa: BLE001 - a bug of ours: an id for the caller, the place for the log
@@ -173,38 +175,34 @@ def _check_right(caller: Caller, method: str, wanted: str) -> None:
         raise Forbidden(f"a token with role {role.value} may not call {verb}", f"roles that may: {able}")
 
 
-async def _answer_unless_cut(method: _Method, call: Call, context: Context) -> None:
+async def _answer(method: _Method, call: Call, context: Context) -> None:
+    """Answer the call, or end it as `call.cut` says."""
     try:
-        await _answer(method, context)
+        request = _requests(method, context) if method.handler.request_streaming else await _request(method, context)
+        answered = method.behavior(request, context)
+        if inspect.isawaitable(answered):
+            response = await answered
+            if not method.handler.response_streaming:
+                await context.write(response)
+        else:
+            async for response in answered:
+                await context.write(response)
     except asyncio.CancelledError:
-        if call.cut_by is None:
+        if call.cut_by is None or call.task is None:
             raise
-        if call.task is not None:
-            call.task.uncancel()
+        call.task.uncancel()
         raise call.cut_by from None
 
 
-async def _answer(method: _Method, context: Context) -> None:
-    request: object
-    if method.handler.request_streaming:
-        request = _requests(method, context)
-    else:
-        try:
-            async with asyncio.timeout(REQUEST_WITHIN_S):
-                data = await context.read()
-        except TimeoutError:
-            raise Unavailable("client", f"no request came within {REQUEST_WITHIN_S:.0f} s", "call again") from None
-        if data is grpc.aio.EOF:
-            raise InvalidInput([Problem("", "", "no_message", f"{method.name} needs a message, and none came")])
-        request = method.parse(data)
-    answered = method.behavior(request, context)
-    if inspect.isawaitable(answered):
-        response = await answered
-        if not method.handler.response_streaming:
-            await context.write(response)
-    else:
-        async for response in answered:
-            await context.write(response)
+async def _request(method: _Method, context: Context) -> object:
+    try:
+        async with asyncio.timeout(REQUEST_WITHIN_S):
+            data = await context.read()
+    except TimeoutError:
+        raise Unavailable("client", f"no request came within {REQUEST_WITHIN_S:.0f} s", "call again") from None
+    if data is grpc.aio.EOF:
+        raise InvalidInput([Problem("", "", "no_message", f"{method.name} needs a message, and none came")])
+    return method.parse(data)
 
 
 async def _requests(method: _Method, context: Context) -> AsyncIterator[object]:

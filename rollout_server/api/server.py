@@ -24,6 +24,8 @@ _UNARY_ROOM = 2_000
 KEEPALIVE_MS = 30_000
 KEEPALIVE_TIMEOUT_MS = 10_000
 PING_EVERY_MIN_MS = 10_000
+HANDSHAKE_MS = 20_000
+PENDING_MAX = 20_000
 
 _OPTIONS = (
     # Two servers on one port would share its connections in silence.
@@ -34,6 +36,11 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.http2.min_ping_interval_without_data_ms", PING_EVERY_MIN_MS),
+    ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
+    # Beyond these gRPC drops calls that wait for their turn. A storm of SDKs that come back at once is no attack: it
+    # is let in, in order.
+    ("grpc.server.max_pending_requests", PENDING_MAX),
+    ("grpc.server.max_pending_requests_hard_limit", 2 * PENDING_MAX),
 )
 
 SERVICES = tuple(

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import random
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,48 +80,57 @@ async def check_nothing_lost(admin: Person, known: Acknowledged) -> None:
         assert verified.intact, verified.problem
 
 
+@asynccontextmanager
+async def process_on(data: Path, port: int | None = None, **options: str) -> AsyncIterator[ServerProcess]:
+    """A server that is gone when the test is."""
+    async with ServerProcess(data, free_port() if port is None else port, **options) as server:
+        await server.start()
+        yield server
+
+
 @pytest.mark.timeout(1_200)
 @pytest.mark.parametrize("kills", [pytest.param(5), pytest.param(100, marks=pytest.mark.soak)])
 async def test_no_acknowledged_write_is_lost_by_kill_9(tmp_path: Path, kills: int) -> None:
     """The server is killed amid writes; a process that watched continues by a delta of the same epoch (promise 6)."""
     chance = random.Random(kills)  # noqa: S311 - when to kill, no secret
-    server = ServerProcess(tmp_path, free_port(), log_level="error")
     known, reader = Acknowledged(), Reader()
-    sdk = ""
-    for _ in range(kills):
+    async with ServerProcess(tmp_path, free_port(), log_level="error") as server:
+        sdk = ""
+        for _ in range(kills):
+            await server.start()
+            async with channel_to(server.address) as channel:
+                admin = await admin_of(tmp_path, channel)
+                await check_nothing_lost(admin, known)
+                sdk = sdk or (await admin.token("sdk")).secret
+                process = Process(channel, bearer(sdk), reader)
+                await process.connect()
+                enough = asyncio.Event()
+                writers = [
+                    asyncio.create_task(write_until_it_breaks(admin, writer, known, enough))
+                    for writer in range(WRITERS)
+                ]
+                for _ in range(chance.randint(1, 4)):
+                    await enough.wait()
+                    enough.clear()
+                if known.head is not None:
+                    await process.reach(chance.randint(1, known.head.revision))
+                await server.end(kill=True)
+                await asyncio.gather(*writers)
+                assert not any(isinstance(message, Reset) for message in process.seen)
         await server.start()
         async with channel_to(server.address) as channel:
             admin = await admin_of(tmp_path, channel)
             await check_nothing_lost(admin, known)
-            sdk = sdk or (await admin.token("sdk")).secret
             process = Process(channel, bearer(sdk), reader)
             await process.connect()
-            enough = asyncio.Event()
-            writers = [
-                asyncio.create_task(write_until_it_breaks(admin, writer, known, enough)) for writer in range(WRITERS)
-            ]
-            for _ in range(chance.randint(1, 4)):
-                await enough.wait()
-                enough.clear()
-            if known.head is not None:
-                await process.reach(chance.randint(1, known.head.revision))
-            await server.end(kill=True)
-            await asyncio.gather(*writers)
-            assert not any(isinstance(message, Reset) for message in process.seen)
-    await server.start()
-    async with channel_to(server.address) as channel:
-        admin = await admin_of(tmp_path, channel)
-        await check_nothing_lost(admin, known)
-        process = Process(channel, bearer(sdk), reader)
-        await process.connect()
-        assert known.head is not None
-        await process.reach(known.head.revision)
-        whole = Process(channel, bearer(sdk))
-        await whole.connect()
-        await whole.reach(known.head.revision)
-        assert whole.reader.digest == process.reader.digest
-    code, said = await server.end(kill=False)
-    assert (code, said) == (0, "")
+            assert known.head is not None
+            await process.reach(known.head.revision)
+            whole = Process(channel, bearer(sdk))
+            await whole.connect()
+            await whole.reach(known.head.revision)
+            assert whole.reader.digest == process.reader.digest
+        code, said = await server.end(kill=False)
+        assert (code, said) == (0, "")
 
 
 async def test_a_restored_backup_is_a_new_epoch_and_processes_follow(tmp_path: Path) -> None:
@@ -157,9 +168,7 @@ async def test_a_restored_backup_is_a_new_epoch_and_processes_follow(tmp_path: P
 
 
 async def test_sigterm_ends_a_server_cleanly_and_tells_its_streams(tmp_path: Path) -> None:
-    server = ServerProcess(tmp_path, free_port())
-    await server.start()
-    async with channel_to(server.address) as channel:
+    async with process_on(tmp_path) as server, channel_to(server.address) as channel:
         admin = await admin_of(tmp_path, channel)
         process = Process(channel, bearer((await admin.token("sdk")).secret))
         await process.connect()
@@ -176,9 +185,8 @@ async def test_a_taken_port_is_named_with_its_option(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for name, options in {"--listen": {}, "--http-listen": {"http_listen": f"127.0.0.1:{port}"}}.items():
-            server = ServerProcess(tmp_path, port if name == "--listen" else 0, **options)
-            await server.start()
-            code, said = await server.exit()
+            async with process_on(tmp_path, port if name == "--listen" else 0, **options) as server:
+                code, said = await server.exit()
             assert code == 1
             assert str(port) in said
             assert name in said
@@ -186,9 +194,8 @@ async def test_a_taken_port_is_named_with_its_option(tmp_path: Path) -> None:
 
 async def test_a_damaged_store_is_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "rollout.db").write_bytes(b"this is no database" * 1_000)
-    server = ServerProcess(tmp_path, 0)
-    await server.start()
-    code, said = await server.exit()
+    async with process_on(tmp_path, 0) as server:
+        code, said = await server.exit()
     assert code == 1
     assert "rollout.db" in said
     assert "put a backup made by" in said

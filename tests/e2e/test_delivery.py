@@ -12,7 +12,7 @@ from rollout_sdk.wire.codec import decode_record
 from rollout_sdk.wire.messages import Bookmark, Drain, Part, Reset
 from rollout_sdk.wire.records import RecordKind, WireRecord
 from tests.reader import Reader
-from tests.small_server import Process, World, bearer, channel_to, document, flag, states, world
+from tests.small_server import Process, World, bearer, channel_to, document, flag, serving, states, world
 
 
 def killed(reader: Reader, key: str) -> bool:
@@ -208,19 +208,20 @@ async def test_a_stream_has_one_hello_and_it_comes_first(tmp_path: Path) -> None
 
 
 async def test_a_server_that_stops_sends_its_streams_elsewhere(tmp_path: Path) -> None:
-    async with world(tmp_path, reconnect_within_ms=1_234) as around:
-        processes = [await around.process() for _ in range(5)]
+    """The last word on every stream is how long to wait at most before coming back."""
+    async with serving(tmp_path, reconnect_within_ms=1_234) as running:
+        channel = grpc.aio.insecure_channel(running.address)
+        sdk = bearer(await running.token("sdk"))
+        processes = [Process(channel, sdk) for _ in range(5)]
         for process in processes:
+            await process.connect()
             await process.next()
-        stopping = around.running
-        async with channel_to(stopping.address):
-            for served in stopping.served.values():
-                served.fan_out.drain()
-            for process in processes:
-                drained = await process.next()
-                assert isinstance(drained, Drain)
-                assert drained.reconnect_within_ms == 1_234
-                assert await process.ended() is grpc.StatusCode.OK
+    for process in processes:
+        drained = await process.next()
+        assert isinstance(drained, Drain)
+        assert drained.reconnect_within_ms == 1_234
+        assert await process.ended() is grpc.StatusCode.OK
+    await channel.close()
 
 
 @pytest.mark.parametrize("readers", [pytest.param(20), pytest.param(200, marks=pytest.mark.soak)])

@@ -42,16 +42,19 @@ class House:
 
     async def ask(self, method: str, headers: Headers) -> tuple[grpc.StatusCode, str]:
         """Send one empty message, and return how the call ends; a stream that begins to answer is let go."""
-        call: grpc.aio.StreamStreamCall[bytes, bytes] = self.channel.stream_stream(method)(metadata=headers)
-        try:
-            await call.write(b"")
-            await call.done_writing()
-            if await call.read() is not grpc.aio.EOF:
-                call.cancel()
-                return grpc.StatusCode.OK, ""
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError):
-            pass
-        return await call.code(), str(await call.details())
+        while True:
+            call: grpc.aio.StreamStreamCall[bytes, bytes] = self.channel.stream_stream(method)(metadata=headers)
+            try:
+                await call.write(b"")
+                await call.done_writing()
+                if await call.read() is not grpc.aio.EOF:
+                    call.cancel()
+                    return grpc.StatusCode.OK, ""
+            except (grpc.aio.AioRpcError, grpc.aio.UsageError):
+                pass
+            code, details = await call.code(), str(await call.details())
+            if details != "Internal error from Core":  # the client's, when it is denied before it has sent everything
+                return code, details
 
 
 async def odd_token(environment: Environment, *, expires_at_ms: int, revoked_at_ms: int, role: str) -> Headers:
