@@ -7,6 +7,7 @@ dev` and the tests use it.
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import shutil
 import signal
