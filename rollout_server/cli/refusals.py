@@ -30,6 +30,14 @@ _NEXT = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: "send less at once, or wait a little",
 }
 
+_HANDSHAKES = (
+    (True, "CERTIFICATE_VERIFY_FAILED", "name the authority that signed the server's certificate: --tls-ca FILE"),
+    (True, "WRONG_VERSION_NUMBER", "the server speaks no TLS; leave out the --tls options, or use --allow-plaintext"),
+    (True, "Socket closed", "the server may want a certificate of this client: --tls-cert FILE --tls-key FILE"),
+    (False, "Socket closed", "the server may speak TLS: --tls, or --tls-ca FILE for an authority of your own"),
+)
+"""Whether TLS was spoken, a word of gRPC's reason, and what to do."""
+
 
 def refusal(error: grpc.RpcError, target: Target) -> ServerRefused:
     """Return what a failed call means to the person who typed the command.
@@ -77,9 +85,10 @@ def _unreachable(status: grpc.StatusCode, text: str, target: Target) -> ServerRe
         what = f"the server at {target.server} cannot be reached"
     scheme = "TLS" if target.is_secure else "plaintext"
     reason = text.strip().splitlines()[0] if text.strip() else "no reason given"
+    known = (hint for secure, word, hint in _HANDSHAKES if secure is target.is_secure and word in text)
     return ServerRefused(
         what,
-        f"check that it runs and that this machine may reach it: rollout doctor --server {target.server}",
+        next(known, f"check that it runs and that this machine may reach it: rollout doctor --server {target.server}"),
         code="unreachable",
         details=(f"{scheme}: {reason}",),
         exit_code=Exit.UNREACHABLE,

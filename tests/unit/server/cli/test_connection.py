@@ -49,6 +49,7 @@ def test_plaintext_does_not_answer_tls(tmp_path: Path) -> None:
             connection.ask(connection.stub.GetStatus, pb.GetStatusRequest())
         connection.close()
     assert refused.value.details[0].startswith("TLS: ")
+    assert "the server speaks no TLS" in refused.value.hint
 
 
 def test_a_certificate_that_cannot_be_read_is_named() -> None:

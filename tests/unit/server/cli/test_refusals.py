@@ -66,3 +66,11 @@ def test_a_detail_that_does_not_parse_is_left_out() -> None:
     detail.MergeFromString(b"\x0a\x01x")
     broken = Refusal(grpc.StatusCode.NOT_FOUND, "none", detail)
     assert refused(broken).code == "x"
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [("Socket closed", "--tls"), ("Connection refused", "rollout doctor --server")],
+)
+def test_a_handshake_that_fails_says_which_option_to_add(reason: str, hint: str) -> None:
+    assert hint in refused(Refusal(grpc.StatusCode.UNAVAILABLE, reason)).hint
