@@ -257,6 +257,18 @@ class ServerProcess:
         return self._process.returncode, said.decode()
 
 
+async def http_get(address: str, path: str) -> tuple[int, str]:
+    """Ask over a raw socket; return status and body."""
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    answer = (await reader.read()).decode()
+    writer.close()
+    await writer.wait_closed()
+    head, _, body = answer.partition("\r\n\r\n")
+    return int(head.split()[1]), body
+
+
 def states(instances: Iterable[pb.Instance]) -> dict[str, str]:
     """Instance id to state, "IN_FORCE"."""
     return {one.instance_id: pb.InstanceState.Name(one.state).removeprefix("INSTANCE_STATE_") for one in instances}

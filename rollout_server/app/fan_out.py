@@ -122,7 +122,7 @@ class FanOut:
     async def _recover_tail(self, held: Position) -> None:
         """Find out at the store who is right, and name the history anew if it lost what the client holds.
 
-        One client is proof enough: nobody holds an entry's digest that was not committed (docs/adr/0005). Returns with
+        One client is proof enough: nobody holds an entry's digest that was not committed (docs/adr/0010). Returns with
         the log in a state that knows the answer.
         """
         async with self._renewing:

@@ -1,0 +1,65 @@
+"""Metrics: what happens is counted, and no label grows with what people do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rollout_server.api.metrics import EnvironmentFigures, Metrics
+from rollout_server.domain.rights import OPEN, RIGHTS
+from tests.small_server import flag, http_get, world
+
+
+def lines(metrics: Metrics) -> list[str]:
+    return metrics.text().decode().splitlines()
+
+
+def test_figures_are_looked_up_when_they_are_asked_for() -> None:
+    revision = 1
+
+    def figures() -> list[EnvironmentFigures]:
+        return [EnvironmentFigures("production", revision, 3, {"in_force": 2, "straggling": 1}, 0, is_following=True)]
+
+    metrics = Metrics(figures, "SQLite", is_durable=True)
+    assert 'rollout_revision{environment="production"} 1.0' in lines(metrics)
+    revision = 2
+    told = lines(metrics)
+    assert 'rollout_revision{environment="production"} 2.0' in told
+    assert 'rollout_instances{environment="production",state="in_force"} 2.0' in told
+    assert 'rollout_store_durable{durability="SQLite"} 1.0' in told
+    assert 'rollout_streams{environment="production"} 3.0' in told
+
+
+def test_what_happens_is_counted() -> None:
+    metrics = Metrics(list, "SQLite", is_durable=True)
+    metrics.answered("/a/B", "OK", 0.02)
+    metrics.answered("/a/B", "OK", None)
+    metrics.denied()
+    metrics.committed("production")
+    metrics.acknowledged("production", 70)
+    told = lines(metrics)
+    assert 'rollout_requests_total{code="OK",method="/a/B"} 2.0' in told
+    assert 'rollout_request_seconds_count{method="/a/B"} 1.0' in told
+    assert "rollout_denied_total 1.0" in told
+    assert 'rollout_commits_total{environment="production"} 1.0' in told
+    assert 'rollout_lag_seconds_bucket{environment="production",le="0.1"} 1.0' in told
+    assert 'rollout_lag_seconds_bucket{environment="production",le="0.05"} 0.0' in told
+
+
+def test_each_server_counts_for_itself() -> None:
+    """A registry of its own: two servers in one process do not add up."""
+    first, second = (Metrics(list, "SQLite", is_durable=True) for _ in range(2))
+    first.denied()
+    assert "rollout_denied_total 0.0" in lines(second)
+
+
+async def test_no_label_holds_a_flag_a_unit_or_a_process(tmp_path: Path) -> None:
+    """Whatever people name, the number of series stays what is built in."""
+    async with world(tmp_path, http_listen="127.0.0.1:0") as around:
+        await around.admin.apply(*(flag(f"canary-{number}") for number in range(50)))
+        for _ in range(5):
+            await (await around.process(service="canary", host="canary")).next()
+        _, body = await http_get(around.running.http_address, "/metrics")
+        assert "canary" not in body
+        series = [line for line in body.splitlines() if not line.startswith("#")]
+        assert len(series) < 30 * len({*RIGHTS, *OPEN})
+        assert 'rollout_streams{environment="production"} 5.0' in body
