@@ -70,12 +70,14 @@ def _move(one: Move) -> pb.Move:
 
 
 def _flag_moves(one: FlagMoves) -> pb.FlagMoves:
-    counts: dict[tuple[str, str], int] = {}  # the contract tells variants here, reasons only move by move
-    for each in one.by_variant:
-        variants = (each.variant_before or "", each.variant_after or "")
-        counts[variants] = counts.get(variants, 0) + each.count
-    by_variant = [
-        pb.VariantMove(variant_before=before, variant_after=after, count=count)
-        for (before, after), count in counts.items()
-    ]
-    return pb.FlagMoves(flag=one.flag, moved=one.moved, by_variant=by_variant, never_count=one.never_count)
+    return pb.FlagMoves(
+        flag=one.flag,
+        moved=one.moved,
+        by_variant=[
+            pb.VariantMove(
+                variant_before=each.variant_before or "", variant_after=each.variant_after or "", count=each.count
+            )
+            for each in one.by_variant
+        ],
+        never_count=one.never_count,
+    )

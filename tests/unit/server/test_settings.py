@@ -59,6 +59,11 @@ def test_every_setting_is_documented() -> None:
     assert [name for name, field in Settings.model_fields.items() if not (field.description or "").strip()] == []
 
 
+def test_the_manual_names_every_setting() -> None:
+    manual = (Path(__file__).resolve().parents[3] / "docs" / "server.md").read_text(encoding="utf-8")
+    assert [name for name in Settings.model_fields if f"`{name}`" not in manual] == []
+
+
 @pytest.mark.parametrize("value", ["production,staging", "production, staging"])
 def test_environments_are_listed_with_commas(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("ROLLOUT_ENVIRONMENTS", value)
