@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -214,6 +215,12 @@ async def world(data: Path, **options: Any) -> AsyncIterator[World]:
         yield World(running, channel, admin, bearer(await running.token("sdk")))
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
+
+
 class ServerProcess:
     """A server in a process of its own, which can be killed at any moment."""
 
@@ -272,3 +279,17 @@ async def http_get(address: str, path: str) -> tuple[int, str]:
 def states(instances: Iterable[pb.Instance]) -> dict[str, str]:
     """Instance id to state, "IN_FORCE"."""
     return {one.instance_id: pb.InstanceState.Name(one.state).removeprefix("INSTANCE_STATE_") for one in instances}
+
+
+@asynccontextmanager
+async def process_on(data: Path, port: int | None = None, **options: str) -> AsyncIterator[ServerProcess]:
+    """A server that is gone when the test is."""
+    async with ServerProcess(data, free_port() if port is None else port, **options) as server:
+        await server.start()
+        yield server
+
+
+async def admin_of(data: Path, channel: grpc.aio.Channel) -> Person:
+    """Wait until the server answers, and come with the first token."""
+    await asyncio.wait_for(channel.channel_ready(), 60)
+    return Person(channel, bearer((data / "first-admin-token").read_text(encoding="ascii").strip()))

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import random
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,15 +17,21 @@ from rollout_sdk.wire.delivery import read_position
 from rollout_sdk.wire.messages import Part, Reset
 from rollout_sdk.wire.v1 import control_pb2 as pb
 from tests.reader import Reader
-from tests.small_server import Person, Process, ServerProcess, bearer, channel_to, document, flag, serving
+from tests.small_server import (
+    Person,
+    Process,
+    ServerProcess,
+    admin_of,
+    bearer,
+    channel_to,
+    document,
+    flag,
+    free_port,
+    process_on,
+    serving,
+)
 
 WRITERS = 3
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -57,12 +61,6 @@ async def write_until_it_breaks(person: Person, writer: int, known: Acknowledged
                 enough.set()
 
 
-async def admin_of(data: Path, channel: grpc.aio.Channel) -> Person:
-    """Wait until the server answers, and come with the first token."""
-    await asyncio.wait_for(channel.channel_ready(), 60)
-    return Person(channel, bearer((data / "first-admin-token").read_text(encoding="ascii").strip()))
-
-
 async def check_nothing_lost(admin: Person, known: Acknowledged) -> None:
     """Every acknowledged write is there, and the chain holds up to the newest of them."""
     listed = await admin.stub.ListResources(pb.ListResourcesRequest(kind="Flag"), metadata=admin.metadata)
@@ -78,14 +76,6 @@ async def check_nothing_lost(admin: Person, known: Acknowledged) -> None:
         head.expected_head.epoch = known.head.epoch
         verified = await admin.stub.VerifyAudit(head, metadata=admin.metadata)
         assert verified.intact, verified.problem
-
-
-@asynccontextmanager
-async def process_on(data: Path, port: int | None = None, **options: str) -> AsyncIterator[ServerProcess]:
-    """A server that is gone when the test is."""
-    async with ServerProcess(data, free_port() if port is None else port, **options) as server:
-        await server.start()
-        yield server
 
 
 @pytest.mark.timeout(1_200)
