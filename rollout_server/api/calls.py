@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rollout_server.errors import RolloutError
 
 ANONYMOUS_MAX = 100
-"""Calls under way at once without a token; they can only ask for health."""
+"""Streams under way at once without a token; they can only watch health."""
 
 TOKEN_CHECK_S = 0.5
 
@@ -56,7 +56,7 @@ class Call:
 
 
 class Calls:
-    """All calls under way."""
+    """Calls under way; the streams among them by token."""
 
     def __init__(self, streams_max: int, streams_per_token_max: int) -> None:
         self._streams_max = streams_max
@@ -66,31 +66,34 @@ class Calls:
 
     @contextmanager
     def under_way(self, caller: Caller | None, *, is_stream: bool) -> Iterator[Call]:
-        """Count a call while it is answered.
+        """Remember who calls while the call is answered; streams are counted, and can be cut.
+
+        A question is never refused for being one too many: on-call must get in while streams fill the house.
 
         Raises:
-            Unavailable: there are too many already.
+            Unavailable: there are too many streams already.
         """
-        key = (caller.environment.name, caller.actor.token_id) if caller else ("", "")
-        calls = self._open.setdefault(key, set())
         call = Call(caller)
+        if caller is not None:
+            _CALLER.set(caller)
+        if not is_stream:
+            yield call
+            return
+        key = (caller.environment.name, caller.actor.token_id) if caller else ("", "")
+        self._check_room(len(self._open.get(key, ())), caller)
+        calls = self._open.setdefault(key, set())
+        calls.add(call)
+        self._streams += 1
         try:
-            self._admit(len(calls), caller, is_stream=is_stream)
-            calls.add(call)
-            self._streams += is_stream
-            if caller is not None:
-                _CALLER.set(caller)
-            try:
-                yield call
-            finally:
-                calls.discard(call)
-                self._streams -= is_stream
+            yield call
         finally:
+            self._streams -= 1
+            calls.discard(call)
             if not calls:
                 self._open.pop(key, None)
 
     def cut_fallen(self) -> int:
-        """Cut every call whose token was revoked or has expired since; return how many."""
+        """Cut every stream whose token was revoked or has expired since; return how many."""
         count = 0
         for calls in list(self._open.values()):
             first = next(iter(calls), None)
@@ -103,21 +106,20 @@ class Calls:
         return count
 
     async def keep_cutting(self) -> None:
-        """Look after the tokens of open calls until cancelled."""
+        """Look after the tokens of open streams until cancelled."""
         while True:
             await asyncio.sleep(TOKEN_CHECK_S)
             self.cut_fallen()
 
-    def _admit(self, count: int, caller: Caller | None, *, is_stream: bool) -> None:
-        if caller is None:
-            limit, name = ANONYMOUS_MAX, "calls without a token"
-        elif is_stream:
+    def _check_room(self, count: int, caller: Caller | None) -> None:
+        if caller is None and count >= ANONYMOUS_MAX:
+            limit, name = ANONYMOUS_MAX, "streams without a token"
+        elif caller is not None and count >= self._streams_per_token_max:
             limit, name = self._streams_per_token_max, "streams of this token (streams_per_token_max)"
+        elif self._streams >= self._streams_max:
+            limit, name = self._streams_max, "streams of this server (streams_max)"
         else:
             return
-        if count >= limit or (is_stream and self._streams >= self._streams_max):
-            if count < limit:
-                limit, name = self._streams_max, "streams of this server (streams_max)"
-            raise Unavailable(
-                "room", f"{limit} {name} are open, and that is the limit", "close some, or raise the limit and restart"
-            )
+        raise Unavailable(
+            "room", f"{limit} {name} are open, and that is the limit", "close some, or raise the limit and restart"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 
@@ -72,15 +73,16 @@ async def test_streams_are_limited_by_token_and_by_server() -> None:
         assert calls._open == {}
 
 
-async def test_calls_without_a_token_are_few() -> None:
-    """Nobody without a token can fill the house."""
+async def test_streams_without_a_token_are_few_and_keep_nobody_out() -> None:
+    """Nobody without a token can fill the house, nor keep a load balancer from asking for health."""
     calls = Calls(10_000, 10_000)
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
         for _ in range(ANONYMOUS_MAX):
             stack.enter_context(calls.under_way(None, is_stream=True))
-        with pytest.raises(Unavailable, match="without a token"), calls.under_way(None, is_stream=False):
+        with pytest.raises(Unavailable, match="without a token"), calls.under_way(None, is_stream=True):
             pass
+        with calls.under_way(None, is_stream=False):
+            assert calls.cut_fallen() == 0
     with calls.under_way(None, is_stream=True):
-        assert calls.cut_fallen() == 0
+        assert len(calls._open) == 1
+    assert calls._open == {}
