@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from rollout_server.adapters.notes_file import NotesFile
 from rollout_server.adapters.server_key import server_key
 from rollout_server.adapters.sqlite_journal import open_store
 from rollout_server.adapters.system_clock import SystemClock
@@ -37,6 +38,7 @@ from rollout_server.app.compact import keep_compact
 from rollout_server.app.diagnose import Surroundings
 from rollout_server.app.environment import Environment
 from rollout_server.app.first_token import write_first_token
+from rollout_server.app.keep_instances import keep_instances, recall_instances
 from rollout_server.app.served import Served
 from rollout_server.app.tokens import CreateToken, authenticate, create_token
 from rollout_server.domain.rights import Role
@@ -177,6 +179,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         for work in (  # ends after the port is closed: the last word on each stream is said here
             calls.keep_cutting(),
             delivery.keep_speaking(),
+            *(keep_instances(one.instances, _notes(settings, name)) for name, one in served.items()),
             keep_compact([one.environment for one in served.values()], settings.history_keep_days * _DAY_MS),
         ):
             _in_background(stack, work, broken)
@@ -223,6 +226,7 @@ async def _open_environments(settings: Settings, stack: AsyncExitStack) -> dict[
         )
         await one.fan_out.start()
         stack.callback(one.fan_out.close)
+        await recall_instances(one.instances, _notes(settings, name))
         served[name] = one
     return served
 
@@ -234,6 +238,10 @@ def _open_store(data: Path, environments: Iterable[str], clock: SystemClock) -> 
         hint = "choose another directory with --data (ROLLOUT_DATA), or let the server write there"
         raise Unavailable("data", f"the directory {data} cannot be made: {error.strerror}", hint) from None
     return open_store(data / STORE_FILE, environments, key=server_key(data / KEY_FILE), clock=clock)
+
+
+def _notes(settings: Settings, environment: str) -> NotesFile:
+    return NotesFile(settings.data.expanduser() / f"instances-{environment}.json")
 
 
 async def _first_tokens(settings: Settings, served: Mapping[str, Served]) -> dict[str, Path]:

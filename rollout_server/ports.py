@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from rollout_sdk.engine.model import Position
+    from rollout_sdk.engine.model import Json, Position
     from rollout_server.domain.checkpoint import Checkpoint
     from rollout_server.domain.journal import Draft, Entry, State
     from rollout_server.domain.resources import ResourceId
@@ -129,3 +129,17 @@ class Journal(Protocol):
 
     async def close(self) -> None:
         """Finish what was acknowledged and release the store."""
+
+
+class Notes(Protocol):
+    """One small thing worth keeping across a restart; nobody is harmed where it is lost."""
+
+    def load(self) -> Json:
+        """Return what was saved last; None where nothing was, or where it cannot be read. Blocks."""
+
+    def save(self, value: Json) -> None:
+        """Keep this instead: whole or not at all. Blocks.
+
+        Raises:
+            Unavailable: it cannot be written.
+        """

@@ -17,7 +17,7 @@ from rollout_server.app.fleet import FleetSummary
 from rollout_server.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from rollout_sdk.wire.messages import Acknowledgement, Greeting
     from rollout_server.app.ruleset_log import Mark
@@ -119,7 +119,11 @@ class _Seat:
 
 
 class Instances:
-    """The processes of one environment. Fulfils `fleet.Fleet`."""
+    """The processes of one environment. Fulfils `fleet.Fleet`.
+
+    Attributes:
+        changes: counts who came and went.
+    """
 
     def __init__(
         self,
@@ -146,6 +150,7 @@ class Instances:
         self._seats: dict[_Key, _Seat] = {}
         self._away: dict[str, OrderedDict[_Key, None]] = {}  # by token; out of reach longest comes first
         self._forgotten_at_ms: deque[int] = deque(maxlen=instances_max)
+        self.changes = 0
 
     def join(self, greeting: Greeting, token_id: str) -> object:
         """Seat a process that opened a stream; return what names the stream in the calls below.
@@ -166,7 +171,22 @@ class Instances:
             instance = replace(instance, in_force=greeting.held, quarantined=flags, error=error)
         stream = (key, object())
         self._seats[key] = _Seat(instance, stream)
+        self.changes += 1
         return stream
+
+    def known(self) -> tuple[Instance, ...]:
+        """Return every process that counts, as last heard of: who is connected was heard of now."""
+        now_ms = self._clock.now_ms()
+        known = (seat.instance for seat in self._counting())
+        return tuple(replace(one, last_seen_at_ms=now_ms) if one.is_connected else one for one in known)
+
+    def recall(self, known: Iterable[Instance]) -> None:
+        """Seat processes that an earlier run of this server knew: out of reach, until they come back."""
+        for one in sorted(known, key=lambda instance: instance.last_seen_at_ms)[-self._instances_max :]:
+            seat = _Seat(one, None)
+            if seat.key not in self._seats:
+                self._seats[seat.key] = seat
+                self._away.setdefault(one.token_id, OrderedDict())[seat.key] = None
 
     def acknowledge(self, stream: object, acknowledgement: Acknowledgement) -> int:
         """Take note of what is in force in a process now.
@@ -200,12 +220,14 @@ class Instances:
         seat = self._seat(stream)
         if seat is not None:
             self._forget(seat.key)
+            self.changes += 1
 
     def disconnect(self, stream: object) -> None:
         """Count a process as out of reach; one that said goodbye, or came back by another stream, is not touched."""
         seat = self._seat(stream)
         if seat is not None:
             seat.instance = replace(seat.instance, is_connected=False, last_seen_at_ms=self._clock.now_ms())
+            self.changes += 1
             self._away.setdefault(seat.instance.token_id, OrderedDict())[seat.key] = None
 
     def views(self) -> tuple[InstanceView, ...]:

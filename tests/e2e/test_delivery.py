@@ -247,3 +247,17 @@ async def test_who_never_reads_costs_little_and_is_led_on_when_it_does(tmp_path:
             await process.reach(revision)
             assert len(process.seen) <= edits // 2
         assert len({process.reader.digest for process in processes}) == 1
+
+
+async def test_who_was_connected_before_a_restart_is_missed_after_it(tmp_path: Path) -> None:
+    """The proof after a crash counts those who have not come back yet."""
+    async with world(tmp_path) as around:
+        process = await around.process()
+        await process.next()
+    async with world(tmp_path) as around:
+        assert states(await around.admin.instances()) == {process.instance_id: "UNREACHABLE"}
+        back = Process(around.channel, process.metadata, process.reader, process.instance_id)
+        await back.connect()
+        await back.next()
+        await back.acknowledge()
+        await settled(around, back, "IN_FORCE")

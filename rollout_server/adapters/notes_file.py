@@ -1,0 +1,40 @@
+"""Notes as a JSON file: written aside and renamed, never half there."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from rollout_server.errors import Unavailable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rollout_sdk.engine.model import Json
+
+
+class NotesFile:
+    """Fulfils `ports.Notes`. Not synced to the disk: a crash of the machine may cost the latest."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> Json:
+        """Return what was saved last, or None."""
+        try:
+            value: Json = json.loads(self._path.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return None
+        return value
+
+    def save(self, value: Json) -> None:
+        """Keep this instead."""
+        part = self._path.with_name(f".{self._path.name}.part")
+        try:
+            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(value, file, separators=(",", ":"))
+            part.replace(self._path)
+        except OSError as error:
+            raise Unavailable("notes", f"{self._path} cannot be written: {error.strerror}") from error
