@@ -80,7 +80,7 @@ async def test_a_synthetic_population_tells_the_flags_apart() -> None:
 
 
 async def test_lists_are_cut_and_counts_are_not() -> None:
-    """At most so many moves per flag are listed; all are counted. The caller set the limit and sees both: no warning."""
+    """At most so many moves per flag are listed, all are counted; the caller set the limit, so nothing warns."""
     async with opened() as environment:
         await given(environment, flag("a"))
         session = await open_plan(environment, PlanQuestion((flag("a", {"serve": "on"}),), moves_limit=3), NoFleet())
