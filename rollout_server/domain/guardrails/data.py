@@ -1,7 +1,7 @@
 """Sums of one window: what telemetry stores and the statistics read. Everything merges by addition, field by field.
 
-A window belongs to one (run, allocation, reach, stratum), so both its arms are concurrent units of equal reach. That is
-the comparison: pooling over time, reach, strata or allocations would compare strangers (Simpson's paradox).
+A window belongs to one (run, allocation, reach, stratum), so both its arms are concurrent units of equal reach.
+That is the comparison: pooling over time, reach, strata or allocations would compare strangers (Simpson's paradox).
 """
 
 from __future__ import annotations
@@ -146,4 +146,3 @@ def is_possible(cell: Cell, *, bounded: bool) -> bool:
 def last_passed(now_ms: int, late_ms: int, window_ms: int) -> int:
     """Return the last window that the watermark (now less late) has passed; it waits for nobody."""
     return (now_ms - late_ms) // window_ms - 1
-

@@ -80,10 +80,12 @@ class RelativeLimit:
     Attributes:
         ppm: of the control's level; positive where high is bad, negative where low is bad, 0 for "no worse at all".
         at_least: the difference must also exceed this, in the metric's own unit (0.001 is 0.1 percentage points).
+        in_points: `at_least` was written as percentage points, which only proportions have; nothing else reads it.
     """
 
     ppm: int
     at_least: float = 0.0
+    in_points: bool = False
 
 
 @dataclass(frozen=True, slots=True)
