@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 from rollout_sdk.engine.bucketing import salt16
 from rollout_sdk.engine.cohorts import key_set
 from rollout_sdk.engine.compile import CompiledRuleset, compile_ruleset
 from rollout_sdk.engine.context import Context
 from rollout_sdk.engine.model import (
+    ByRollout,
     Cohort,
     Condition,
     Decision,
@@ -20,7 +23,9 @@ from rollout_sdk.engine.model import (
     Operand,
     Origin,
     Position,
+    Reach,
     Requirement,
+    RolloutState,
     Rule,
     Ruleset,
     Serve,
@@ -64,6 +69,29 @@ def split(on_ppm: int, when: Condition | None = None, rule: str = "s") -> Rule:
     return Rule(rule, Split((Weight("on", on_ppm), Weight("off", 1_000_000 - on_ppm))), when)
 
 
+def by_rollout(rollout: str = "x", when: Condition | None = None, rule: str = "launch") -> Rule:
+    return Rule(rule, ByRollout(rollout), when)
+
+
+def rollout(
+    *reaches: Reach,
+    key: str = "x",
+    flag: str = "f",
+    never: tuple[Condition, ...] = (),
+    run: int = 1,
+    allocation: int = 1,
+    **more: Any,
+) -> RolloutState:
+    """A rollout from off to on, in the stages given."""
+    stage = reaches[-1].stage if reaches else ""
+    state = RolloutState(key, flag, run, "off", "on", salt16(key), reaches=reaches, never=never, allocation=allocation)
+    return replace(state, stage=stage, **more)
+
+
+def reach(share_ppm: int, audience: Condition | None = None, stage: str = "canary") -> Reach:
+    return Reach(stage, share_ppm, audience)
+
+
 def leaf(attribute: str, operator: str, operand: Operand) -> Leaf:
     return Leaf(attribute, operator, operand)
 
@@ -84,15 +112,19 @@ def cohort(
 
 
 def ruleset(
-    *members: Flag | Cohort, killed: Iterable[str] = (), versions: dict[str, int] | None = None, revision: int = 7
+    *members: Flag | Cohort | RolloutState,
+    killed: Iterable[str] = (),
+    versions: dict[str, int] | None = None,
+    revision: int = 7,
 ) -> Ruleset:
     flags = {member.key: member for member in members if isinstance(member, Flag)}
     cohorts = {member.key: member for member in members if isinstance(member, Cohort)}
+    rollouts = {member.rollout: member for member in members if isinstance(member, RolloutState)}
     states = {key: FlagState(key, killed=True) for key in killed}
-    return Ruleset(Position("epoch-1", revision), flags, cohorts, states, versions or {})
+    return Ruleset(Position("epoch-1", revision), flags, cohorts, states, versions or {}, rollouts)
 
 
-def compiled(*members: Flag | Cohort, killed: Iterable[str] = ()) -> CompiledRuleset:
+def compiled(*members: Flag | Cohort | RolloutState, killed: Iterable[str] = ()) -> CompiledRuleset:
     return compile_ruleset(ruleset(*members, killed=killed))
 
 

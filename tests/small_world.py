@@ -10,6 +10,7 @@ from rollout_sdk.engine.cohorts import key_set
 from rollout_sdk.engine.model import (
     DEFAULT_UNIT,
     PPM,
+    ByRollout,
     Cohort,
     Condition,
     Flag,
@@ -17,7 +18,9 @@ from rollout_sdk.engine.model import (
     Leaf,
     Operand,
     Position,
+    Reach,
     Requirement,
+    RolloutState,
     Rule,
     Ruleset,
     Serve,
@@ -78,7 +81,19 @@ def cohort(
     return Cohort(key, key_set(include), key_set(exclude), unit, when)
 
 
-def ruleset(*things: Flag | Cohort, killed: Iterable[str] = ()) -> Ruleset:
+def by_rollout(key: str = "x", when: Condition | None = None, id_: str = "launch") -> Rule:
+    return Rule(id_, ByRollout(key), when)
+
+
+def rollout(key: str = "x", flag_key: str = "checkout", *reaches: Reach, **more: Anything) -> RolloutState:
+    """A rollout from off to on in these stages; without any it exposes nobody."""
+    values: dict[str, Anything] = {"from_variant": "off", "to_variant": "on", "salt": salt16(key), "reaches": reaches}
+    return RolloutState(key, flag_key, 1 if reaches else 0, **{**values, **more})
+
+
+def ruleset(*things: Flag | Cohort | RolloutState, killed: Iterable[str] = ()) -> Ruleset:
     flags = {thing.key: thing for thing in things if isinstance(thing, Flag)}
     cohorts = {thing.key: thing for thing in things if isinstance(thing, Cohort)}
-    return Ruleset(START, flags, cohorts, {key: FlagState(key, killed=True) for key in killed})
+    rollouts = {thing.rollout: thing for thing in things if isinstance(thing, RolloutState)}
+    states = {key: FlagState(key, killed=True) for key in killed}
+    return Ruleset(START, flags, cohorts, states, rollouts=rollouts)

@@ -1,7 +1,8 @@
 """What one client holds at one position, and how the next is worked out from it. Pure but for the bytes it reads.
 
 The law here: one bad record harms one resource. A flag whose record cannot be read, does not compile, or uses a cohort
-that was refused keeps its last good rules; what verbs say of it (kill) acts on those all the same.
+that was refused keeps its last good rules; what verbs say of it (kill, a rollout's state) acts on those all the same. A
+rollout's state that cannot be put in force leaves the last good one there.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from rollout_sdk.engine.compile import compile_ruleset
-from rollout_sdk.engine.dependencies import references
-from rollout_sdk.engine.model import Cohort, Flag, FlagState, Ruleset
-from rollout_sdk.wire.codec import chunk_digests, decode_record
+from rollout_sdk.engine.dependencies import references, rollouts_of_flag
+from rollout_sdk.engine.model import Cohort, Flag, FlagState, RolloutState, Ruleset
+from rollout_sdk.wire.codec import Resource, chunk_digests, decode_record
 from rollout_sdk.wire.key_sets import read_chunk
 from rollout_sdk.wire.messages import Quarantined
 from rollout_sdk.wire.records import RecordKind, RulesetDigest, WireError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from rollout_sdk.engine.compile import CompiledRuleset
     from rollout_sdk.engine.compiled import CompiledFlag
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 Id: TypeAlias = tuple[int, str]
 """Kind and key of a record."""
 
-Resource: TypeAlias = Flag | Cohort | FlagState
+_RECORD_KINDS = {"flag": RecordKind.FLAG, "cohort": RecordKind.COHORT, "rollout": RecordKind.ROLLOUT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Held:
         models: the last readable ones, by kind and key.
         good: where the record as sent is not in force, the record behind the model that is.
         refused: why a record as sent is not in force.
-        quarantined: the same for the server, flags only.
+        quarantined: the same for the server, by flag.
     """
 
     position: Position
@@ -131,13 +132,16 @@ class _Work:
         self._good[id_] = held.good.get(id_) or held.records[id_]
 
     def hold_back_users_of_refused_cohorts(self) -> None:
-        """A cohort and the flags that use it come into force together or not at all."""
+        """A cohort and what uses it come into force together or not at all.
+
+        A flag and a rollout come apart: the flag's last good rules follow the rollout's new state.
+        """
         refused = {("cohort", key) for kind, key in self._refused if kind == RecordKind.COHORT}
         if not refused:
             return
-        named = references(*_flags_and_cohorts(self._models))
+        named = references(*_by_kind(self._models))
         for kind, key in users_of(refused, {node: [to for to in named[node] if to[0] == "cohort"] for node in named}):
-            id_ = (RecordKind.FLAG if kind == "flag" else RecordKind.COHORT, key)
+            id_ = (_RECORD_KINDS[kind], key)
             if id_ in self._models and id_ not in self._refused:
                 self._hold_back(id_, "it uses a cohort that is refused")
 
@@ -146,9 +150,10 @@ class _Work:
         compiled = self._compile()
         for key, reason in compiled.quarantined.items():
             self._refused.setdefault((RecordKind.FLAG, key), reason)
-        for kind, key in self._refused:
-            if kind == RecordKind.FLAG:
-                self._remember_source(key, compiled)
+        for key, reason in compiled.held_back.items():
+            self._refused.setdefault((RecordKind.ROLLOUT, key), reason)
+        if self._held is not None:
+            self._remember_sources(self._held, compiled)
         return Held(
             position=self._position,
             compiled=compiled,
@@ -161,31 +166,41 @@ class _Work:
             quarantined=self._quarantined(),
         )
 
-    def _remember_source(self, key: str, compiled: CompiledRuleset) -> None:
-        """Keep the record behind rules that stay in force although their record was replaced; the disk needs it."""
-        id_ = (RecordKind.FLAG, key)
-        before = self._held.compiled.flags.get(key) if self._held else None
-        now = compiled.flags.get(key)
-        if self._held and before and now and before.flag is now.flag:
-            self._good[id_] = self._held.good.get(id_) or self._held.records[id_]
+    def _remember_sources(self, held: Held, compiled: CompiledRuleset) -> None:
+        """Keep the record behind what stays in force although its record was replaced; the disk needs it."""
+        for id_ in self._refused:
+            before, now = _in_force(id_, held.compiled), _in_force(id_, compiled)
+            if before is not None and before is now:
+                self._good[id_] = held.good.get(id_) or held.records[id_]
 
     def _compile(self) -> CompiledRuleset:
-        flags, cohorts = _flags_and_cohorts(self._models)
+        flags, cohorts, rollouts = _by_kind(self._models)
         states = {model.flag: model for model in self._models.values() if isinstance(model, FlagState)}
         records = {key: self._good.get((RecordKind.FLAG, key)) or self._records[RecordKind.FLAG, key] for key in flags}
         versions = {key: record.version for key, record in records.items()}
-        ruleset = Ruleset(self._position, flags, cohorts, states, versions)
+        ruleset = Ruleset(self._position, flags, cohorts, states, versions, rollouts)
         return compile_ruleset(ruleset, self._held.compiled if self._held else None)
 
     def _quarantined(self) -> tuple[Quarantined, ...]:
-        """Flags whose rules or state are not what was sent. Sorted, one entry a flag."""
+        """Flags whose rules, state or rollouts are not what was sent. Sorted, one entry a flag."""
         found: dict[str, Quarantined] = {}
         for id_, reason in sorted(self._refused.items(), reverse=True):
             kind, key = id_
-            if kind in {RecordKind.FLAG, RecordKind.FLAG_STATE}:
-                what = reason if kind == RecordKind.FLAG else f"its state: {reason}"
-                found[key] = Quarantined(key, self._records[id_].version, what)
+            version = self._records[id_].version
+            if kind == RecordKind.FLAG:
+                found[key] = Quarantined(key, version, reason)
+            elif kind == RecordKind.FLAG_STATE:
+                found[key] = Quarantined(key, version, f"its state: {reason}")
+            elif kind == RecordKind.ROLLOUT:
+                for flag in self._named_by(key):
+                    found[flag] = Quarantined(flag, version, f"rollout {key}: {reason}")
         return tuple(found[key] for key in sorted(found))
+
+    def _named_by(self, rollout: str) -> Iterator[str]:
+        """Yield the flags whose rules, as far as they can be read, name a rollout."""
+        for model in self._models.values():
+            if isinstance(model, Flag) and rollout in rollouts_of_flag(model):
+                yield model.key
 
     def _wanted_chunks(self) -> dict[bytes, Chunk]:
         if not self._chunks:
@@ -227,10 +242,23 @@ def users_of(start: Iterable[Node], named: Mapping[Node, Iterable[Node]]) -> set
     return found
 
 
-def _flags_and_cohorts(models: Mapping[Id, Resource]) -> tuple[dict[str, Flag], dict[str, Cohort]]:
+def _by_kind(
+    models: Mapping[Id, Resource],
+) -> tuple[dict[str, Flag], dict[str, Cohort], dict[str, RolloutState]]:
     flags = {model.key: model for model in models.values() if isinstance(model, Flag)}
     cohorts = {model.key: model for model in models.values() if isinstance(model, Cohort)}
-    return flags, cohorts
+    rollouts = {model.rollout: model for model in models.values() if isinstance(model, RolloutState)}
+    return flags, cohorts, rollouts
+
+
+def _in_force(id_: Id, compiled: CompiledRuleset) -> Flag | RolloutState | None:
+    """Return the rules of a flag or the state of a rollout as they decide."""
+    kind, key = id_
+    if kind == RecordKind.FLAG:
+        return compiled.flags[key].flag if key in compiled.flags else None
+    if kind == RecordKind.ROLLOUT:
+        return compiled.rollouts[key].state if key in compiled.rollouts else None
+    return None
 
 
 def _digest(held: Held | None, records: Mapping[Id, WireRecord]) -> RulesetDigest:

@@ -11,8 +11,8 @@ from typing import Self
 
 import grpc
 
-from rollout_sdk.engine.model import Cohort, Flag, FlagState, Position
-from rollout_sdk.wire.codec import record_of_cohort, record_of_flag, record_of_state
+from rollout_sdk.engine.model import Cohort, Flag, FlagState, Position, RolloutState
+from rollout_sdk.wire.codec import record_of_cohort, record_of_flag, record_of_rollout, record_of_state
 from rollout_sdk.wire.delivery import write_position
 from rollout_sdk.wire.records import RulesetDigest, WireRecord
 from rollout_sdk.wire.v1 import delivery_pb2, delivery_pb2_grpc, ruleset_pb2
@@ -21,7 +21,7 @@ WAIT_S = 20
 STREAMS_MAX = 32
 
 
-def record(resource: Flag | Cohort | FlagState, version: int) -> WireRecord:
+def record(resource: Flag | Cohort | FlagState | RolloutState, version: int) -> WireRecord:
     """Return the record of whatever it is."""
     match resource:
         case Flag():
@@ -30,6 +30,8 @@ def record(resource: Flag | Cohort | FlagState, version: int) -> WireRecord:
             return record_of_cohort(resource, version)
         case FlagState():
             return record_of_state(resource, version)
+        case RolloutState():
+            return record_of_rollout(resource, version)
 
 
 def digest_of(records: Iterable[WireRecord]) -> bytes:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from rollout_sdk.engine.dependencies import cohorts_of, conditions_of, leaves_of
-from rollout_sdk.engine.model import LAW_1, OnMissing, Split, ValueType
+from rollout_sdk.engine.dependencies import (
+    cohorts_of,
+    conditions_of,
+    conditions_of_rollout,
+    leaves_of,
+    rollouts_of_flag,
+)
+from rollout_sdk.engine.model import LAW_1, ByRollout, OnMissing, Split, ValueType
 from rollout_sdk.engine.operands import OPERATORS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from rollout_sdk.engine.model import Cohort, Condition, Flag
+    from rollout_sdk.engine.model import Cohort, Condition, Flag, RolloutState
+
+_ROLLOUT = "rollout:1"
+_NO_ROLLOUTS: Mapping[str, RolloutState] = MappingProxyType({})
 
 CAPABILITIES: frozenset[str] = frozenset(
     {
@@ -20,17 +30,23 @@ CAPABILITIES: frozenset[str] = frozenset(
         *(f"on_missing:{each.value}" for each in OnMissing if each is not OnMissing.UNKNOWN),
         f"law:{LAW_1}",
         "ignore_case",
+        _ROLLOUT,
     }
 )
 """Everything that this release evaluates."""
 
 
-def needed_by(flag: Flag, cohorts: Mapping[str, Cohort]) -> frozenset[str]:
-    """Return what a reader must be able to evaluate for this flag, the cohorts that it names included, and theirs.
+def needed_by(
+    flag: Flag, cohorts: Mapping[str, Cohort], rollouts: Mapping[str, RolloutState] = _NO_ROLLOUTS
+) -> frozenset[str]:
+    """Return what a reader must be able to evaluate for this flag, cohorts and rollouts that it names included.
 
-    Flags that it requires are not included: each flag is asked for itself. A cohort that is not there needs nothing.
+    Flags that it requires are not included: each flag is asked for itself. What is not there needs nothing.
     """
-    return frozenset(_of_flag(flag)).union(*(_of_condition(each) for each in _reached(flag, cohorts)))
+    states = [rollouts[key] for key in rollouts_of_flag(flag) if key in rollouts]
+    conditions = [*conditions_of(flag), *(each for state in states for each in conditions_of_rollout(state))]
+    laws = (f"law:{state.law}" for state in states if state.reaches)
+    return frozenset(_of_flag(flag)).union(laws, *(_of_condition(each) for each in _reached(conditions, cohorts)))
 
 
 def _of_flag(flag: Flag) -> Iterator[str]:
@@ -38,6 +54,8 @@ def _of_flag(flag: Flag) -> Iterator[str]:
     for rule in flag.rules:
         if isinstance(rule.outcome, Split):
             yield f"law:{rule.outcome.law}"
+        elif isinstance(rule.outcome, ByRollout):
+            yield _ROLLOUT
 
 
 def _of_condition(condition: Condition) -> Iterator[str]:
@@ -49,10 +67,10 @@ def _of_condition(condition: Condition) -> Iterator[str]:
             yield f"on_missing:{leaf.on_missing.value}"
 
 
-def _reached(flag: Flag, cohorts: Mapping[str, Cohort]) -> Iterator[Condition]:
-    """Yield the flag's conditions and those of every cohort below, each once, cycles or not."""
+def _reached(conditions: Iterable[Condition], cohorts: Mapping[str, Cohort]) -> Iterator[Condition]:
+    """Yield these conditions and those of every cohort below, each once, cycles or not."""
     seen: set[str] = set()
-    waiting = list(conditions_of(flag))
+    waiting = list(conditions)
     while waiting:
         condition = waiting.pop()
         yield condition

@@ -4,6 +4,11 @@ A flag that cannot be compiled is quarantined: its last good rules stay in force
 kill still acts on it. A flag that never compiled has no rules in force. A cohort that cannot be compiled is not in
 force, which quarantines the flags that name it; their last good rules keep the cohort they had.
 
+A rollout's state stands apart from the rules that name it. A new state acts on last good rules too; one that cannot be
+compiled leaves the last good state in force, and without one the flags that name it are quarantined. One that exposes
+nobody always compiles, so that a rollback acts whatever else is wrong; and where a rollout is gone, last good rules
+that still name it expose nobody.
+
 Everything is compiled at the swap, so that a reader knows then what it refuses; what is identical (the very same
 objects, and all that they name) is taken over from the ruleset before.
 """
@@ -15,10 +20,21 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Never
 
 from rollout_sdk.engine.cohorts import membership
-from rollout_sdk.engine.compiled import CompiledCohort, CompiledFlag
+from rollout_sdk.engine.compiled import CompiledCohort, CompiledFlag, CompiledRollout
 from rollout_sdk.engine.conditions import Uncompilable, compile_cohort
 from rollout_sdk.engine.decide import Decider
-from rollout_sdk.engine.dependencies import cohorts_of_flag, conditions_of, depth_of, in_order, nodes_of, references
+from rollout_sdk.engine.dependencies import (
+    cohorts_of_flag,
+    cohorts_of_rollout,
+    conditions_of,
+    conditions_of_rollout,
+    depth_of,
+    in_order,
+    nodes_of,
+    references,
+    rollouts_of_flag,
+)
+from rollout_sdk.engine.exposure import Stages, compile_stages, misfit
 from rollout_sdk.engine.limits import EVALUATION_DEPTH, EVALUATION_NODES, READERS_FACTOR
 from rollout_sdk.engine.rules import Parent, compile_killed, compile_rules
 
@@ -26,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rollout_sdk.engine.cohorts import Membership
-    from rollout_sdk.engine.model import Cohort, Condition, Flag, KeySet, Origin, Position, Ruleset
+    from rollout_sdk.engine.model import Cohort, Condition, Flag, KeySet, Origin, Position, RolloutState, Ruleset
 
 _REASON_CHARS = 500
 """Reasons travel in every acknowledgement."""
@@ -39,6 +55,7 @@ class CompiledRuleset:
     Attributes:
         flags: every flag that has rules in force.
         quarantined: flag to what is wrong with its newest rules.
+        held_back: rollout to what is wrong with its newest state, whether or not a last good one is in force.
         versions: as in the ruleset.
         memberships: what answers for each key set, shared by all cohorts that list the same keys.
     """
@@ -46,7 +63,9 @@ class CompiledRuleset:
     position: Position
     flags: Mapping[str, CompiledFlag]
     cohorts: Mapping[str, CompiledCohort]
+    rollouts: Mapping[str, CompiledRollout]
     quarantined: Mapping[str, str]
+    held_back: Mapping[str, str]
     versions: Mapping[str, int]
     memberships: Mapping[tuple[bytes, ...], Membership] = field(repr=False)
 
@@ -78,21 +97,27 @@ class _Compilation:
     def __init__(self, ruleset: Ruleset, previous: CompiledRuleset | None) -> None:
         self._ruleset = ruleset
         self._flags_before: Mapping[str, CompiledFlag] = previous.flags if previous else {}
+        self._rollouts_before: Mapping[str, CompiledRollout] = previous.rollouts if previous else {}
         self._cohorts_before: Mapping[str, CompiledCohort] = previous.cohorts if previous else {}
         self._memberships_before: Mapping[tuple[bytes, ...], Membership] = previous.memberships if previous else {}
         self._memberships: dict[tuple[bytes, ...], Membership] = {}
         self._cohorts: dict[str, CompiledCohort] = {}
         self._cohort_faults: dict[str, str] = {}
+        self._rollouts: dict[str, CompiledRollout] = {}
+        self._held_back: dict[str, str] = {}
         self._flags: dict[str, CompiledFlag] = {}
 
     def run(self) -> CompiledRuleset:
         self._compile_cohorts()
+        self._compile_rollouts()
         quarantined = self._compile_flags()
         return CompiledRuleset(
             self._ruleset.position,
             MappingProxyType({key: self._flags[key] for key in self._ruleset.flags if key in self._flags}),
             MappingProxyType(self._cohorts),
+            MappingProxyType(self._rollouts),
             MappingProxyType(quarantined),
+            MappingProxyType(self._held_back),
             self._ruleset.versions,
             MappingProxyType(self._memberships),
         )
@@ -139,6 +164,47 @@ class _Compilation:
         found = self._memberships.get(digests) or self._memberships_before.get(digests) or membership(keys)
         self._memberships[digests] = found
         return found
+
+    # ------------------------------------------------------------------------------------------------------ rollouts
+
+    def _compile_rollouts(self) -> None:
+        for key, state in self._ruleset.rollouts.items():
+            try:
+                self._rollouts[key] = self._rollout(state, self._rollouts_before.get(key))
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with one rollout harms no other
+                self._held_back[key] = _reason(error)
+                if key in self._rollouts_before:
+                    self._rollouts[key] = self._rollouts_before[key]
+
+    def _rollout(self, state: RolloutState, known: CompiledRollout | None) -> CompiledRollout:
+        if known is not None and known.state is not state:
+            known = None
+        named = self._named_cohorts(known.cohorts if known is not None else sorted(cohorts_of_rollout(state)), {})
+        if known is not None and _same(known.cohorts, named):
+            return known
+        depth, nodes = _effort(conditions_of_rollout(state), named, ())
+        stages = compile_stages(state, {key: cohort.asked for key, cohort in named.items()})
+        return CompiledRollout(state, stages, depth, nodes, MappingProxyType(named))
+
+    def _named_rollouts(
+        self, flag: Flag, keys: Iterable[str], last_good: CompiledFlag | None
+    ) -> dict[str, CompiledRollout]:
+        """Return what answers for each rollout that the rules name; rules that were good before always get something.
+
+        Raises:
+            Uncompilable: new rules name a rollout that is not in force, or that is not theirs.
+        """
+        named: dict[str, CompiledRollout] = {}
+        for key in keys:
+            rollout = self._rollouts.get(key)
+            fault = self._held_back.get(key, "there is none") if rollout is None else misfit(flag, rollout.state)
+            if rollout is not None and not fault:
+                named[key] = rollout
+            elif last_good is None:
+                raise Uncompilable(f"rollout {key!r} is not in force: {fault}")
+            else:
+                named[key] = last_good.rollouts[key] if rollout is not None else _withdrawn(last_good.rollouts[key])
+        return named
 
     # --------------------------------------------------------------------------------------------------------- flags
 
@@ -191,18 +257,24 @@ class _Compilation:
             known = None
         named = known.cohorts if known is not None else sorted(cohorts_of_flag(flag))
         cohorts = self._named_cohorts(named, last_good.cohorts if last_good is not None else {})
+        by = known.rollouts if known is not None else rollouts_of_flag(flag)
+        rollouts = self._named_rollouts(flag, by, last_good) if by else {}
         parents = {requirement.flag: self._flags.get(requirement.flag) for requirement in flag.requires}
         if (
             known is not None
             and known.killed is killed
             and _same(known.cohorts, cohorts)
+            and _same(known.rollouts, rollouts)
             and _same(known.parents, parents)
         ):
             return known if known.version == version else replace(known, version=version)
         depth, nodes = _effort(
             conditions_of(flag),
             cohorts,
-            [parent for requirement in flag.requires if (parent := parents[requirement.flag]) is not None],
+            [
+                *rollouts.values(),
+                *(parent for requirement in flag.requires if (parent := parents[requirement.flag]) is not None),
+            ],
         )
         rules = compile_rules(
             flag,
@@ -213,10 +285,10 @@ class _Compilation:
                 for name, parent in parents.items()
                 if parent is not None
             },
+            rollouts=rollouts,
         )
-        return CompiledFlag(
-            flag, version, killed, rules, depth, nodes, MappingProxyType(cohorts), MappingProxyType(parents)
-        )
+        named_by_it = MappingProxyType(cohorts), MappingProxyType(rollouts), MappingProxyType(parents)
+        return CompiledFlag(flag, version, killed, rules, depth, nodes, *named_by_it)
 
     def _compile_killed(self, key: str) -> None:
         """Kill acts on a flag whose rules were never readable, if its off variant is."""
@@ -229,15 +301,24 @@ class _Compilation:
             return
         version = self._ruleset.versions.get(key, 0)
         nothing: Mapping[str, Never] = MappingProxyType({})
-        self._flags[key] = CompiledFlag(flag, version, True, rules, 1, 1, nothing, nothing)
+        self._flags[key] = CompiledFlag(flag, version, True, rules, 1, 1, nothing, nothing, nothing)
 
     def _is_killed(self, key: str) -> bool:
         state = self._ruleset.states.get(key)
         return state is not None and state.killed
 
 
+def _withdrawn(rollout: CompiledRollout) -> CompiledRollout:
+    """Return a rollout that is gone, as rules that still name it see it: it exposes nobody."""
+    if not rollout.state.reaches:
+        return rollout
+    return CompiledRollout(replace(rollout.state, reaches=(), never=()), Stages(), 1, 1, MappingProxyType({}))
+
+
 def _effort(
-    conditions: Iterable[Condition], cohorts: Mapping[str, CompiledCohort], parents: Iterable[CompiledFlag]
+    conditions: Iterable[Condition],
+    cohorts: Mapping[str, CompiledCohort],
+    inner: Iterable[CompiledFlag | CompiledRollout],
 ) -> tuple[int, int]:
     """Return how deep one answer goes and how many nodes it visits, with all that it names.
 
@@ -250,9 +331,9 @@ def _effort(
     for condition in conditions:
         depth = max(depth, depth_of(condition, depths))
         nodes += nodes_of(condition, counts)
-    for parent in parents:
-        depth = max(depth, parent.depth)
-        nodes += parent.nodes
+    for each in inner:
+        depth = max(depth, each.depth)
+        nodes += each.nodes
     for what, count, most in (("levels", depth + 1, EVALUATION_DEPTH), ("nodes", nodes, EVALUATION_NODES)):
         if count > most * READERS_FACTOR:
             raise Uncompilable(

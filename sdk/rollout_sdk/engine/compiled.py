@@ -1,4 +1,4 @@
-"""What compiling makes of cohorts and flags. Compared by identity: the same object means that nothing changed."""
+"""What compiling makes of cohorts, rollouts and flags. Compared by identity: the same object says nothing changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rollout_sdk.engine.conditions import Asked
-    from rollout_sdk.engine.model import Cohort, Flag
+    from rollout_sdk.engine.exposure import Stages
+    from rollout_sdk.engine.model import Cohort, Flag, RolloutState
     from rollout_sdk.engine.rules import FlagRules
 
 
@@ -30,6 +31,23 @@ class CompiledCohort:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class CompiledRollout:
+    """A rollout's state in force.
+
+    Attributes:
+        state: of one that is quarantined the last good one.
+        depth, nodes: what one answer takes at most, `limits.EVALUATION_DEPTH` and `limits.EVALUATION_NODES`.
+        cohorts: those that its conditions name.
+    """
+
+    state: RolloutState
+    stages: Stages
+    depth: int
+    nodes: int
+    cohorts: Mapping[str, CompiledCohort]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class CompiledFlag:
     """A flag in force.
 
@@ -38,6 +56,7 @@ class CompiledFlag:
         version: revision that last changed these rules.
         depth, nodes: what one answer takes at most, `limits.EVALUATION_DEPTH` and `limits.EVALUATION_NODES`.
         cohorts: those that its conditions name.
+        rollouts: those that its rules name.
         parents: the flags that it requires; None for one that has no rules in force.
     """
 
@@ -48,4 +67,5 @@ class CompiledFlag:
     depth: int
     nodes: int
     cohorts: Mapping[str, CompiledCohort]
+    rollouts: Mapping[str, CompiledRollout]
     parents: Mapping[str, CompiledFlag | None]

@@ -1,14 +1,28 @@
-"""What names what: the cohorts of a condition, the cohorts and flags of a flag; cycles and depth of the whole."""
+"""What names what: the cohorts of a condition; the cohorts, rollouts and flags of a flag; cycles and depth of all."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import TypeAlias, assert_never
 
-from rollout_sdk.engine.model import All, Any, Cohort, Condition, Flag, InCohort, Leaf, Not
+from rollout_sdk.engine.model import (
+    All,
+    Any,
+    ByRollout,
+    Cohort,
+    Condition,
+    Flag,
+    InCohort,
+    Leaf,
+    Not,
+    RolloutState,
+)
 
 Node: TypeAlias = tuple[str, str]
-"""("flag", key) or ("cohort", key)."""
+"""("flag", key), ("cohort", key) or ("rollout", key)."""
+
+_NO_ROLLOUTS: Mapping[str, RolloutState] = MappingProxyType({})
 
 
 def leaves_of(condition: Condition) -> Iterator[Leaf]:
@@ -31,13 +45,37 @@ def conditions_of(flag: Flag) -> Iterator[Condition]:
             yield rule.when
 
 
+def conditions_of_rollout(state: RolloutState) -> Iterator[Condition]:
+    """Yield every condition that decides for a rollout: `never`, then audiences. None where it exposes nobody."""
+    if state.reaches:
+        yield from state.never
+        for reach in state.reaches:
+            if reach.audience is not None:
+                yield reach.audience
+
+
+def cohorts_of_rollout(state: RolloutState) -> frozenset[str]:
+    """Return the keys of the cohorts that a rollout names itself."""
+    return frozenset(key for condition in conditions_of_rollout(state) for key in cohorts_of(condition))
+
+
+def rollouts_of_flag(flag: Flag) -> frozenset[str]:
+    """Return the keys of the rollouts that a flag's rules name."""
+    return frozenset(rule.outcome.rollout for rule in flag.rules if isinstance(rule.outcome, ByRollout))
+
+
 def cohorts_of_flag(flag: Flag) -> frozenset[str]:
     """Return the keys of the cohorts that a flag names itself."""
     return frozenset(key for condition in conditions_of(flag) for key in cohorts_of(condition))
 
 
-def references(flags: Mapping[str, Flag], cohorts: Mapping[str, Cohort]) -> dict[Node, tuple[Node, ...]]:
-    """Return what each flag and cohort names directly, sorted; what is named need not exist."""
+def references(
+    flags: Mapping[str, Flag], cohorts: Mapping[str, Cohort], rollouts: Mapping[str, RolloutState] = _NO_ROLLOUTS
+) -> dict[Node, tuple[Node, ...]]:
+    """Return what each flag, cohort and rollout names directly, sorted; what is named need not exist.
+
+    The flag that a rollout moves is not among what it names: there the flag's rules name the rollout.
+    """
     named: dict[Node, tuple[Node, ...]] = {}
     for key, cohort in cohorts.items():
         inner = cohorts_of(cohort.when) if cohort.when is not None else frozenset()
@@ -47,7 +85,10 @@ def references(flags: Mapping[str, Flag], cohorts: Mapping[str, Cohort]) -> dict
         named["flag", key] = (
             *(("cohort", name) for name in sorted(cohorts_of_flag(flag))),
             *(("flag", name) for name in parents),
+            *(("rollout", name) for name in sorted(rollouts_of_flag(flag))),
         )
+    for key, state in rollouts.items():
+        named["rollout", key] = tuple(("cohort", name) for name in sorted(cohorts_of_rollout(state)))
     return named
 
 

@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.bucketing import bucket
 from rollout_sdk.engine.context import EMPTY, Context
+from rollout_sdk.engine.decide import decision_of
 from rollout_sdk.engine.explain_conditions import ConditionWalk, Step, result_word
-from rollout_sdk.engine.model import Decision, Json, Origin, Reason, Rule, Serve, Split
+from rollout_sdk.engine.explain_rollouts import RolloutWalk
+from rollout_sdk.engine.model import ByRollout, Decision, Json, Origin, Reason, Rule, Serve, Split
 from rollout_sdk.engine.outcomes import Outcome, copy_json
 from rollout_sdk.engine.shown import shown
 from rollout_sdk.engine.values import as_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rollout_sdk.engine.compile import CompiledRuleset
     from rollout_sdk.engine.compiled import CompiledFlag
 
@@ -47,20 +51,18 @@ def explain(
         detail = quarantined or "there is no such flag; the caller's default is served"
         return Explanation(decision, (Step(0, f"flag {shown(key or '')}", reason.value, detail),))
     asked: object = context  # by its type a context, but a caller may hand over anything
-    walk = _Walk(found, asked if type(asked) is Context else EMPTY)
+    walk = _Walk(found, asked if type(asked) is Context else EMPTY, compiled.held_back)
     outcome = walk.run(compiled.quarantined.get(key))
-    value = found.rules.values[outcome.variant]
-    decision = Decision(
-        found.flag.key, copy_json(value), outcome.reason, outcome.variant, origin, outcome.rule, found.version
-    )
-    return Explanation(decision, tuple(walk.steps))
+    value = copy_json(found.rules.values[outcome.variant])
+    return Explanation(decision_of(found, outcome, value, origin), tuple(walk.steps))
 
 
 class _Walk:
     """One reading of one flag's rules for one context."""
 
-    def __init__(self, compiled: CompiledFlag, context: Context) -> None:
+    def __init__(self, compiled: CompiledFlag, context: Context, held_back: Mapping[str, str]) -> None:
         self.steps: list[Step] = []
+        self._held_back = held_back
         self._compiled = compiled
         self._flag = compiled.flag
         self._context = context
@@ -171,6 +173,10 @@ class _Walk:
                 return Outcome(variant, Reason.RULE, rule.id), f"serves {shown(variant)}"
             case Split() as split:
                 return self._split(rule, split)
+            case ByRollout(rollout=key):
+                rollout = self._compiled.rollouts[key]
+                walk = RolloutWalk(self.steps, self._context, rollout, self._held_back.get(key))
+                return walk.run(self._flag, rule.id)
 
     def _split(self, rule: Rule, split: Split) -> tuple[Outcome | None, str]:
         kind = self._flag.unit

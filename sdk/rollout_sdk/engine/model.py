@@ -18,7 +18,7 @@ PPM = 1_000_000
 DEFAULT_UNIT = "user"
 LAW_1 = 1
 
-Json: TypeAlias = "bool | int | float | str | None | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """A value as JSON knows it. Floats are finite."""
 
 
@@ -123,12 +123,19 @@ class Split:
     law: int = LAW_1
 
 
-Outcome: TypeAlias = "Serve | Split"
+@dataclass(frozen=True, slots=True)
+class ByRollout:
+    """The rollout with this key answers everybody who matches: `to` where exposed, else `from`."""
+
+    rollout: str
+
+
+Outcome: TypeAlias = "Serve | Split | ByRollout"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The first rule whose condition is true answers; a split passes contexts without the unit on.
+    """The first rule whose condition is true answers; a split passes contexts without the unit on, a rollout nobody.
 
     Attributes:
         when: None holds for everybody.
@@ -230,6 +237,53 @@ class FlagState:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """One stage that a run has entered: whom it reaches, and how many of them.
+
+    Attributes:
+        share_ppm: of the audience's units; a ramp step raises it.
+        audience: None holds for everybody.
+    """
+
+    stage: str
+    share_ppm: int
+    audience: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutState:
+    """Where a rollout stands, apart from the rules that name it.
+
+    A unit's reach is the largest share among the stages entered whose audience is true; it is exposed where its bucket
+    is below. Without reaches nobody is: not started, rolled back, cancelled.
+
+    Attributes:
+        run: number of the pass, from 1; 0 before the first.
+        unit: kind of unit whose bucket decides.
+        salt: of the rollout, never of the run, so that a new run exposes the same units first.
+        reaches: in the order in which the stages were entered.
+        never: true or unknown in any of these keeps `from_variant`, and belongs to no arm.
+        allocation: period of the run in which every unit's reach stands still.
+        stage: the one entered last.
+        strata: kinds of unit or attribute paths that outcomes are told apart by.
+    """
+
+    rollout: str
+    flag: str
+    run: int
+    from_variant: str
+    to_variant: str
+    salt: str
+    unit: str = DEFAULT_UNIT
+    law: int = LAW_1
+    reaches: tuple[Reach, ...] = ()
+    never: tuple[Condition, ...] = ()
+    allocation: int = 0
+    stage: str = ""
+    strata: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """A point in one environment's history.
 
@@ -242,10 +296,6 @@ class Position:
     digest: bytes = b""
 
 
-def _empty() -> Mapping[str, int]:
-    return MappingProxyType({})
-
-
 @dataclass(frozen=True, slots=True)
 class Ruleset:
     """Everything an SDK needs to decide, at one position.
@@ -253,13 +303,15 @@ class Ruleset:
     Attributes:
         flags, cohorts, states: by key. A state may name a flag that is not here: it is then without effect.
         versions: flag key to the revision that last changed the flag, a decision's `flag_version`.
+        rollouts: by the rollout's key. A rollout that a rule names must be here, started or not.
     """
 
     position: Position
     flags: Mapping[str, Flag]
     cohorts: Mapping[str, Cohort]
     states: Mapping[str, FlagState]
-    versions: Mapping[str, int] = field(default_factory=_empty)
+    versions: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    rollouts: Mapping[str, RolloutState] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class Reason(Enum):
@@ -272,12 +324,20 @@ class Reason(Enum):
     TARGET = "target"
     RULE = "rule"
     SPLIT = "split"
+    ROLLOUT = "rollout"
     DEFAULT = "default"
     NO_UNIT = "no_unit"
     OVERRIDE = "override"
     NOT_READY = "not_ready"
     WRONG_TYPE = "wrong_type"
     ERROR = "error"
+
+
+class Arm(Enum):
+    """The two sides compared: exposed, and reached but not exposed. Who is in neither is not counted."""
+
+    CANDIDATE = "candidate"
+    CONTROL = "control"
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +361,11 @@ class Decision:
         variant: None where the caller's default was served.
         rule: id of the rule that answered, else None.
         flag_version: revision that last changed the flag; 0 for an unknown flag.
+        rollout: key of the rollout that answered, else None; only then the fields after it say anything.
+        run: 0 before the first.
+        stage: the one that gives the unit its reach; None where nothing reaches it.
+        arm: None where nothing reaches the unit.
+        reach_ppm: 0 where nothing reaches the unit.
     """
 
     flag: str
@@ -310,6 +375,12 @@ class Decision:
     origin: Origin
     rule: str | None = None
     flag_version: int = 0
+    rollout: str | None = None
+    run: int = 0
+    stage: str | None = None
+    arm: Arm | None = None
+    allocation: int = 0
+    reach_ppm: int = 0
 
     @property
     def epoch(self) -> str:

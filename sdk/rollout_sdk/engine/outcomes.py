@@ -7,18 +7,30 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollout_sdk.engine import limits
 from rollout_sdk.engine.conditions import Uncompilable
-from rollout_sdk.engine.model import Flag, Json, Reason, ValueType
+from rollout_sdk.engine.model import Arm, Flag, Json, Reason, ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+class Exposure(NamedTuple):
+    """What a rollout says of a context, in the words of `model.Decision`."""
+
+    rollout: str
+    run: int
+    stage: str | None
+    arm: Arm | None
+    allocation: int
+    reach_ppm: int
+
+
 class Outcome(NamedTuple):
-    """One way for a flag to answer."""
+    """One way for a flag to answer; `exposure` where a rollout did."""
 
     variant: str
     reason: Reason
     rule: str | None = None
+    exposure: Exposure | None = None
 
 
 class Outcomes:
@@ -28,7 +40,7 @@ class Outcomes:
         self._variants = variants
         self._numbers: dict[Outcome, int] = {}
 
-    def number(self, variant: str, reason: Reason, rule: str | None = None) -> int:
+    def number(self, variant: str, reason: Reason, rule: str | None = None, exposure: Exposure | None = None) -> int:
         """Return the number of an outcome.
 
         Raises:
@@ -37,7 +49,7 @@ class Outcomes:
         if variant not in self._variants:
             place = f"rule {rule!r}" if rule is not None else reason.value
             raise Uncompilable(f"{place} names variant {variant!r}, which the flag does not have")
-        return self._numbers.setdefault(Outcome(variant, reason, rule), len(self._numbers))
+        return self._numbers.setdefault(Outcome(variant, reason, rule, exposure), len(self._numbers))
 
     def table(self) -> tuple[Outcome, ...]:
         """Return the outcomes in the order of their numbers."""

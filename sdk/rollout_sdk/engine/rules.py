@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from itertools import accumulate
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from mmh3 import mmh3_32_uintdigest
@@ -16,10 +17,12 @@ from mmh3 import mmh3_32_uintdigest
 from rollout_sdk.engine import limits
 from rollout_sdk.engine.bucketing import SALT_LENGTH, hash_bound, split_head
 from rollout_sdk.engine.conditions import Asked, Uncompilable, compile_condition
-from rollout_sdk.engine.model import LAW_1, PPM, Flag, Reason, Rule, Serve, Split
+from rollout_sdk.engine.exposure import compile_exposure
+from rollout_sdk.engine.model import LAW_1, PPM, ByRollout, Flag, Reason, Rule, Serve, Split
 from rollout_sdk.engine.outcomes import Outcome, Outcomes, variant_values
 
 if TYPE_CHECKING:
+    from rollout_sdk.engine.compiled import CompiledRollout
     from rollout_sdk.engine.context import Context
     from rollout_sdk.engine.model import Json
 
@@ -27,7 +30,9 @@ Evaluate: TypeAlias = "Callable[[Context], int]"
 """A compiled flag: the number of its outcome for a context."""
 
 Splitter: TypeAlias = "Callable[[Context], int | None]"
-"""A compiled split; None where the context lacks the unit."""
+"""A compiled split or rollout; None where the context lacks the unit and the next rule is asked."""
+
+_NO_ROLLOUTS: Mapping[str, CompiledRollout] = MappingProxyType({})
 
 
 class Parent(NamedTuple):
@@ -46,7 +51,12 @@ class FlagRules(NamedTuple):
 
 
 def compile_rules(
-    flag: Flag, *, killed: bool, cohorts: Mapping[str, Asked], parents: Mapping[str, Parent]
+    flag: Flag,
+    *,
+    killed: bool,
+    cohorts: Mapping[str, Asked],
+    parents: Mapping[str, Parent],
+    rollouts: Mapping[str, CompiledRollout] = _NO_ROLLOUTS,
 ) -> FlagRules:
     """Compile one flag, whole: a killed flag's rules too, so that what is wrong with them is known.
 
@@ -55,6 +65,7 @@ def compile_rules(
         killed: the flag serves off to everybody.
         cohorts: membership of every cohort in force.
         parents: every flag in force; a required flag that is not here is a requirement unmet.
+        rollouts: every rollout that a rule names, each fit for the flag (`exposure.misfit`).
 
     Raises:
         Uncompilable: the message says what is wrong.
@@ -63,7 +74,7 @@ def compile_rules(
     values = variant_values(flag)
     outcomes = Outcomes(values)
     off = outcomes.number(flag.off, Reason.KILLED)  # named in any case: somebody may have to kill the flag tonight
-    evaluate = _rules(flag, outcomes, cohorts)
+    evaluate = _rules(flag, outcomes, cohorts, rollouts)
     evaluate = _with_targets(flag, outcomes, evaluate)
     evaluate = _with_requirements(flag, outcomes, parents, evaluate)
     evaluate = _with_never(flag, outcomes, cohorts, evaluate)
@@ -164,14 +175,18 @@ def _with_targets(flag: Flag, outcomes: Outcomes, rest: Evaluate) -> Evaluate:
 # -------------------------------------------------------------------------------------------------------- rules
 
 
-def _rules(flag: Flag, outcomes: Outcomes, cohorts: Mapping[str, Asked]) -> Evaluate:
+def _rules(
+    flag: Flag, outcomes: Outcomes, cohorts: Mapping[str, Asked], rollouts: Mapping[str, CompiledRollout]
+) -> Evaluate:
     default = outcomes.number(flag.default, Reason.DEFAULT)
     no_unit = outcomes.number(flag.default, Reason.NO_UNIT)
-    rules = [_rule(flag, rule, outcomes, cohorts) for rule in flag.rules]
+    rules = [_rule(flag, rule, outcomes, cohorts, rollouts) for rule in flag.rules]
     if not rules:
         return _always(default)
     if len(rules) == 1:
         asked, number, splitter = rules[0]
+        if asked is None and isinstance(flag.rules[0].outcome, ByRollout):
+            return _exposure(flag, flag.rules[0], flag.rules[0].outcome, outcomes, rollouts)
         if asked is None:
             return _only_split(splitter, no_unit) if splitter is not None else _always(number)
     if any(asked is None or splitter is not None for asked, _, splitter in rules):
@@ -180,7 +195,11 @@ def _rules(flag: Flag, outcomes: Outcomes, cohorts: Mapping[str, Asked]) -> Eval
 
 
 def _rule(
-    flag: Flag, rule: Rule, outcomes: Outcomes, cohorts: Mapping[str, Asked]
+    flag: Flag,
+    rule: Rule,
+    outcomes: Outcomes,
+    cohorts: Mapping[str, Asked],
+    rollouts: Mapping[str, CompiledRollout],
 ) -> tuple[Asked | None, int, Splitter | None]:
     """Return when it answers (None: always), what it serves, and, where it splits, how."""
     try:
@@ -192,6 +211,17 @@ def _rule(
             return asked, outcomes.number(variant, Reason.RULE, rule.id), None
         case Split() as split:
             return asked, -1, _splitter(flag, rule.id, split, outcomes)
+        case ByRollout() as by:
+            return asked, -1, _exposure(flag, rule, by, outcomes, rollouts)
+
+
+def _exposure(
+    flag: Flag, rule: Rule, by: ByRollout, outcomes: Outcomes, rollouts: Mapping[str, CompiledRollout]
+) -> Evaluate:
+    found = rollouts.get(by.rollout)
+    if found is None:
+        raise Uncompilable(f"rule {rule.id!r}: there is no rollout {by.rollout!r} in force")
+    return compile_exposure(flag, rule.id, found.state, found.stages, outcomes)
 
 
 def _served_rules(rules: tuple[tuple[Asked, int], ...], default: int) -> Evaluate:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from rollout_sdk.engine.model import PPM
 from rollout_sdk.engine.values import as_list, as_map, as_number, as_text, class_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,13 @@ def shown(value: object) -> str:
     """
     text = _shown(value, 0)
     return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 3] + "..."
+
+
+def percent(share_ppm: int) -> str:
+    """Return a share as people write it, exact to the part per million: "12.5%"."""
+    whole, rest = divmod(abs(share_ppm), PPM // 100)
+    fraction = f".{rest:04}".rstrip("0") if rest else ""
+    return f"{'-' if share_ppm < 0 else ''}{whole}{fraction}%"
 
 
 def _shown(value: object, depth: int) -> str:

@@ -1,7 +1,8 @@
 """Does a change shrink? Proven from structure alone, never by trying contexts.
 
-A change shrinks when every context keeps its variant of every flag, or gets the flag's `off`. What is not proven is
-treated as growth; a proof is never a guess. Validated rulesets only: nothing is promised of others.
+A change shrinks when every context keeps its variant of every flag, or gets a safe one: the `from` of the rollout that
+answered it before, or the flag's `off`. What is not proven is treated as growth; a proof is never a guess. Validated
+rulesets only: nothing is promised of others.
 """
 
 from __future__ import annotations
@@ -9,16 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rollout_sdk.engine.dependencies import cohorts_of_rollout, rollouts_of_flag
 from rollout_sdk.engine.descent import Descent
 from rollout_sdk.engine.narrowing import Narrowing, Side
 from rollout_sdk.engine.references import cohorts_in, cohorts_of, reached, referents_first, turned
 from rollout_sdk.engine.sameness import same
-from rollout_sdk.engine.steps import Guards, steps_of
+from rollout_sdk.engine.steps import Guards, safe_variants, steps_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
-    from rollout_sdk.engine.model import Cohort, Flag, Ruleset
+    from rollout_sdk.engine.model import Cohort, Flag, RolloutState, Ruleset
+    from rollout_sdk.engine.steps import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Proof:
     """The outcome.
 
     Attributes:
-        proven: every context keeps its variants or gets `off`.
+        proven: every context keeps its variants or gets safe ones.
         growth: a sentence for each flag of which that is not proven, by flag key.
     """
 
@@ -51,8 +55,12 @@ class _Search:
         self._shrunk: dict[str, bool] = {}
         self._touched: set[str] = set()
         self._cohorts = _cohorts_touched(before.cohorts, after.cohorts)
-        offs = {key: flag.off for key, flag in after.flags.items() if key in before.flags}
-        self._guards = Guards(self._narrowing, lambda key: self._shrunk.get(key, False), offs)
+        self._rollouts = _rollouts_touched(before.rollouts, after.rollouts, self._cohorts)
+        self._compared: list[list[Step]] = []  # `Narrowing` knows conditions by identity, so none may go before it does
+        parents = {item.flag for flag in after.flags.values() for item in flag.requires}
+        parents &= before.flags.keys() & after.flags.keys()
+        safe = {key: safe_variants(before.flags[key], before.rollouts) for key in parents}
+        self._guards = Guards(self._narrowing, lambda key: self._shrunk.get(key, False), safe)
 
     def growth(self) -> Iterator[tuple[str, str]]:
         """Yield (flag key, sentence) where shrinking is not proven."""
@@ -82,7 +90,9 @@ class _Search:
         if why:
             return why
         self._narrowing.refill()
-        old_steps, new_steps = steps_of(old, Side.BEFORE, killed=killed), steps_of(new, Side.AFTER, killed=kills)
+        old_steps = steps_of(old, Side.BEFORE, killed=killed, rollouts=self._before.rollouts)
+        new_steps = steps_of(new, Side.AFTER, killed=kills, rollouts=self._after.rollouts)
+        self._compared += (old_steps, new_steps)
         descent = Descent(old_steps, new_steps, new.off, self._guards)
         if descent.is_proven():
             return ""
@@ -91,8 +101,10 @@ class _Search:
         return "its rules are too large to compare" if self._narrowing.exhausted else descent.why
 
     def _depends_on_touched(self, flag: Flag) -> bool:
-        """Whether a cohort or parent of it may say something else than before; one not judged yet may."""
+        """Whether a cohort, rollout or parent of it may say something else than before; one not judged yet may."""
         if any(item.flag in self._touched or item.flag not in self._shrunk for item in flag.requires):
+            return True
+        if self._rollouts and not self._rollouts.isdisjoint(rollouts_of_flag(flag)):
             return True
         return any(cohort in self._cohorts for cohort in cohorts_of(flag.never, flag.rules))
 
@@ -105,6 +117,18 @@ def _cohorts_touched(before: Mapping[str, Cohort], after: Mapping[str, Cohort]) 
         return changed
     edges = {key: {*_names(before.get(key)), *_names(after.get(key))} for key in keys}
     return reached(changed, turned(edges))
+
+
+def _rollouts_touched(
+    before: Mapping[str, RolloutState], after: Mapping[str, RolloutState], cohorts: AbstractSet[str]
+) -> set[str]:
+    """Rollouts that may answer otherwise: their state or a cohort that it names changed."""
+    return {
+        key
+        for key in before.keys() | after.keys()
+        if not same(before.get(key), after.get(key))
+        or (key in after and not cohorts.isdisjoint(cohorts_of_rollout(after[key])))
+    }
 
 
 def _names(cohort: Cohort | None) -> Iterator[str]:

@@ -8,13 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from rollout_sdk.engine.model import PPM, Serve, Split
+from rollout_sdk.engine.dependencies import rollouts_of_flag
+from rollout_sdk.engine.exposure import unexposed_variant
+from rollout_sdk.engine.model import PPM, All, ByRollout, Not, Serve, Split
 from rollout_sdk.engine.narrowing import EVERYBODY, Side, Sided
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
-    from rollout_sdk.engine.model import Condition, Flag
+    from rollout_sdk.engine.model import Condition, Flag, RolloutState, Rule
     from rollout_sdk.engine.narrowing import Narrowing
 
 
@@ -73,15 +76,17 @@ class Step:
 
     Attributes:
         label: how a person would name it, 'rule "launch"'.
-        answer: None where a split's weights make no whole: such a step is comparable with nothing.
+        answer: None where a split's weights make no whole, or a rollout has no state: comparable with nothing.
+        safe: what may be given afterwards to whomever this step answered, besides `off`: a rollout's `from`.
     """
 
     label: str
     guard: Guard
     answer: Answer | None
+    safe: str | None = None
 
 
-def steps_of(flag: Flag, side: Side, *, killed: bool) -> list[Step]:
+def steps_of(flag: Flag, side: Side, *, killed: bool, rollouts: Mapping[str, RolloutState]) -> list[Step]:
     """Return the flag's decision list, up to the first step that takes everybody."""
     everybody = Met(Sided(EVERYBODY, side))
     if killed:
@@ -95,41 +100,80 @@ def steps_of(flag: Flag, side: Side, *, killed: bool) -> list[Step]:
         Step(f"targets.{item.variant}", Named(flag.unit, frozenset(item.units)), item.variant) for item in flag.targets
     ]
     for rule in flag.rules:
-        condition: Condition = EVERYBODY if rule.when is None else rule.when
-        unit = flag.unit if isinstance(rule.outcome, Split) else None
-        answer = rule.outcome.variant if isinstance(rule.outcome, Serve) else _buckets(flag, rule.outcome)
-        steps.append(Step(f'rule "{rule.id}"', Met(Sided(condition, side), unit), answer))
-        if rule.when is None and unit is None:
+        label, condition = f'rule "{rule.id}"', EVERYBODY if rule.when is None else rule.when
+        match rule.outcome:
+            case Serve(variant=variant):
+                steps.append(Step(label, Met(Sided(condition, side)), variant))
+            case Split() as split:
+                steps.append(Step(label, Met(Sided(condition, side), flag.unit), _buckets(flag, split)))
+            case ByRollout(rollout=key):
+                steps += _steps_of_rollout(flag, rule, rollouts.get(key), side)
+        if rule.when is None and not isinstance(rule.outcome, Split):
             return steps
     return [*steps, Step("the default", everybody, flag.default)]
 
 
+def _steps_of_rollout(flag: Flag, rule: Rule, state: RolloutState | None, side: Side) -> list[Step]:
+    """A step for each stage entered, the largest share first, and one for whomever none of them reaches.
+
+    A context is in a stage where the rule, its audience and the negation of each `never` are true: the negation of an
+    unknown is unknown, and keeps it out as the rollout does.
+    """
+    when: Condition = EVERYBODY if rule.when is None else rule.when
+    label, rest = f'rule "{rule.id}"', Met(Sided(when, side))
+    if state is None:
+        return [Step(label, rest, None)]
+    unexposed = unexposed_variant(flag, state)
+    safe = tuple(Not(condition) for condition in state.never)
+    steps: list[Step] = []
+    for reach in sorted(state.reaches, key=lambda reach: reach.share_ppm, reverse=True):
+        parts = [part for part in (rule.when, reach.audience) if part is not None]
+        inside = All((*parts, *safe)) if parts or safe else EVERYBODY
+        exposed = _intervals([(state.to_variant, reach.share_ppm), (unexposed, PPM - reach.share_ppm)])
+        answer = None if exposed is None else Buckets(state.salt, state.unit, state.law, exposed)
+        name = f'{label} in stage "{reach.stage}"'
+        steps.append(Step(name, Met(Sided(inside, side), state.unit), answer, unexposed))
+    return [*steps, Step(label, rest, unexposed, unexposed)]
+
+
+def safe_variants(flag: Flag, rollouts: Mapping[str, RolloutState]) -> frozenset[str]:
+    """Return what a flag may give to some context after a change that shrinks and did not give to it before."""
+    states = (rollouts.get(key) for key in rollouts_of_flag(flag))
+    return frozenset({flag.off, *(unexposed_variant(flag, state) for state in states if state is not None)})
+
+
 def _buckets(flag: Flag, split: Split) -> Buckets | None:
+    intervals = _intervals([(weight.variant, weight.share_ppm) for weight in split.weights])
+    return Buckets(flag.salt, flag.unit, split.law, intervals) if intervals is not None else None
+
+
+def _intervals(shares: Iterable[tuple[str, int]]) -> tuple[tuple[str, int], ...] | None:
+    """Return (variant, first bucket past its interval) for each share that is not empty; None if they make no whole."""
     intervals: list[tuple[str, int]] = []
     end = 0
-    for weight in split.weights:
-        if weight.share_ppm < 0:
+    for variant, share_ppm in shares:
+        if share_ppm < 0:
             return None
-        end += weight.share_ppm
-        if weight.share_ppm:
-            intervals.append((weight.variant, end))
-    return Buckets(flag.salt, flag.unit, split.law, tuple(intervals)) if end == PPM else None
+        end += share_ppm
+        if share_ppm:
+            intervals.append((variant, end))
+    return tuple(intervals) if end == PPM else None
 
 
-def is_safe(after: Answer | None, before: Answer | None, off: str) -> bool:
-    """Whether everybody whom both answer gets, after, the variant of before or `off`."""
-    if only_gives(after, off):
+def is_safe(after: Answer | None, before: Answer | None, safe: AbstractSet[str]) -> bool:
+    """Whether everybody whom both answer gets, after, the variant of before or a safe one."""
+    if after is not None and _variants(after) <= safe:
         return True
     if after is None or before is None:
         return False
     had, has = _variants(before), _variants(after)
     if len(had) == 1:
-        return has <= had | {off}
+        return has <= had | safe
     if isinstance(after, str) or isinstance(before, str):
         return False
     if (after.salt, after.unit, after.law) != (before.salt, before.unit, before.law):
         return False
-    return all(new in (old, off) for new, old in _overlaps(after, before))
+    return all(new == old or new in safe for new, old in _overlaps(after, before))
 
 
 def only_gives(answer: Answer | None, variant: str) -> bool:
@@ -157,17 +201,19 @@ def _overlaps(one: Buckets, other: Buckets) -> set[tuple[str, str]]:
 class Guards:
     """Compares what steps take: is everybody whom one takes also taken by the other?"""
 
-    def __init__(self, narrowing: Narrowing, shrunk: Callable[[str], bool], offs: Mapping[str, str]) -> None:
+    def __init__(
+        self, narrowing: Narrowing, shrunk: Callable[[str], bool], safe: Mapping[str, AbstractSet[str]]
+    ) -> None:
         """Compare by `narrowing`; `shrunk` says of a parent that its change is proven to shrink.
 
         Args:
             narrowing: compares the conditions.
             shrunk: of a flag's key; must answer False while it does not know.
-            offs: off variant of each flag that exists in both rulesets and keeps it.
+            safe: `safe_variants` before the change of each flag that exists in both rulesets and keeps its off.
         """
         self._narrowing = narrowing
         self._shrunk = shrunk
-        self._offs = offs
+        self._safe = safe
 
     def covers(self, wide: Guard, narrow: Guard) -> bool:
         """Whether `wide` is proven to take everybody whom `narrow` takes."""
@@ -199,11 +245,11 @@ class Guards:
         return condition.condition is EVERYBODY or self._narrowing.at_most(Sided(EVERYBODY, condition.side), condition)
 
     def _unmet_covers(self, wide: Unmet, narrow: Unmet) -> bool:
-        """A parent that only shrank decides what it did, or off: no fewer contexts miss variants without off."""
+        """A parent that only shrank decides what it did, or a safe variant: as many contexts miss all the others."""
         if wide.parent != narrow.parent or not wide.variants <= narrow.variants:
             return False
         if wide.side is narrow.side:
             return True
-        off = self._offs.get(wide.parent)
+        safe = self._safe.get(wide.parent)
         forward = narrow.side is Side.BEFORE
-        return forward and off is not None and off not in wide.variants and self._shrunk(wide.parent)
+        return forward and safe is not None and safe.isdisjoint(wide.variants) and self._shrunk(wide.parent)

@@ -1,4 +1,4 @@
-"""One condition by itself: its size, its leaves, the names in it."""
+"""One condition: its size, its leaves, the names in it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from rollout_sdk.engine.model import All, Any, InCohort, Leaf, Not
 from rollout_sdk.engine.names import unit_kind_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rollout_sdk.engine.findings import Findings
-    from rollout_sdk.engine.model import Condition
+    from rollout_sdk.engine.model import Cohort, Condition
 
 _SUBJECT_CODES = frozenset({"bad_subject"})
 
@@ -39,6 +39,13 @@ def check_condition(findings: Findings, condition: Condition, path: str) -> None
             )
         elif isinstance(node, Leaf):
             _check_leaf(findings, node, place)
+
+
+def check_cohorts(findings: Findings, condition: Condition | None, path: str, cohorts: Mapping[str, Cohort]) -> None:
+    """Note every cohort that a condition names and that does not exist."""
+    for node, place, _ in places(condition, path) if condition is not None else ():
+        if isinstance(node, InCohort) and node.cohort not in cohorts:
+            findings.unknown(f"{place}.cohort", "cohort", node.cohort, cohorts)
 
 
 def _check_leaf(findings: Findings, leaf: Leaf, place: str) -> None:

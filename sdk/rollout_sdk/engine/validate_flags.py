@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from rollout_sdk.engine import limits
 from rollout_sdk.engine.findings import child, show
-from rollout_sdk.engine.model import LAW_1, PPM, Serve
+from rollout_sdk.engine.model import LAW_1, PPM, ByRollout, Serve, Split
 from rollout_sdk.engine.names import key_fault, salt_fault, unit_key_fault, unit_kind_fault, variant_fault
+from rollout_sdk.engine.shown import percent
 from rollout_sdk.engine.validate_conditions import check_condition
 from rollout_sdk.engine.validate_values import check_value
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from rollout_sdk.engine.findings import Findings
-    from rollout_sdk.engine.model import Cohort, Flag, Rule, Split
+    from rollout_sdk.engine.model import Cohort, Flag, Rule
 
 _KEY_HINT = "use a-z, 0-9, '.', '_', '-', and begin with a letter or a digit"
 
@@ -118,6 +119,7 @@ def _check_rules(findings: Findings, flag: Flag, variants: Collection[str]) -> N
         "spec.rules", len(flag.rules), limits.RULES_PER_FLAG, "rules", "join conditions by any, or use cohorts"
     )
     seen: dict[str, int] = {}
+    rollouts: dict[str, int] = {}
     for at, rule in enumerate(flag.rules):
         path = f"spec.rules[{at}]"
         _check_key(findings, f"{path}.id", rule.id, "a rule")
@@ -126,15 +128,23 @@ def _check_rules(findings: Findings, flag: Flag, variants: Collection[str]) -> N
             message = f"rule {show(rule.id)} is also spec.rules[{first}]; decisions name their rule"
             findings.add(f"{path}.id", "duplicate_rule", message, "give each rule its own id")
         _check_rule(findings, rule, path, variants)
+        if isinstance(rule.outcome, ByRollout):
+            first = rollouts.setdefault(rule.outcome.rollout, at)
+            if first != at:
+                message = f"rollout {show(rule.outcome.rollout)} also answers in spec.rules[{first}]"
+                findings.add(f"{path}.rollout", "duplicate_rollout", message, "join the two conditions by any")
 
 
 def _check_rule(findings: Findings, rule: Rule, path: str, variants: Collection[str]) -> None:
     if rule.when is not None:
         check_condition(findings, rule.when, f"{path}.when")
-    if isinstance(rule.outcome, Serve):
-        _check_variant(findings, f"{path}.serve", rule.outcome.variant, variants)
-    else:
-        _check_split(findings, rule.outcome, f"{path}.split", variants)
+    match rule.outcome:
+        case Serve(variant=variant):
+            _check_variant(findings, f"{path}.serve", variant, variants)
+        case Split() as split:
+            _check_split(findings, split, f"{path}.split", variants)
+        case ByRollout():
+            pass  # what it names is a matter of references
 
 
 def _check_split(findings: Findings, split: Split, path: str, variants: Collection[str]) -> None:
@@ -149,16 +159,9 @@ def _check_split(findings: Findings, split: Split, path: str, variants: Collecti
             findings.add(place, "duplicate_weight", f"{show(weight.variant)} has two shares here", "give it one")
         seen.add(weight.variant)
         if not 0 <= weight.share_ppm <= PPM:
-            message = f"a share lies between 0% and 100%, this one is {_percent(weight.share_ppm)}"
+            message = f"a share lies between 0% and 100%, this one is {percent(weight.share_ppm)}"
             findings.add(place, "bad_share", message, "give a share between them")
     total_ppm = sum(weight.share_ppm for weight in split.weights)
     if total_ppm != PPM:
-        hint = f"{_percent(PPM - total_ppm)} is missing" if total_ppm < PPM else f"{_percent(total_ppm - PPM)} too much"
-        findings.add(path, "bad_sum", f"the shares add up to {_percent(total_ppm)}, not to 100%", hint)
-
-
-def _percent(share_ppm: int) -> str:
-    """Exact, in parts of a million: "12.5%"."""
-    whole, rest = divmod(abs(share_ppm), PPM // 100)
-    fraction = f".{rest:04}".rstrip("0") if rest else ""
-    return f"{'-' if share_ppm < 0 else ''}{whole}{fraction}%"
+        hint = f"{percent(PPM - total_ppm)} is missing" if total_ppm < PPM else f"{percent(total_ppm - PPM)} too much"
+        findings.add(path, "bad_sum", f"the shares add up to {percent(total_ppm)}, not to 100%", hint)

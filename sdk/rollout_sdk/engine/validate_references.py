@@ -1,21 +1,29 @@
-"""What flags and cohorts name: whether it exists, whether it ends, and how deep one decision may have to go."""
+"""What flags, cohorts and rollouts name: whether it exists, whether it ends, and how deep a decision may have to go."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine import limits
-from rollout_sdk.engine.dependencies import conditions_of, depth_of, nodes_of
+from rollout_sdk.engine.dependencies import (
+    cohorts_of_rollout,
+    conditions_of,
+    conditions_of_rollout,
+    depth_of,
+    nodes_of,
+    rollouts_of_flag,
+)
 from rollout_sdk.engine.findings import show
-from rollout_sdk.engine.model import InCohort
+from rollout_sdk.engine.model import ByRollout
 from rollout_sdk.engine.references import cohorts_in, cohorts_of, reached, referents_first, turned
-from rollout_sdk.engine.validate_conditions import places
+from rollout_sdk.engine.validate_conditions import check_cohorts
+from rollout_sdk.engine.validate_rollouts import check_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from rollout_sdk.engine.findings import Findings
-    from rollout_sdk.engine.model import Cohort, Condition, Flag, Requirement
+    from rollout_sdk.engine.model import Cohort, Condition, Flag, Requirement, RolloutState
 
 _NAMED_MAX = 12
 _COUNTED_MAX = 10**12
@@ -24,22 +32,36 @@ _COUNTED_MAX = 10**12
 class References:
     """Who names whom in one environment, seen once."""
 
-    def __init__(self, flags: Mapping[str, Flag], cohorts: Mapping[str, Cohort]) -> None:
+    def __init__(
+        self, flags: Mapping[str, Flag], cohorts: Mapping[str, Cohort], rollouts: Mapping[str, RolloutState]
+    ) -> None:
         self._flags = flags
         self._cohorts = cohorts
+        self._rollouts = rollouts
         self._parents = {key: {item.flag for item in flag.requires} for key, flag in flags.items()}
         self._used = {key: set(cohorts_of(flag.never, flag.rules)) for key, flag in flags.items()}
         self._nested = {key: set(cohorts_in(cohort.when)) for key, cohort in cohorts.items()}
+        self._by_rollout = {key: named for key, flag in flags.items() if (named := rollouts_of_flag(flag))}
+        self._audiences = {key: cohorts_of_rollout(state) for key, state in rollouts.items()}
 
-    def dependents(self, flags: Iterable[str], cohorts: Iterable[str]) -> tuple[set[str], set[str]]:
-        """Return these flags and cohorts with all that name them, at any remove."""
+    def dependents(
+        self, flags: Iterable[str], cohorts: Iterable[str], rollouts: Iterable[str]
+    ) -> tuple[set[str], set[str], set[str]]:
+        """Return these flags, cohorts and rollouts with all that name them, at any remove."""
+        flags, rollouts = set(flags), set(rollouts)
         touched = reached(cohorts, turned(self._nested))
         users = turned(self._used)
+        rollouts |= {key for key, named in self._audiences.items() if not named.isdisjoint(touched)}
         named = {flag for cohort in touched for flag in users.get(cohort, ())}
-        return reached({*flags, *named}, turned(self._parents)), touched
+        named |= {key for key, by in self._by_rollout.items() if not by.isdisjoint(rollouts)}
+        named |= {self._rollouts[key].flag for key in rollouts if key in self._rollouts}
+        rollouts |= {key for key, state in self._rollouts.items() if state.flag in flags}
+        return reached({*flags, *named}, turned(self._parents)), touched, rollouts
 
-    def check(self, findings: Findings, flags: Collection[str], cohorts: Collection[str]) -> None:
-        """Note everything wrong with what these flags and cohorts refer to. Keys that do not exist are passed over."""
+    def check(
+        self, findings: Findings, flags: Collection[str], cohorts: Collection[str], rollouts: Collection[str]
+    ) -> None:
+        """Note everything wrong with what these refer to. Keys that do not exist are passed over."""
         for key in sorted(flags):
             if key in self._flags:
                 findings.resource = f"flag/{key}"
@@ -47,7 +69,11 @@ class References:
         for key in sorted(cohorts):
             if key in self._cohorts and not self._nested[key] <= self._cohorts.keys():
                 findings.resource = f"cohort/{key}"
-                self._check_cohorts(findings, [(self._cohorts[key].when, "spec.when")])
+                check_cohorts(findings, self._cohorts[key].when, "spec.when", self._cohorts)
+        for key in sorted(rollouts):
+            if key in self._rollouts:
+                findings.resource = f"rollout/{key}"
+                check_names(findings, self._rollouts[key], self._flags, self._cohorts)
         self._check_cycles(findings, flags, cohorts)
         self._check_depth(findings, flags, cohorts)
         self._check_nodes(findings, flags, cohorts)
@@ -57,9 +83,21 @@ class References:
         for at, requirement in enumerate(flag.requires):
             self._check_requirement(findings, requirement, f"spec.requires[{at}]")
         if not self._used[key] <= self._cohorts.keys():
-            conditions = [(condition, f"spec.never[{at}]") for at, condition in enumerate(flag.never)]
-            conditions += [(rule.when, f"spec.rules[{at}].when") for at, rule in enumerate(flag.rules) if rule.when]
-            self._check_cohorts(findings, conditions)
+            for at, condition in enumerate(flag.never):
+                check_cohorts(findings, condition, f"spec.never[{at}]", self._cohorts)
+            for at, rule in enumerate(flag.rules):
+                check_cohorts(findings, rule.when, f"spec.rules[{at}].when", self._cohorts)
+        for at, rule in enumerate(flag.rules):
+            if isinstance(rule.outcome, ByRollout):
+                self._check_by_rollout(findings, key, rule.outcome.rollout, f"spec.rules[{at}].rollout")
+
+    def _check_by_rollout(self, findings: Findings, flag: str, rollout: str, path: str) -> None:
+        state = self._rollouts.get(rollout)
+        if state is None:
+            findings.unknown(path, "rollout", rollout, self._rollouts)
+        elif state.flag != flag:
+            message = f"rollout {show(rollout)} moves flag {show(state.flag)}, not this one"
+            findings.add(path, "rollout_of_another_flag", message, "name a rollout whose spec.flag is this flag")
 
     def _check_requirement(self, findings: Findings, requirement: Requirement, path: str) -> None:
         parent = self._flags.get(requirement.flag)
@@ -75,12 +113,19 @@ class References:
                     f"{show(variant)} is the off variant of flag/{parent.key}: a rollback there would expose this flag"
                 )
                 findings.add(f"{path}.variants[{at}]", "requires_off", message, "require another variant")
+            else:
+                self._check_not_from(findings, parent, variant, f"{path}.variants[{at}]")
 
-    def _check_cohorts(self, findings: Findings, conditions: Iterable[tuple[Condition | None, str]]) -> None:
-        for condition, path in conditions:
-            for node, place, _ in places(condition, path) if condition is not None else ():
-                if isinstance(node, InCohort) and node.cohort not in self._cohorts:
-                    findings.unknown(f"{place}.cohort", "cohort", node.cohort, self._cohorts)
+    def _check_not_from(self, findings: Findings, parent: Flag, variant: str, path: str) -> None:
+        states = (self._rollouts.get(key) for key in sorted(self._by_rollout.get(parent.key, ())))
+        running = next((state for state in states if state and state.reaches and state.from_variant == variant), None)
+        if running is not None:
+            message = (
+                f"{show(variant)} is what rollout/{running.rollout} moves flag/{parent.key} away from: a rollback there"
+                " would expose this flag"
+            )
+            hint = f"require {show(running.to_variant)}, or wait until the rollout has ended"
+            findings.add(path, "requires_from", message, hint)
 
     def _check_cycles(self, findings: Findings, flags: Collection[str], cohorts: Collection[str]) -> None:
         for cycle in cycles(self._parents):
@@ -116,10 +161,11 @@ class References:
             if levels[key] > limits.EVALUATION_DEPTH and key in cohorts:
                 findings.resource = f"cohort/{key}"
                 _add_too_deep(findings, "spec.when", levels[key], "name fewer cohorts inside one another")
+        entered = {key: 1 + _depth(conditions_of_rollout(state), levels) for key, state in self._rollouts.items()}
         decisions: dict[str, int] = {}
         for key in referents_first(self._parents):
-            flag = self._flags[key]
-            own = max((depth_of(condition, levels) for condition in conditions_of(flag)), default=0)
+            own = _depth(conditions_of(self._flags[key]), levels)
+            own = max([own, *(entered.get(rollout, 0) for rollout in self._by_rollout.get(key, ()))])
             decisions[key] = 1 + max([own, *(decisions.get(parent, 0) for parent in self._parents[key])])
             if decisions[key] > limits.EVALUATION_DEPTH and key in flags:
                 findings.resource = f"flag/{key}"
@@ -135,14 +181,23 @@ class References:
             if counts[key] > limits.EVALUATION_NODES and key in cohorts:
                 findings.resource = f"cohort/{key}"
                 _add_too_costly(findings, "spec.when", counts[key])
+        entered = {
+            key: 1 + sum(nodes_of(condition, counts) for condition in conditions_of_rollout(state))
+            for key, state in self._rollouts.items()
+        }
         decisions: dict[str, int] = {}
         for key in referents_first(self._parents):
             flag = self._flags[key]
             decisions[key] = 1 + sum(nodes_of(condition, counts) for condition in conditions_of(flag))
+            decisions[key] += sum(entered.get(rollout, 0) for rollout in self._by_rollout.get(key, ()))
             decisions[key] += sum(decisions.get(requirement.flag, 0) for requirement in flag.requires)
             if decisions[key] > limits.EVALUATION_NODES and key in flags:
                 findings.resource = f"flag/{key}"
                 _add_too_costly(findings, "spec", decisions[key])
+
+
+def _depth(conditions: Iterable[Condition], levels: Mapping[str, int]) -> int:
+    return max((depth_of(condition, levels) for condition in conditions), default=0)
 
 
 def _add_too_costly(findings: Findings, path: str, nodes: int) -> None:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from google.protobuf.message import DecodeError
 
-from rollout_sdk.engine.model import DEFAULT_UNIT, Cohort, Flag, FlagState
+from rollout_sdk.engine.model import DEFAULT_UNIT, Cohort, Flag, FlagState, RolloutState
 from rollout_sdk.wire.condition_tree import ConditionReader, write_condition
 from rollout_sdk.wire.flags import read_flag, write_flag
 from rollout_sdk.wire.key_sets import read_key_set, write_key_set
 from rollout_sdk.wire.records import RecordKind, WireError, WireRecord
+from rollout_sdk.wire.rollouts import read_rollout, write_rollout
 from rollout_sdk.wire.v1 import resources_pb2, ruleset_pb2
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from rollout_sdk.engine.model import Chunk
 
-Resource: TypeAlias = "Flag | Cohort | FlagState"
+Resource: TypeAlias = Flag | Cohort | FlagState | RolloutState
 """What one record says."""
 
 _NO_CHUNKS: Mapping[bytes, Chunk] = MappingProxyType({})
@@ -50,6 +51,13 @@ def record_of_state(state: FlagState, version: int) -> WireRecord:
     """Return the record of what verbs say of a flag."""
     message = ruleset_pb2.FlagState(flag=state.flag, killed=state.killed)
     return _record(RecordKind.FLAG_STATE, state.flag, version, message.SerializeToString(deterministic=True))
+
+
+def record_of_rollout(state: RolloutState, version: int) -> WireRecord:
+    """Return the record of where a rollout stands."""
+    return _record(
+        RecordKind.ROLLOUT, state.rollout, version, write_rollout(state).SerializeToString(deterministic=True)
+    )
 
 
 def _record(kind: RecordKind, key: str, version: int, payload: bytes) -> WireRecord:
@@ -96,6 +104,10 @@ def _decode(message: ruleset_pb2.Record, chunks: Mapping[bytes, Chunk]) -> Resou
             state = ruleset_pb2.FlagState.FromString(message.payload)
             _same_key(message.key, state.flag)
             return FlagState(state.flag, state.killed)
+        case RecordKind.ROLLOUT:
+            rollout = ruleset_pb2.RolloutState.FromString(message.payload)
+            _same_key(message.key, rollout.rollout)
+            return read_rollout(rollout)
         case ruleset_pb2.RECORD_KIND_UNSPECIFIED:
             raise WireError(f"the record of {message.key!r} does not say what it is")
         case _:

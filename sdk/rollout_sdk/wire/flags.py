@@ -14,6 +14,7 @@ from rollout_sdk.engine.model import (
     DEFAULT_UNIT,
     LAW_1,
     PPM,
+    ByRollout,
     Flag,
     Requirement,
     Rule,
@@ -91,6 +92,8 @@ def _write_rule(rule: Rule) -> resources_pb2.Rule:
             message.split.weights.extend(
                 resources_pb2.Weight(variant=weight.variant, share_ppm=weight.share_ppm) for weight in weights
             )
+        case ByRollout(rollout):
+            message.rollout = rollout
         case _:
             assert_never(rule.outcome)
     return message
@@ -195,6 +198,10 @@ def _read_rule(message: resources_pb2.Rule, names: frozenset[str], conditions: C
             return Rule(message.id, Serve(_known(message.serve, names, f"{path}.serve")), when)
         case "split":
             return Rule(message.id, _read_split(message.split, names, f"{path}.split"), when)
+        case "rollout":
+            if not message.rollout:
+                raise WireError(f"{path}.rollout names no rollout")
+            return Rule(message.id, ByRollout(message.rollout), when)
         case _:
             raise WireError(f"{path} has an outcome that this release does not know")
 

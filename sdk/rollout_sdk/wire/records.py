@@ -20,6 +20,7 @@ class RecordKind(IntEnum):
     FLAG = 1
     COHORT = 2
     FLAG_STATE = 3
+    ROLLOUT = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arollout/v1/resources.proto\x12\nrollout.v1\"g\n\x05Value\x12\x11\n\x07\x62oolean\x18\x01 \x01(\x08H\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x11\n\x07integer\x18\x03 \x01(\x03H\x00\x12\x10\n\x06number\x18\x04 \x01(\x01H\x00\x12\x0e\n\x04json\x18\x05 \x01(\tH\x00\x42\x06\n\x04kind\"8\n\x07Variant\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.rollout.v1.Value\"\xc0\x02\n\x04\x46lag\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x04type\x18\x02 \x01(\x0e\x32\x15.rollout.v1.ValueType\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x0c\n\x04salt\x18\x04 \x01(\t\x12%\n\x08variants\x18\x05 \x03(\x0b\x32\x13.rollout.v1.Variant\x12\x13\n\x0boff_variant\x18\x06 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_variant\x18\x07 \x01(\t\x12$\n\x05never\x18\x08 \x03(\x0b\x32\x15.rollout.v1.Condition\x12)\n\x08requires\x18\t \x03(\x0b\x32\x17.rollout.v1.Requirement\x12#\n\x07targets\x18\n \x03(\x0b\x32\x12.rollout.v1.Target\x12\x1f\n\x05rules\x18\x0b \x03(\x0b\x32\x10.rollout.v1.Rule\"-\n\x0bRequirement\x12\x0c\n\x04\x66lag\x18\x01 \x01(\t\x12\x10\n\x08variants\x18\x02 \x03(\t\"(\n\x06Target\x12\x0f\n\x07variant\x18\x01 \x01(\t\x12\r\n\x05units\x18\x02 \x03(\t\"w\n\x04Rule\x12\n\n\x02id\x18\x01 \x01(\t\x12#\n\x04when\x18\x02 \x01(\x0b\x32\x15.rollout.v1.Condition\x12\x0f\n\x05serve\x18\x03 \x01(\tH\x00\x12\"\n\x05split\x18\x04 \x01(\x0b\x32\x11.rollout.v1.SplitH\x00\x42\t\n\x07outcome\"9\n\x05Split\x12\x0b\n\x03law\x18\x01 \x01(\r\x12#\n\x07weights\x18\x02 \x03(\x0b\x32\x12.rollout.v1.Weight\",\n\x06Weight\x12\x0f\n\x07variant\x18\x01 \x01(\t\x12\x11\n\tshare_ppm\x18\x02 \x01(\r\"\xc1\x01\n\tCondition\x12(\n\x03\x61ll\x18\x01 \x01(\x0b\x32\x19.rollout.v1.ConditionListH\x00\x12(\n\x03\x61ny\x18\x02 \x01(\x0b\x32\x19.rollout.v1.ConditionListH\x00\x12$\n\x03not\x18\x03 \x01(\x0b\x32\x15.rollout.v1.ConditionH\x00\x12\x10\n\x06\x63ohort\x18\x04 \x01(\tH\x00\x12 \n\x04leaf\x18\x05 \x01(\x0b\x32\x10.rollout.v1.LeafH\x00\x42\x06\n\x04node\":\n\rConditionList\x12)\n\nconditions\x18\x01 \x03(\x0b\x32\x15.rollout.v1.Condition\"\x9e\x01\n\x04Leaf\x12\x13\n\tattribute\x18\x01 \x01(\tH\x00\x12\x0e\n\x04unit\x18\x02 \x01(\tH\x00\x12\x10\n\x08operator\x18\x03 \x01(\t\x12\x14\n\x0coperand_json\x18\x04 \x01(\t\x12\x13\n\x0bignore_case\x18\x05 \x01(\x08\x12)\n\non_missing\x18\x06 \x01(\x0e\x32\x15.rollout.v1.OnMissingB\t\n\x07subject\"\x92\x01\n\x06\x43ohort\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12#\n\x07include\x18\x03 \x01(\x0b\x32\x12.rollout.v1.KeySet\x12#\n\x07\x65xclude\x18\x04 \x01(\x0b\x32\x12.rollout.v1.KeySet\x12#\n\x04when\x18\x05 \x01(\x0b\x32\x15.rollout.v1.Condition\"\'\n\x06KeySet\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\x12\x0e\n\x06\x63hunks\x18\x02 \x03(\x0c*\x99\x01\n\tValueType\x12\x1a\n\x16VALUE_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12VALUE_TYPE_BOOLEAN\x10\x01\x12\x15\n\x11VALUE_TYPE_STRING\x10\x02\x12\x16\n\x12VALUE_TYPE_INTEGER\x10\x03\x12\x14\n\x10VALUE_TYPE_FLOAT\x10\x04\x12\x13\n\x0fVALUE_TYPE_JSON\x10\x05*V\n\tOnMissing\x12\x1a\n\x16ON_MISSING_UNSPECIFIED\x10\x00\x12\x14\n\x10ON_MISSING_MATCH\x10\x01\x12\x17\n\x13ON_MISSING_NO_MATCH\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1arollout/v1/resources.proto\x12\nrollout.v1\"g\n\x05Value\x12\x11\n\x07\x62oolean\x18\x01 \x01(\x08H\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12\x11\n\x07integer\x18\x03 \x01(\x03H\x00\x12\x10\n\x06number\x18\x04 \x01(\x01H\x00\x12\x0e\n\x04json\x18\x05 \x01(\tH\x00\x42\x06\n\x04kind\"8\n\x07Variant\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.rollout.v1.Value\"\xc0\x02\n\x04\x46lag\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x04type\x18\x02 \x01(\x0e\x32\x15.rollout.v1.ValueType\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\x0c\n\x04salt\x18\x04 \x01(\t\x12%\n\x08variants\x18\x05 \x03(\x0b\x32\x13.rollout.v1.Variant\x12\x13\n\x0boff_variant\x18\x06 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_variant\x18\x07 \x01(\t\x12$\n\x05never\x18\x08 \x03(\x0b\x32\x15.rollout.v1.Condition\x12)\n\x08requires\x18\t \x03(\x0b\x32\x17.rollout.v1.Requirement\x12#\n\x07targets\x18\n \x03(\x0b\x32\x12.rollout.v1.Target\x12\x1f\n\x05rules\x18\x0b \x03(\x0b\x32\x10.rollout.v1.Rule\"-\n\x0bRequirement\x12\x0c\n\x04\x66lag\x18\x01 \x01(\t\x12\x10\n\x08variants\x18\x02 \x03(\t\"(\n\x06Target\x12\x0f\n\x07variant\x18\x01 \x01(\t\x12\r\n\x05units\x18\x02 \x03(\t\"\x8a\x01\n\x04Rule\x12\n\n\x02id\x18\x01 \x01(\t\x12#\n\x04when\x18\x02 \x01(\x0b\x32\x15.rollout.v1.Condition\x12\x0f\n\x05serve\x18\x03 \x01(\tH\x00\x12\"\n\x05split\x18\x04 \x01(\x0b\x32\x11.rollout.v1.SplitH\x00\x12\x11\n\x07rollout\x18\x05 \x01(\tH\x00\x42\t\n\x07outcome\"9\n\x05Split\x12\x0b\n\x03law\x18\x01 \x01(\r\x12#\n\x07weights\x18\x02 \x03(\x0b\x32\x12.rollout.v1.Weight\",\n\x06Weight\x12\x0f\n\x07variant\x18\x01 \x01(\t\x12\x11\n\tshare_ppm\x18\x02 \x01(\r\"\xc1\x01\n\tCondition\x12(\n\x03\x61ll\x18\x01 \x01(\x0b\x32\x19.rollout.v1.ConditionListH\x00\x12(\n\x03\x61ny\x18\x02 \x01(\x0b\x32\x19.rollout.v1.ConditionListH\x00\x12$\n\x03not\x18\x03 \x01(\x0b\x32\x15.rollout.v1.ConditionH\x00\x12\x10\n\x06\x63ohort\x18\x04 \x01(\tH\x00\x12 \n\x04leaf\x18\x05 \x01(\x0b\x32\x10.rollout.v1.LeafH\x00\x42\x06\n\x04node\":\n\rConditionList\x12)\n\nconditions\x18\x01 \x03(\x0b\x32\x15.rollout.v1.Condition\"\x9e\x01\n\x04Leaf\x12\x13\n\tattribute\x18\x01 \x01(\tH\x00\x12\x0e\n\x04unit\x18\x02 \x01(\tH\x00\x12\x10\n\x08operator\x18\x03 \x01(\t\x12\x14\n\x0coperand_json\x18\x04 \x01(\t\x12\x13\n\x0bignore_case\x18\x05 \x01(\x08\x12)\n\non_missing\x18\x06 \x01(\x0e\x32\x15.rollout.v1.OnMissingB\t\n\x07subject\"\x92\x01\n\x06\x43ohort\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12#\n\x07include\x18\x03 \x01(\x0b\x32\x12.rollout.v1.KeySet\x12#\n\x07\x65xclude\x18\x04 \x01(\x0b\x32\x12.rollout.v1.KeySet\x12#\n\x04when\x18\x05 \x01(\x0b\x32\x15.rollout.v1.Condition\"\'\n\x06KeySet\x12\r\n\x05\x63ount\x18\x01 \x01(\x04\x12\x0e\n\x06\x63hunks\x18\x02 \x03(\x0c*\x99\x01\n\tValueType\x12\x1a\n\x16VALUE_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12VALUE_TYPE_BOOLEAN\x10\x01\x12\x15\n\x11VALUE_TYPE_STRING\x10\x02\x12\x16\n\x12VALUE_TYPE_INTEGER\x10\x03\x12\x14\n\x10VALUE_TYPE_FLOAT\x10\x04\x12\x13\n\x0fVALUE_TYPE_JSON\x10\x05*V\n\tOnMissing\x12\x1a\n\x16ON_MISSING_UNSPECIFIED\x10\x00\x12\x14\n\x10ON_MISSING_MATCH\x10\x01\x12\x17\n\x13ON_MISSING_NO_MATCH\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rollout_sdk.wire.v1.resources_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VALUETYPE']._serialized_start=1451
-  _globals['_VALUETYPE']._serialized_end=1604
-  _globals['_ONMISSING']._serialized_start=1606
-  _globals['_ONMISSING']._serialized_end=1692
+  _globals['_VALUETYPE']._serialized_start=1471
+  _globals['_VALUETYPE']._serialized_end=1624
+  _globals['_ONMISSING']._serialized_start=1626
+  _globals['_ONMISSING']._serialized_end=1712
   _globals['_VALUE']._serialized_start=42
   _globals['_VALUE']._serialized_end=145
   _globals['_VARIANT']._serialized_start=147
@@ -45,20 +45,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REQUIREMENT']._serialized_end=573
   _globals['_TARGET']._serialized_start=575
   _globals['_TARGET']._serialized_end=615
-  _globals['_RULE']._serialized_start=617
-  _globals['_RULE']._serialized_end=736
-  _globals['_SPLIT']._serialized_start=738
-  _globals['_SPLIT']._serialized_end=795
-  _globals['_WEIGHT']._serialized_start=797
-  _globals['_WEIGHT']._serialized_end=841
-  _globals['_CONDITION']._serialized_start=844
-  _globals['_CONDITION']._serialized_end=1037
-  _globals['_CONDITIONLIST']._serialized_start=1039
-  _globals['_CONDITIONLIST']._serialized_end=1097
-  _globals['_LEAF']._serialized_start=1100
-  _globals['_LEAF']._serialized_end=1258
-  _globals['_COHORT']._serialized_start=1261
-  _globals['_COHORT']._serialized_end=1407
-  _globals['_KEYSET']._serialized_start=1409
-  _globals['_KEYSET']._serialized_end=1448
+  _globals['_RULE']._serialized_start=618
+  _globals['_RULE']._serialized_end=756
+  _globals['_SPLIT']._serialized_start=758
+  _globals['_SPLIT']._serialized_end=815
+  _globals['_WEIGHT']._serialized_start=817
+  _globals['_WEIGHT']._serialized_end=861
+  _globals['_CONDITION']._serialized_start=864
+  _globals['_CONDITION']._serialized_end=1057
+  _globals['_CONDITIONLIST']._serialized_start=1059
+  _globals['_CONDITIONLIST']._serialized_end=1117
+  _globals['_LEAF']._serialized_start=1120
+  _globals['_LEAF']._serialized_end=1278
+  _globals['_COHORT']._serialized_start=1281
+  _globals['_COHORT']._serialized_end=1427
+  _globals['_KEYSET']._serialized_start=1429
+  _globals['_KEYSET']._serialized_end=1468
 # @@protoc_insertion_point(module_scope)

@@ -249,8 +249,11 @@ class Rule(_message.Message):
     WHEN_FIELD_NUMBER: _builtins.int
     SERVE_FIELD_NUMBER: _builtins.int
     SPLIT_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     serve: _builtins.str
+    rollout: _builtins.str
+    """Key of the rollout that answers everybody who comes here. Its state is a record of its own."""
     @_builtins.property
     def when(self) -> Global___Condition:
         """Absent: everybody."""
@@ -264,12 +267,13 @@ class Rule(_message.Message):
         when: Global___Condition | None = ...,
         serve: _builtins.str = ...,
         split: Global___Split | None = ...,
+        rollout: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "serve", b"serve", "split", b"split", "when", b"when"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "rollout", b"rollout", "serve", b"serve", "split", b"split", "when", b"when"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "outcome", b"outcome", "serve", b"serve", "split", b"split", "when", b"when"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "outcome", b"outcome", "rollout", b"rollout", "serve", b"serve", "split", b"split", "when", b"when"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["serve", "split"]  # noqa: Y015
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["serve", "split", "rollout"]  # noqa: Y015
     _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
 

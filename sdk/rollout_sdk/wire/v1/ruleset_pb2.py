@@ -22,27 +22,38 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from rollout_sdk.wire.v1 import resources_pb2 as rollout_dot_v1_dot_resources__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18rollout/v1/ruleset.proto\x12\nrollout.v1\";\n\x08Position\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"]\n\x06Record\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.rollout.v1.RecordKind\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\"=\n\x08RecordId\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.rollout.v1.RecordKind\x12\x0b\n\x03key\x18\x02 \x01(\t\")\n\tFlagState\x12\x0c\n\x04\x66lag\x18\x01 \x01(\t\x12\x0e\n\x06killed\x18\x02 \x01(\x08\"%\n\x05\x43hunk\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\xc0\x01\n\x0cSnapshotFile\x12\x13\n\x0b\x65nvironment\x18\x01 \x01(\t\x12&\n\x08position\x18\x02 \x01(\x0b\x32\x14.rollout.v1.Position\x12#\n\x07records\x18\x03 \x03(\x0b\x32\x12.rollout.v1.Record\x12!\n\x06\x63hunks\x18\x04 \x03(\x0b\x32\x11.rollout.v1.Chunk\x12\x16\n\x0eruleset_digest\x18\x05 \x01(\x0c\x12\x13\n\x0bsaved_at_ms\x18\x06 \x01(\x03*s\n\nRecordKind\x12\x1b\n\x17RECORD_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10RECORD_KIND_FLAG\x10\x01\x12\x16\n\x12RECORD_KIND_COHORT\x10\x02\x12\x1a\n\x16RECORD_KIND_FLAG_STATE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18rollout/v1/ruleset.proto\x12\nrollout.v1\x1a\x1arollout/v1/resources.proto\";\n\x08Position\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"]\n\x06Record\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.rollout.v1.RecordKind\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\"=\n\x08RecordId\x12$\n\x04kind\x18\x01 \x01(\x0e\x32\x16.rollout.v1.RecordKind\x12\x0b\n\x03key\x18\x02 \x01(\t\")\n\tFlagState\x12\x0c\n\x04\x66lag\x18\x01 \x01(\t\x12\x0e\n\x06killed\x18\x02 \x01(\x08\"\x8a\x02\n\x0cRolloutState\x12\x0f\n\x07rollout\x18\x01 \x01(\t\x12\x0c\n\x04\x66lag\x18\x02 \x01(\t\x12\x0b\n\x03run\x18\x03 \x01(\r\x12\x14\n\x0c\x66rom_variant\x18\x04 \x01(\t\x12\x12\n\nto_variant\x18\x05 \x01(\t\x12\x0c\n\x04unit\x18\x06 \x01(\t\x12\x0c\n\x04salt\x18\x07 \x01(\t\x12\x0b\n\x03law\x18\x08 \x01(\r\x12\"\n\x07reaches\x18\t \x03(\x0b\x32\x11.rollout.v1.Reach\x12$\n\x05never\x18\n \x03(\x0b\x32\x15.rollout.v1.Condition\x12\x12\n\nallocation\x18\x0b \x01(\r\x12\r\n\x05stage\x18\x0c \x01(\t\x12\x0e\n\x06strata\x18\r \x03(\t\"R\n\x05Reach\x12\'\n\x08\x61udience\x18\x01 \x01(\x0b\x32\x15.rollout.v1.Condition\x12\x11\n\tshare_ppm\x18\x02 \x01(\r\x12\r\n\x05stage\x18\x03 \x01(\t\"l\n\x06Metric\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x08measures\x18\x02 \x01(\x0e\x32\x14.rollout.v1.Measures\x12\x1c\n\x03per\x18\x03 \x01(\x0e\x32\x0f.rollout.v1.Per\x12\x0f\n\x07late_ms\x18\x04 \x01(\x04\"%\n\x05\x43hunk\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\xc0\x01\n\x0cSnapshotFile\x12\x13\n\x0b\x65nvironment\x18\x01 \x01(\t\x12&\n\x08position\x18\x02 \x01(\x0b\x32\x14.rollout.v1.Position\x12#\n\x07records\x18\x03 \x03(\x0b\x32\x12.rollout.v1.Record\x12!\n\x06\x63hunks\x18\x04 \x03(\x0b\x32\x11.rollout.v1.Chunk\x12\x16\n\x0eruleset_digest\x18\x05 \x01(\x0c\x12\x13\n\x0bsaved_at_ms\x18\x06 \x01(\x03*\xa4\x01\n\nRecordKind\x12\x1b\n\x17RECORD_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10RECORD_KIND_FLAG\x10\x01\x12\x16\n\x12RECORD_KIND_COHORT\x10\x02\x12\x1a\n\x16RECORD_KIND_FLAG_STATE\x10\x03\x12\x17\n\x13RECORD_KIND_ROLLOUT\x10\x04\x12\x16\n\x12RECORD_KIND_METRIC\x10\x05*{\n\x08Measures\x12\x18\n\x14MEASURES_UNSPECIFIED\x10\x00\x12\x17\n\x13MEASURES_PROPORTION\x10\x01\x12\x12\n\x0eMEASURES_COUNT\x10\x02\x12\x11\n\rMEASURES_MEAN\x10\x03\x12\x15\n\x11MEASURES_QUANTILE\x10\x04*7\n\x03Per\x12\x13\n\x0fPER_UNSPECIFIED\x10\x00\x12\x0c\n\x08PER_UNIT\x10\x01\x12\r\n\tPER_EVENT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rollout_sdk.wire.v1.ruleset_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RECORDKIND']._serialized_start=536
-  _globals['_RECORDKIND']._serialized_end=651
-  _globals['_POSITION']._serialized_start=40
-  _globals['_POSITION']._serialized_end=99
-  _globals['_RECORD']._serialized_start=101
-  _globals['_RECORD']._serialized_end=194
-  _globals['_RECORDID']._serialized_start=196
-  _globals['_RECORDID']._serialized_end=257
-  _globals['_FLAGSTATE']._serialized_start=259
-  _globals['_FLAGSTATE']._serialized_end=300
-  _globals['_CHUNK']._serialized_start=302
-  _globals['_CHUNK']._serialized_end=339
-  _globals['_SNAPSHOTFILE']._serialized_start=342
-  _globals['_SNAPSHOTFILE']._serialized_end=534
+  _globals['_RECORDKIND']._serialized_start=1028
+  _globals['_RECORDKIND']._serialized_end=1192
+  _globals['_MEASURES']._serialized_start=1194
+  _globals['_MEASURES']._serialized_end=1317
+  _globals['_PER']._serialized_start=1319
+  _globals['_PER']._serialized_end=1374
+  _globals['_POSITION']._serialized_start=68
+  _globals['_POSITION']._serialized_end=127
+  _globals['_RECORD']._serialized_start=129
+  _globals['_RECORD']._serialized_end=222
+  _globals['_RECORDID']._serialized_start=224
+  _globals['_RECORDID']._serialized_end=285
+  _globals['_FLAGSTATE']._serialized_start=287
+  _globals['_FLAGSTATE']._serialized_end=328
+  _globals['_ROLLOUTSTATE']._serialized_start=331
+  _globals['_ROLLOUTSTATE']._serialized_end=597
+  _globals['_REACH']._serialized_start=599
+  _globals['_REACH']._serialized_end=681
+  _globals['_METRIC']._serialized_start=683
+  _globals['_METRIC']._serialized_end=791
+  _globals['_CHUNK']._serialized_start=793
+  _globals['_CHUNK']._serialized_end=830
+  _globals['_SNAPSHOTFILE']._serialized_start=833
+  _globals['_SNAPSHOTFILE']._serialized_end=1025
 # @@protoc_insertion_point(module_scope)

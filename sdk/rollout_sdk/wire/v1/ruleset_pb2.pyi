@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from rollout_sdk.wire.v1 import resources_pb2 as _resources_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -32,6 +33,10 @@ class _RecordKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RecordKind
     """payload: Cohort"""
     RECORD_KIND_FLAG_STATE: _RecordKind.ValueType  # 3
     """payload: FlagState. Applied even where the flag's own record is quarantined or unknown."""
+    RECORD_KIND_ROLLOUT: _RecordKind.ValueType  # 4
+    """payload: RolloutState. Applied even where the flag's own record is quarantined."""
+    RECORD_KIND_METRIC: _RecordKind.ValueType  # 5
+    """payload: Metric"""
 
 class RecordKind(_RecordKind, metaclass=_RecordKindEnumTypeWrapper): ...
 
@@ -42,7 +47,51 @@ RECORD_KIND_COHORT: RecordKind.ValueType  # 2
 """payload: Cohort"""
 RECORD_KIND_FLAG_STATE: RecordKind.ValueType  # 3
 """payload: FlagState. Applied even where the flag's own record is quarantined or unknown."""
+RECORD_KIND_ROLLOUT: RecordKind.ValueType  # 4
+"""payload: RolloutState. Applied even where the flag's own record is quarantined."""
+RECORD_KIND_METRIC: RecordKind.ValueType  # 5
+"""payload: Metric"""
 Global___RecordKind: _TypeAlias = RecordKind  # noqa: Y015
+
+class _Measures:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MeasuresEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Measures.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEASURES_UNSPECIFIED: _Measures.ValueType  # 0
+    MEASURES_PROPORTION: _Measures.ValueType  # 1
+    MEASURES_COUNT: _Measures.ValueType  # 2
+    MEASURES_MEAN: _Measures.ValueType  # 3
+    MEASURES_QUANTILE: _Measures.ValueType  # 4
+
+class Measures(_Measures, metaclass=_MeasuresEnumTypeWrapper): ...
+
+MEASURES_UNSPECIFIED: Measures.ValueType  # 0
+MEASURES_PROPORTION: Measures.ValueType  # 1
+MEASURES_COUNT: Measures.ValueType  # 2
+MEASURES_MEAN: Measures.ValueType  # 3
+MEASURES_QUANTILE: Measures.ValueType  # 4
+Global___Measures: _TypeAlias = Measures  # noqa: Y015
+
+class _Per:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Per.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PER_UNSPECIFIED: _Per.ValueType  # 0
+    PER_UNIT: _Per.ValueType  # 1
+    """A unit counts once in a run, by its first outcome."""
+    PER_EVENT: _Per.ValueType  # 2
+
+class Per(_Per, metaclass=_PerEnumTypeWrapper): ...
+
+PER_UNSPECIFIED: Per.ValueType  # 0
+PER_UNIT: Per.ValueType  # 1
+"""A unit counts once in a run, by its first outcome."""
+PER_EVENT: Per.ValueType  # 2
+Global___Per: _TypeAlias = Per  # noqa: Y015
 
 @_typing.final
 class Position(_message.Message):
@@ -88,7 +137,7 @@ class Record(_message.Message):
     version: _builtins.int
     """Revision that last changed what this record holds."""
     payload: _builtins.bytes
-    """Serialised Flag, Cohort or FlagState. Kept as bytes so that one bad record is refused alone."""
+    """Serialised Flag, Cohort, FlagState, RolloutState or Metric. Kept as bytes so that one bad record is refused alone."""
     def __init__(
         self,
         *,
@@ -151,6 +200,142 @@ class FlagState(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FlagState: _TypeAlias = FlagState  # noqa: Y015
+
+@_typing.final
+class RolloutState(_message.Message):
+    """Where a rollout stands: whom it exposes, and how what they do is counted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    FLAG_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    FROM_VARIANT_FIELD_NUMBER: _builtins.int
+    TO_VARIANT_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
+    LAW_FIELD_NUMBER: _builtins.int
+    REACHES_FIELD_NUMBER: _builtins.int
+    NEVER_FIELD_NUMBER: _builtins.int
+    ALLOCATION_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    STRATA_FIELD_NUMBER: _builtins.int
+    rollout: _builtins.str
+    flag: _builtins.str
+    run: _builtins.int
+    """Number of the pass, from 1; 0 before the first."""
+    from_variant: _builtins.str
+    to_variant: _builtins.str
+    unit: _builtins.str
+    """Kind of unit whose bucket decides."""
+    salt: _builtins.str
+    """16 characters; of the rollout, never of the run. A unit without a key gets the from variant."""
+    law: _builtins.int
+    """Bucketing law; 1 is the only one today."""
+    allocation: _builtins.int
+    """Period of the run in which every unit's reach stands still."""
+    stage: _builtins.str
+    """The stage entered last."""
+    @_builtins.property
+    def reaches(self) -> _containers.RepeatedCompositeFieldContainer[Global___Reach]:
+        """One for each stage entered, in that order. None: everybody gets the from variant, and a reader needs no other field
+        than rollout and from_variant, so that a rollback can always be read.
+        """
+
+    @_builtins.property
+    def never(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Condition]:
+        """A condition that is true or unknown here keeps the from variant."""
+
+    @_builtins.property
+    def strata(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Kinds of unit or attribute paths that outcomes are told apart by."""
+
+    def __init__(
+        self,
+        *,
+        rollout: _builtins.str = ...,
+        flag: _builtins.str = ...,
+        run: _builtins.int = ...,
+        from_variant: _builtins.str = ...,
+        to_variant: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        salt: _builtins.str = ...,
+        law: _builtins.int = ...,
+        reaches: _abc.Iterable[Global___Reach] | None = ...,
+        never: _abc.Iterable[_resources_pb2.Condition] | None = ...,
+        allocation: _builtins.int = ...,
+        stage: _builtins.str = ...,
+        strata: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allocation", b"allocation", "flag", b"flag", "from_variant", b"from_variant", "law", b"law", "never", b"never", "reaches", b"reaches", "rollout", b"rollout", "run", b"run", "salt", b"salt", "stage", b"stage", "strata", b"strata", "to_variant", b"to_variant", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RolloutState: _TypeAlias = RolloutState  # noqa: Y015
+
+@_typing.final
+class Reach(_message.Message):
+    """A stage entered. A unit's reach is the largest share among those whose audience is true."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    SHARE_PPM_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    share_ppm: _builtins.int
+    """Parts per million of the audience's units."""
+    stage: _builtins.str
+    @_builtins.property
+    def audience(self) -> _resources_pb2.Condition:
+        """Absent: everybody."""
+
+    def __init__(
+        self,
+        *,
+        audience: _resources_pb2.Condition | None = ...,
+        share_ppm: _builtins.int = ...,
+        stage: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "share_ppm", b"share_ppm", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reach: _TypeAlias = Reach  # noqa: Y015
+
+@_typing.final
+class Metric(_message.Message):
+    """A metric of the catalogue, as far as processes that record it need to know."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    MEASURES_FIELD_NUMBER: _builtins.int
+    PER_FIELD_NUMBER: _builtins.int
+    LATE_MS_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    measures: Global___Measures.ValueType
+    per: Global___Per.ValueType
+    late_ms: _builtins.int
+    """How long after a decision its outcomes may come."""
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        measures: Global___Measures.ValueType = ...,
+        per: Global___Per.ValueType = ...,
+        late_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "late_ms", b"late_ms", "measures", b"measures", "per", b"per"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Metric: _TypeAlias = Metric  # noqa: Y015
 
 @_typing.final
 class Chunk(_message.Message):

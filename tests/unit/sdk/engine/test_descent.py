@@ -14,7 +14,10 @@ def walk(before: Flag, after: Flag) -> Descent:
     narrowing = Narrowing({}, {})
     narrowing.refill()
     guards = Guards(narrowing, lambda _: False, {})
-    old, new = steps_of(before, Side.BEFORE, killed=False), steps_of(after, Side.AFTER, killed=False)
+    old, new = (
+        steps_of(before, Side.BEFORE, killed=False, rollouts={}),
+        steps_of(after, Side.AFTER, killed=False, rollouts={}),
+    )
     return Descent(old, new, after.off, guards)
 
 

@@ -21,6 +21,7 @@ from tests.small_world import flag, leaf, requires, serve, split, target
 
 KR, ASIA = leaf("c", "equals", "KR"), leaf("c", "in", ("KR", "TH"))
 SALT = "s" * 16
+OFF = frozenset({"off"})
 
 
 def buckets(*intervals: tuple[str, int], salt: str = SALT) -> Buckets:
@@ -30,32 +31,35 @@ def buckets(*intervals: tuple[str, int], salt: str = SALT) -> Buckets:
 def test_steps_follow_the_decision_order() -> None:
     """Never, requires, targets, rules, default; a kill stands for all of them."""
     one = flag("f", serve("on", KR), never=(KR,), requires=(requires("p"),), targets=(target("on", "u"),))
-    assert [step.label for step in steps_of(one, Side.BEFORE, killed=False)] == [
+    assert [step.label for step in steps_of(one, Side.BEFORE, killed=False, rollouts={})] == [
         "never[0]",
         "requires p",
         "targets.on",
         'rule "r1"',
         "the default",
     ]
-    assert [(step.label, step.answer) for step in steps_of(one, Side.BEFORE, killed=True)] == [("the kill", "off")]
+    assert [(step.label, step.answer) for step in steps_of(one, Side.BEFORE, killed=True, rollouts={})] == [
+        ("the kill", "off")
+    ]
 
 
 def test_what_nobody_reaches_is_no_step() -> None:
     """A rule that serves everybody ends the list; a split does not, for contexts without the unit go on."""
     assert [
-        step.label for step in steps_of(flag("f", serve("on"), serve("blue", KR, "r2")), Side.AFTER, killed=False)
+        step.label
+        for step in steps_of(flag("f", serve("on"), serve("blue", KR, "r2")), Side.AFTER, killed=False, rollouts={})
     ] == ['rule "r1"']
-    assert steps_of(flag("f", split({"on": 10})), Side.AFTER, killed=False)[-1].label == "the default"
+    assert steps_of(flag("f", split({"on": 10})), Side.AFTER, killed=False, rollouts={})[-1].label == "the default"
 
 
 def test_a_split_whose_weights_make_no_whole_has_no_answer() -> None:
     """Neither too little nor a negative share is compared with anything."""
     for weights in ((Weight("on", 1),), (Weight("on", PPM + 1), Weight("off", -1))):
-        step = steps_of(flag("f", Rule("r", Split(weights))), Side.AFTER, killed=False)[0]
+        step = steps_of(flag("f", Rule("r", Split(weights))), Side.AFTER, killed=False, rollouts={})[0]
         assert step.answer is None
-        assert not is_safe(step.answer, "on", "off")
-        assert not is_safe("on", step.answer, "off")
-        assert is_safe("off", step.answer, "off")
+        assert not is_safe(step.answer, "on", OFF)
+        assert not is_safe("on", step.answer, OFF)
+        assert is_safe("off", step.answer, OFF)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +85,7 @@ def test_an_answer_is_safe_when_each_bucket_keeps_its_variant_or_gets_off(
     after: Answer, before: Answer, *, safe: bool
 ) -> None:
     """Compared bucket by bucket, under the same salt, law and unit."""
-    assert is_safe(after, before, "off") is safe
+    assert is_safe(after, before, OFF) is safe
 
 
 def test_only_gives_looks_at_every_bucket() -> None:
@@ -95,7 +99,7 @@ def test_only_gives_looks_at_every_bucket() -> None:
 def guards(shrunk: frozenset[str] = frozenset()) -> Guards:
     narrowing = Narrowing({}, {})
     narrowing.refill()
-    return Guards(narrowing, shrunk.__contains__, {"p": "off"})
+    return Guards(narrowing, shrunk.__contains__, {"p": OFF})
 
 
 def met(condition: object = EVERYBODY, unit: str | None = None) -> Met:

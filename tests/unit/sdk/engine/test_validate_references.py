@@ -1,22 +1,25 @@
-"""What flags and cohorts name."""
+"""What flags, cohorts and rollouts name."""
+
+from dataclasses import replace
 
 from rollout_sdk.engine.findings import Findings
 from rollout_sdk.engine.limits import EVALUATION_DEPTH
-from rollout_sdk.engine.model import All, Cohort, Flag, InCohort, Not
+from rollout_sdk.engine.model import PPM, All, Cohort, Flag, InCohort, Not, Reach, RolloutState
 from rollout_sdk.engine.problems import Problem
 from rollout_sdk.engine.validate_references import References, cycles
-from tests.small_world import cohort, flag, leaf, requires, serve
+from tests.small_world import by_rollout, cohort, flag, leaf, requires, rollout, serve
 
 
-def found(*things: Flag | Cohort) -> list[Problem]:
+def found(*things: Flag | Cohort | RolloutState) -> list[Problem]:
     flags = {thing.key: thing for thing in things if isinstance(thing, Flag)}
     cohorts = {thing.key: thing for thing in things if isinstance(thing, Cohort)}
     findings = Findings()
-    References(flags, cohorts).check(findings, flags, cohorts)
+    rollouts = {thing.rollout: thing for thing in things if isinstance(thing, RolloutState)}
+    References(flags, cohorts, rollouts).check(findings, flags, cohorts, rollouts)
     return findings.problems
 
 
-def told(*things: Flag | Cohort) -> list[tuple[str, str, str]]:
+def told(*things: Flag | Cohort | RolloutState) -> list[tuple[str, str, str]]:
     return [(problem.resource, problem.path, problem.code) for problem in found(*things)]
 
 
@@ -131,6 +134,57 @@ def test_dependents_are_found_at_any_remove() -> None:
         flag("other"),
     ]
     cohorts = {"outer": cohort("outer", when=InCohort("inner")), "inner": cohort("inner", ["u"])}
-    references = References({each.key: each for each in things}, cohorts)
-    assert references.dependents([], ["inner"]) == ({"parent", "child"}, {"inner", "outer"})
-    assert references.dependents(["parent"], []) == ({"parent", "child"}, set())
+    references = References({each.key: each for each in things}, cohorts, {})
+    assert references.dependents([], ["inner"], []) == ({"parent", "child"}, {"inner", "outer"}, set())
+    assert references.dependents(["parent"], [], []) == ({"parent", "child"}, set(), set())
+
+
+def test_rollouts_depend_on_cohorts_and_flags_and_flags_on_rollouts() -> None:
+    """A cohort under a stage reaches the rollout, the flag that it moves, and the flag that requires that one."""
+    flags = {
+        "f": flag("f", by_rollout("x")),
+        "child": flag("child", requires=(requires("f"),)),
+        "other": flag("other"),
+    }
+    state = rollout("x", "f", Reach("pilots", PPM, InCohort("inner")))
+    references = References(flags, {"inner": cohort("inner", ["u"])}, {"x": state, "y": rollout("y", "other")})
+    assert references.dependents([], ["inner"], []) == ({"f", "child"}, {"inner"}, {"x"})
+    assert references.dependents([], [], ["x"]) == ({"f", "child"}, set(), {"x"})
+    assert references.dependents(["f"], [], []) == ({"f", "child"}, set(), {"x"})
+    assert references.dependents([], [], ["gone"]) == (set(), set(), {"gone"})
+
+
+def test_a_rule_by_a_rollout_that_is_not_this_flags() -> None:
+    """Unknown, with the near miss; or of another flag."""
+    assert told(flag("f", serve("on", leaf("a", "exists", operand=True)), by_rollout("xx")), rollout("x1", "f")) == [
+        ("flag/f", "spec.rules[1].rollout", "unknown_rollout")
+    ]
+    assert told(flag("f", by_rollout("x")), flag("g"), rollout("x", "g")) == [
+        ("flag/f", "spec.rules[0].rollout", "rollout_of_another_flag")
+    ]
+    assert told(flag("f", by_rollout("x")), rollout("x", "f")) == []
+
+
+def test_requiring_what_a_running_rollout_moves_away_from() -> None:
+    """A rollback of the parent would expose the child; an ended rollout, or its `to`, does no harm."""
+    child = flag("child", requires=(requires("f", "on", "blue"),))
+    moving = flag("f", by_rollout("x"))
+    running = rollout("x", "f", Reach("canary", 1), from_variant="blue", to_variant="on")
+    assert told(child, moving, running) == [("flag/child", "spec.requires[0].variants[1]", "requires_from")]
+    assert told(child, moving, replace(running, reaches=())) == []
+    assert told(child, flag("f"), running) == []
+
+
+def test_stages_count_into_the_depth_and_the_cost_of_a_decision() -> None:
+    """As readers count them: a reader that refuses the flag must never be the first to say so."""
+    deep = {f"c{at}": cohort(f"c{at}", when=InCohort(f"c{at - 1}")) for at in range(1, EVALUATION_DEPTH // 2)}
+    bottom = cohort("c0", ["u"])
+    state = rollout("x", "f", Reach("pilots", PPM, InCohort(f"c{EVALUATION_DEPTH // 2 - 1}")))
+    assert told(*deep.values(), bottom, state, flag("f", by_rollout("x"))) == [("flag/f", "spec", "too_deep")]
+    doubling = {
+        f"d{at}": cohort(f"d{at}", when=All((InCohort(f"d{at - 1}"), InCohort(f"d{at - 1}")))) for at in range(1, 15)
+    }
+    costly = rollout("x", "f", Reach("a", 1, InCohort("d14")), Reach("b", 2, InCohort("d14")))
+    assert told(*doubling.values(), cohort("d0", ["u"]), costly, flag("f", by_rollout("x"))) == [
+        ("flag/f", "spec", "too_costly")
+    ]
