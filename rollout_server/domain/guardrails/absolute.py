@@ -78,6 +78,10 @@ class Absolute:
         """Return log E of "the candidate was never past the limit", whoever else was."""
         return _mean(self._limit.log_e(state.alone), self._limit.log_e(state.beside))
 
+    def log_alone(self, state: AbsoluteState) -> float:
+        """Return log E of what was seen while everybody was exposed."""
+        return _HALF + self._limit.log_e(state.alone)
+
     def blame(self, state: AbsoluteState) -> Blame:
         """Return who would be blamed, were the candidate past the limit beside a control."""
         if self._limit.log_e(state.control) >= TELLING:

@@ -123,6 +123,12 @@ def spread(scores: Sequence[float]) -> tuple[float, float, float]:
     return total, second * HASH_BUCKETS / (HASH_BUCKETS - 1), freedom
 
 
+def inflated(tally: Tally) -> tuple[float, float]:
+    """Return how many times the variance of independent events the classes show (at least 1), and its freedom."""
+    _, variance, freedom = spread(tally.scores)
+    return (max(1.0, variance / tally.naive), freedom) if tally.naive > 0 else (1.0, 0.0)
+
+
 def e_of(z: float, information: float, variance: float) -> float:
     """Return log E of a normal deviate: one-sided normal mixtures over the prior of effects."""
     logs = []

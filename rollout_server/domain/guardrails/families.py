@@ -19,7 +19,14 @@ from rollout_server.domain.guardrails.clustered import Clustered
 from rollout_server.domain.guardrails.difference import AtLeast, Difference
 from rollout_server.domain.guardrails.evidence import Evidence
 from rollout_server.domain.guardrails.means import Means
-from rollout_server.domain.guardrails.one_sample import Against, OneClustered, OneMean, OneRate, beyond
+from rollout_server.domain.guardrails.one_sample import (
+    Against,
+    OneClustered,
+    OneClusteredQuantile,
+    OneMean,
+    OneRate,
+    beyond,
+)
 from rollout_server.domain.guardrails.paired import Counters, Signs
 from rollout_server.domain.guardrails.quantiles import ClusteredQuantiles, Quantiles
 from rollout_server.domain.guardrails.rates import Rates
@@ -83,7 +90,10 @@ def one_arm(metric: MetricSpec, limit: float, *, rising: bool) -> Evidence[Any]:
         case MetricSpec(measures=Measures.QUANTILE):
             # Above the limit should lie at most 1 - share of the values; where low is bad, below it at most share.
             tail = 1 - share if high else share
-            return OneRate(tail, rising=rising is high, counted=beyond(limit, high=high))
+            counted = beyond(limit, high=high)
+            if metric.per is Per.EVENT:
+                return OneClusteredQuantile(tail, rising=rising is high, counted=counted)
+            return OneRate(tail, rising=rising is high, counted=counted)
         case MetricSpec(per=Per.EVENT):
             return OneClustered(limit, rising=rising)
         case MetricSpec(measures=Measures.PROPORTION):

@@ -47,7 +47,7 @@ def _prior(sizes: Sequence[float]) -> tuple[float, ...]:
 
 
 EFFECTS = _effects()
-"""Sizes of effects beyond the limit, as distances of log rate ratios; geometric, hence weights of size times density."""
+"""Sizes of effects beyond the limit, as distances of log rate ratios; geometric, so weights are size times density."""
 
 PRIOR = _prior(EFFECTS)
 """Sums to 1. Most releases that hurt move a metric by tens of per cent, some by factors."""

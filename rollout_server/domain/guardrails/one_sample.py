@@ -16,13 +16,23 @@ from typing import Any
 
 from rollout_server.domain.guardrails import mixtures
 from rollout_server.domain.guardrails.bound import Bound
-from rollout_server.domain.guardrails.clustered import Clustered, ClusteredState, Tally, advance, over_onsets
+from rollout_server.domain.guardrails.clustered import (
+    FREEDOM_MIN,
+    Clustered,
+    ClusteredState,
+    Tally,
+    advance,
+    e_of,
+    inflated,
+    over_onsets,
+)
 from rollout_server.domain.guardrails.data import Cell, WindowSums
 from rollout_server.domain.guardrails.evidence import Evidence
 from rollout_server.domain.guardrails.histogram import above, count, position
 from rollout_server.domain.guardrails.levels import learn, level_of
 from rollout_server.domain.guardrails.means import MeansState, clipped, reaches, tilted
 from rollout_server.domain.guardrails.mixtures import EFFECTS, Mixture
+from rollout_server.domain.guardrails.normal import normal_of_t
 
 _CAP = 0.25  # alternatives keep this share of the room between the limit and 1
 _MANY = 10**9  # denominators of a control that is a number
@@ -105,6 +115,56 @@ class OneClustered:
     def log_e(self, state: ClusteredState) -> float:
         """Return log E over the onsets that are kept."""
         return over_onsets(state, self._test.e_since)
+
+
+class OneClusteredQuantile:
+    """Judges a quantile of clustered events against a limit: the share beyond it, its variance inflated as in `quantiles`."""
+
+    def __init__(self, share: float, *, rising: bool, counted: Counted) -> None:
+        self._share = share
+        self._sign = 1 if rising else -1
+        self._counted = counted
+
+    def start(self) -> ClusteredState:
+        """Return the state before the first window."""
+        return ClusteredState()
+
+    def absorb(self, state: ClusteredState, sums: Sequence[WindowSums]) -> ClusteredState:
+        """Add one window."""
+        tally = state.tally
+        for part in sums:
+            tally = self._added(tally, part.candidate)
+        return advance(state, tally)
+
+    def log_e(self, state: ClusteredState) -> float:
+        """Return log E over the onsets that are kept."""
+        return over_onsets(state, self._e_since)
+
+    def _added(self, tally: Tally, cell: Cell) -> Tally:
+        n, x = self._counted(cell)
+        if not n or not cell.n or not cell.bucket_n:
+            return tally
+        mean = cell.x / cell.n
+        scores = [
+            score + total - mean * events
+            for score, total, events in zip(tally.scores, cell.bucket_x, cell.bucket_n, strict=True)
+        ]
+        return Tally(
+            tuple(scores),
+            tally.information,
+            tally.naive + max(0.0, cell.xx - cell.x * mean),
+            tally.beyond + x - self._share * n,
+            tally.beyond_information + self._share * n,
+        )
+
+    def _e_since(self, tally: Tally) -> float:
+        inflation, freedom = inflated(tally)
+        if freedom < FREEDOM_MIN or tally.beyond_information <= 0:
+            return 0.0
+        variance = tally.beyond_information * (1 - self._share) * inflation
+        return e_of(
+            normal_of_t(self._sign * tally.beyond / sqrt(variance), freedom), tally.beyond_information, variance
+        )
 
 
 class OneMean:

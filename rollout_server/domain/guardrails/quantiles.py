@@ -21,9 +21,9 @@ from rollout_server.domain.guardrails.clustered import (
     Tally,
     advance,
     e_of,
+    inflated,
     over_onsets,
     scored,
-    spread,
 )
 from rollout_server.domain.guardrails.data import Cell, WindowSums
 from rollout_server.domain.guardrails.histogram import Histogram, above, count, cut_at, position, value_at
@@ -148,12 +148,12 @@ class ClusteredQuantiles:
         return over_onsets(_clustered(state), self._e_since)
 
     def _e_since(self, tally: Tally) -> float:
-        _, variance, freedom = spread(tally.scores)
-        if variance <= 0 or freedom < FREEDOM_MIN or tally.naive <= 0 or tally.beyond_information <= 0:
+        inflation, freedom = inflated(tally)
+        if freedom < FREEDOM_MIN or tally.beyond_information <= 0:
             return 0.0
-        inflated = tally.beyond_information * max(1.0, variance / tally.naive)
-        t = self._sign * tally.beyond / sqrt(inflated)
-        return e_of(normal_of_t(t, freedom), tally.beyond_information, inflated)
+        variance = tally.beyond_information * inflation
+        z = normal_of_t(self._sign * tally.beyond / sqrt(variance), freedom)
+        return e_of(z, tally.beyond_information, variance)
 
 
 def _clustered(state: QuantilesState) -> ClusteredState:
