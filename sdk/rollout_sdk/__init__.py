@@ -15,6 +15,7 @@ from rollout_sdk.client import Client
 from rollout_sdk.engine.context import Context
 from rollout_sdk.engine.model import Decision, Reason
 from rollout_sdk.errors import Corrupt, InvalidSettings, RolloutError
+from rollout_sdk.scope import Scope
 from rollout_sdk.settings import Settings
 from rollout_sdk.status import Status
 
@@ -28,6 +29,7 @@ __all__ = [
     "InvalidSettings",
     "Reason",
     "RolloutError",
+    "Scope",
     "Settings",
     "Status",
     "__version__",

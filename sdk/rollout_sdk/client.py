@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
+from rollout_sdk.carry import BadToken
+from rollout_sdk.carry import read as read_token
+from rollout_sdk.engine.context import EMPTY
 from rollout_sdk.engine.model import ValueType
 from rollout_sdk.errors import Corrupt
 from rollout_sdk.runtime import Runtime
+from rollout_sdk.scope import Scope
 from rollout_sdk.settings import DEFAULT_TARGET, Settings
 
 if TYPE_CHECKING:
@@ -33,6 +38,8 @@ _BOOLEAN, _STRING, _INTEGER, _FLOAT, _JSON = (
 )
 
 CLOSE_TIMEOUT_S = 1.0
+
+_log = logging.getLogger("rollout_sdk")
 
 
 class Client:
@@ -158,8 +165,44 @@ class Client:
         return self._front.decider.decide(flag, context, default)
 
     def decide_all(self, context: Context) -> dict[str, Decision]:
-        """Return what every flag serves."""
+        """Return what every flag serves. Looking at all of them exposes nobody."""
         return self._front.decider.decide_all(context)
+
+    # ------------------------------------------------------------------------------------------------------- outcomes
+
+    def scope(self, context: Context) -> Scope:
+        """Return a scope, for `with`: what is recorded in it belongs to exactly the flags decided in it.
+
+        `with client.scope(user) as scope: ... scope.enabled("checkout-v2") ... scope.record("checkout.latency", 0.118)`
+        """
+        return Scope(self, self._runtime.counting, context)
+
+    def resume(self, token: str, context: Context = EMPTY) -> Scope:
+        """Go on in the scope that `Scope.carry` wrote down, in another process or later.
+
+        Args:
+            token: what `carry` returned. One that cannot be read is a scope in which nothing was decided yet.
+            context: for decisions made in it.
+        """
+        try:
+            carried = read_token(token)
+        except BadToken as error:
+            _log.warning("a scope is resumed without what was decided before: %s", error)
+            carried = ()
+        return Scope(self, self._runtime.counting, context, carried)
+
+    def record(self, metric: str, context: Context, value: object = True) -> None:  # noqa: FBT002 - true is what happened
+        """Count an outcome of a context. Never raises, never waits for the network.
+
+        Inside a scope of the same units it is the scope's. Outside, the arms are worked out again by the rules in
+        force; where they may have changed since the decision (within the metric's `late`), it counts as unattributed.
+
+        Args:
+            metric: key of a metric of the catalogue.
+            context: whose outcome.
+            value: of the metric's kind: whether it happened, how often, how much.
+        """
+        self._runtime.counting.telemetry.record(metric, context, value)
 
     # ---------------------------------------------------------------------------------------------------------- life
 
@@ -198,7 +241,10 @@ class Client:
         return True
 
     def flush(self, timeout: float = CLOSE_TIMEOUT_S) -> bool:
-        """Wait until what was received is on disk, where a snapshot is kept; return whether it is."""
+        """Report what was counted, and return whether the server has acknowledged it in time.
+
+        Where a snapshot is kept, wait until what was received is on disk, too.
+        """
         return self._runtime.flush(timeout)
 
     def status(self) -> Status:

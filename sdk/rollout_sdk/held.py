@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rollout_sdk.engine.compile import compile_ruleset
 from rollout_sdk.engine.dependencies import references, rollouts_of_flag
+from rollout_sdk.engine.metrics import MetricDeclaration
 from rollout_sdk.engine.model import Cohort, Flag, FlagState, RolloutState, Ruleset
 from rollout_sdk.wire.codec import Resource, chunk_digests, decode_record
 from rollout_sdk.wire.key_sets import read_chunk
@@ -59,6 +60,11 @@ class Held:
     refused: Mapping[Id, str]
     chunks: Mapping[bytes, Chunk]
     quarantined: tuple[Quarantined, ...]
+
+    @property
+    def metrics(self) -> dict[str, MetricDeclaration]:
+        """What may be recorded here, by key."""
+        return {model.key: model for model in self.models.values() if isinstance(model, MetricDeclaration)}
 
 
 def work_out(held: Held | None, parts: Sequence[Part]) -> Held:

@@ -97,6 +97,14 @@ def close_all() -> None:
         return  # the interpreter is too far gone to start threads; the server will see the connection end
 
 
+def copy_event(event: threading.Event) -> threading.Event:
+    """Return an event in the same state that shares no lock with it: for a forked child."""
+    copy = threading.Event()
+    if event.is_set():
+        copy.set()
+    return copy
+
+
 def _before_fork() -> None:
     _follow_multiprocessing()
     _fork_waits.set()

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from rollout_sdk import lifecycle
+from rollout_sdk.counting import Counting
 from rollout_sdk.engine.model import Origin
 from rollout_sdk.keeper import Keeper
 from rollout_sdk.notify import Subscription
@@ -49,6 +50,7 @@ HEAVY: Final = (
     "rollout_sdk.cache",
     "grpc",
     "rollout_sdk.wire.v1.delivery_pb2_grpc",
+    "rollout_sdk.wire.v1.telemetry_pb2_grpc",
 )
 """What `import rollout_sdk` leaves to the stream's thread. Loaded one by one: a fork waits for one of them at most."""
 
@@ -87,6 +89,7 @@ class Runtime:
         self._lock = threading.Lock()
         self._keeper = self._new_keeper()
         self._stream = Stream(settings, self)
+        self.counting = Counting(settings, lambda: self.instance_id)
 
     def _new_keeper(self) -> Keeper:
         return Keeper(self._look if self._overrides else None, self._save if self._disk else None)
@@ -101,6 +104,7 @@ class Runtime:
             lifecycle.enter(self)
             self._keeper.start()
             self._stream.start()
+            self.counting.start()
         if self._disk:
             self._loaded.wait(LOAD_WAIT_S)
 
@@ -117,8 +121,10 @@ class Runtime:
     def pause(self, timeout_s: float) -> None:
         """Stop the threads before a fork; see `lifecycle`."""
         until = time.monotonic() + timeout_s
+        self.counting.ask_to_stop(says_all=False)
         self._stream.stop(timeout_s, goodbye=False)
         self._keeper.stop(max(0.0, until - time.monotonic()))
+        self.counting.join(max(0.0, until - time.monotonic()))
 
     def resume(self, *, in_child: bool) -> None:
         """Start them again; a child is another process to the server, and shares no lock with its parent."""
@@ -126,14 +132,16 @@ class Runtime:
         if in_child:
             self.instance_id = _new_instance_id()
             self._lock = threading.Lock()
-            self._ready = _copy_event(self._ready)
-            self._loaded = _copy_event(self._loaded)
+            self._ready = lifecycle.copy_event(self._ready)
+            self._loaded = lifecycle.copy_event(self._loaded)
             self._gone = threading.Event()
             if self._is_closed:
                 self._gone.set()  # whoever was at it is not here
             self._awaiting = []
             for subscription in self._subscriptions:
                 subscription.restart()
+            self.counting.begin_anew()
+            self._compose()
         if self._is_closed:
             return
         self._is_connected = False
@@ -142,9 +150,10 @@ class Runtime:
         self._stream = Stream(self._settings, self)
         delay_ms = random.uniform(0, FORK_SPREAD_MS) if in_child else 0  # noqa: S311 - spreads load, guards nothing
         self._stream.start(delay_ms, after=previous)
+        self.counting.resume(in_child=in_child)
 
     def close(self, timeout_s: float) -> None:
-        """Say goodbye, save, and stop. Decisions go on with the rules in force."""
+        """Report, say goodbye, save, and stop. Decisions go on with the rules in force."""
         with self._lock:
             is_repeated, self._is_closed = self._is_closed, True
         if is_repeated:
@@ -153,8 +162,10 @@ class Runtime:
         for subscription in self._subscriptions:
             subscription.end()
         until = time.monotonic() + timeout_s
+        self.counting.ask_to_stop(says_all=True)
         self._stream.stop(timeout_s, goodbye=True)
         self._keeper.stop(max(0.0, until - time.monotonic()))
+        self.counting.join(max(0.0, until - time.monotonic()))
         self._is_connected = False
         self._gone.set()
         lifecycle.leave(self)
@@ -300,7 +311,8 @@ class Runtime:
             flags: dict[str, Flag] = {}
             if held:
                 position = held.position
-                decider = held.compiled.bind(Origin(position.epoch, position.revision, stale=not self._is_fresh))
+                origin = Origin(position.epoch, position.revision, stale=not self._is_fresh)
+                decider = held.compiled.bind(origin, self.counting.watch(held))
                 flags = {key: held.compiled.flags[key].flag for key in overrides if key in held.compiled.flags}
             self.front.decider = Overridden(decider, flags, overrides) if overrides else decider
 
@@ -351,8 +363,10 @@ class Runtime:
             wake()
 
     def flush(self, timeout_s: float) -> bool:
-        """Return whether everything received is on disk, where a file is kept."""
-        return self._keeper.wait_until_saved(timeout_s)
+        """Return whether all that was counted is reported, and everything received on disk, where a file is kept."""
+        until = time.monotonic() + timeout_s
+        is_reported = self.counting.flush(timeout_s)
+        return self._keeper.wait_until_saved(max(0.0, until - time.monotonic())) and is_reported
 
     def status(self) -> Status:
         """Return how things stand."""
@@ -383,10 +397,3 @@ def version() -> str:
 
 def _new_instance_id() -> str:
     return os.urandom(16).hex()
-
-
-def _copy_event(event: threading.Event) -> threading.Event:
-    copy = threading.Event()
-    if event.is_set():
-        copy.set()
-    return copy

@@ -52,6 +52,7 @@ class Settings:
         backoff_base_ms, backoff_max_ms: full jitter below base * 2^attempt, at most max.
         steady_after_ms: a stream must live so long before the backoff starts over.
         keepalive_ms: how often an idle connection is probed.
+        report_every_ms: how often what was counted is reported, until the server says how often it wants that.
     """
 
     target: str = DEFAULT_TARGET
@@ -71,6 +72,7 @@ class Settings:
     backoff_max_ms: int = 30_000
     steady_after_ms: int = 10_000
     keepalive_ms: int = 20_000
+    report_every_ms: int = 5_000
 
     def __post_init__(self) -> None:
         if not self.target:

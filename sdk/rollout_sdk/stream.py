@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import queue
 import random
 import threading
@@ -16,14 +15,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
+from rollout_sdk.backoff import backoff_ms
+from rollout_sdk.channel import cast_anchor, dial
 from rollout_sdk.lifecycle import gate
-from rollout_sdk.settings import is_local
 from rollout_sdk.wire.messages import Drain, Resync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    import grpc
 
     from rollout_sdk.settings import Settings
     from rollout_sdk.wire.messages import Acknowledgement, Greeting, Message
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
 INBOX_MESSAGES_MAX: Final = 8
 """Messages that wait while one is worked on; beyond it HTTP/2 flow control holds the server back."""
-MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
 DRAIN_WAIT_MAX_MS: Final = 300_000
 GOODBYE_MS: Final = 250
 """How long a closing stream waits for the server to take note."""
@@ -60,18 +57,6 @@ class Receiver(Protocol):
 
     def expire(self) -> None:
         """The server was not heard for `stale_after_ms`."""
-
-
-def backoff_ms(attempt: int, base_ms: int, max_ms: int, rng: random.Random) -> float:
-    """Return how long to wait before dialling again: full jitter.
-
-    Args:
-        attempt: failures in a row, from 0.
-        base_ms: bound of the first wait; it doubles with each failure.
-        max_ms: bound of all waits.
-        rng: seeded by each process for itself, else a crowd that was cut off together comes back together.
-    """
-    return rng.uniform(0, min(max_ms, base_ms * 2 ** min(attempt, 32)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +240,8 @@ class _Connection:
         self._is_closed = threading.Event()
         self._outbox: queue.SimpleQueue[delivery_pb2.WatchRequest | None] = queue.SimpleQueue()
         self._outbox.put(delivery.write_greeting(greeting))
-        _cast_anchor()
-        self._channel = _dial(settings)
+        cast_anchor()
+        self._channel = dial(settings)
         metadata = (("authorization", f"Bearer {settings.token}"),) if settings.token else None
         self._call = delivery_pb2_grpc.DeliveryServiceStub(self._channel).Watch(self._requests(), metadata=metadata)
         self._reader = threading.Thread(target=self._read, name="rollout-reader", daemon=True)
@@ -307,57 +292,3 @@ class _Connection:
             except queue.Full:
                 continue
             return
-
-
-_anchor: dict[int, grpc.Channel] = {}
-
-
-def _cast_anchor() -> None:
-    """Keep an idle channel open in this process, for good.
-
-    When its last channel closes, gRPC shuts down on a thread of its own and holds a global lock meanwhile. A fork in
-    that moment copies the lock as held, and the child hangs at its first channel, with the GIL. Hence no last channel.
-    """
-    import grpc
-
-    pid = os.getpid()
-    if pid not in _anchor:
-        anchor = grpc.insecure_channel("unix:/anchor", [("grpc.use_local_subchannel_pool", 1)])  # never dialled
-        _anchor.clear()
-        _anchor[pid] = anchor
-
-
-def _dial(settings: Settings) -> grpc.Channel:
-    """Return a channel; nothing is sent before it is used.
-
-    Raises:
-        OSError: a certificate file cannot be read.
-    """
-    import grpc
-
-    options: list[tuple[str, int]] = [
-        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-        ("grpc.keepalive_time_ms", settings.keepalive_ms),
-        ("grpc.keepalive_timeout_ms", settings.connect_timeout_ms),
-        ("grpc.http2.max_pings_without_data", 0),
-        ("grpc.enable_retries", 0),
-        ("grpc.use_local_subchannel_pool", 1),  # else a channel inherits the core's own backoff from an earlier one
-    ]
-    if is_local(settings.target):
-        options.append(("grpc.enable_http_proxy", 0))
-    if not settings.uses_tls:
-        return grpc.insecure_channel(settings.target, options)
-    # Read at every dial, so that renewed certificates are taken up without a restart.
-    credentials = grpc.ssl_channel_credentials(
-        root_certificates=_pem(settings.tls_ca),
-        private_key=_pem(settings.tls_key),
-        certificate_chain=_pem(settings.tls_cert),
-    )
-    return grpc.secure_channel(settings.target, credentials, options)
-
-
-def _pem(path: str) -> bytes | None:
-    if not path:
-        return None
-    with open(path, "rb") as file:  # noqa: PTH123 - pathlib would be loaded for this alone
-        return file.read()

@@ -11,7 +11,7 @@ from rollout_sdk.engine.model import Flag, Position, Ruleset, ValueType, Variant
 from rollout_sdk.held import Held
 from rollout_sdk.runtime import Runtime
 from rollout_sdk.settings import Settings
-from rollout_sdk.wire.records import RulesetDigest
+from rollout_sdk.wire.records import RecordKind, RulesetDigest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +65,7 @@ def _held(ruleset: Ruleset) -> Held:
         compiled=compile_ruleset(ruleset),
         digest=RulesetDigest(),
         records={},
-        models={},
+        models={(RecordKind.METRIC, key): metric for key, metric in ruleset.metrics.items()},
         good={},
         refused={},
         chunks={},

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rollout_sdk.engine.cohorts import Membership
+    from rollout_sdk.engine.decide import Watch
     from rollout_sdk.engine.model import Cohort, Condition, Flag, KeySet, Origin, Position, RolloutState, Ruleset
 
 _REASON_CHARS = 500
@@ -69,9 +70,14 @@ class CompiledRuleset:
     versions: Mapping[str, int]
     memberships: Mapping[tuple[bytes, ...], Membership] = field(repr=False)
 
-    def bind(self, origin: Origin) -> Decider:
-        """Return what decides and says so in the name of this origin. Cheap: flags are bound when first asked for."""
-        return Decider(self.flags, self.quarantined, self.versions, origin)
+    def bind(self, origin: Origin, watch: Watch | None = None) -> Decider:
+        """Return what decides and says so in the name of this origin. Cheap: flags are bound when first asked for.
+
+        Args:
+            origin: of every decision.
+            watch: lays counting around the flags that are asked for; None counts nothing.
+        """
+        return Decider(self.flags, self.quarantined, self.versions, origin, watch)
 
 
 def compile_ruleset(ruleset: Ruleset, previous: CompiledRuleset | None = None) -> CompiledRuleset:
@@ -219,7 +225,7 @@ class _Compilation:
         while refused := self._attempt(wanted):
             for key, reason in refused.items():
                 quarantined.setdefault(key, reason)
-                last_good = self._flags_before.get(key)
+                last_good = self._before(key)
                 if last_good is None or wanted[key].last_good is not None:
                     del wanted[key]
                 else:
@@ -244,7 +250,7 @@ class _Compilation:
         free = [key for key in wanted if ("flag", key) not in requiring]
         for key in [*free, *(node[1] for node in order if node not in cyclic)]:
             try:
-                self._flags[key] = self._flag(key, wanted[key], taken_over.get(key) or self._flags_before.get(key))
+                self._flags[key] = self._flag(key, wanted[key], taken_over.get(key) or self._before(key))
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one flag harms no other
                 refused[key] = _reason(error)
         return refused
@@ -294,14 +300,22 @@ class _Compilation:
         """Kill acts on a flag whose rules were never readable, if its off variant is."""
         if not self._is_killed(key):
             return
-        flag = self._ruleset.flags[key]
+        flag, version = self._ruleset.flags[key], self._ruleset.versions.get(key, 0)
+        known = self._flags_before.get(key)
+        if known is not None and known.is_bare and known.flag is flag and known.version == version:
+            self._flags[key] = known
+            return
         try:
             rules = compile_killed(flag)
         except Exception:  # noqa: BLE001 - it stays without rules, and its reason is known already
             return
-        version = self._ruleset.versions.get(key, 0)
         nothing: Mapping[str, Never] = MappingProxyType({})
-        self._flags[key] = CompiledFlag(flag, version, True, rules, 1, 1, nothing, nothing, nothing)
+        self._flags[key] = CompiledFlag(flag, version, True, rules, 1, 1, nothing, nothing, nothing, is_bare=True)
+
+    def _before(self, key: str) -> CompiledFlag | None:
+        """Return the rules that were in force before; a kill alone is none."""
+        known = self._flags_before.get(key)
+        return None if known is None or known.is_bare else known
 
     def _is_killed(self, key: str) -> bool:
         state = self._ruleset.states.get(key)

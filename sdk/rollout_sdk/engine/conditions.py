@@ -118,7 +118,7 @@ def _attribute_leaf(name: str, test: Test, missing: bool | None) -> Asked:  # no
 def _path_leaf(path: str, test: Test, missing: bool | None) -> Asked:  # noqa: FBT001 - one of Kleene's three
     def asked(context: Context) -> bool | None:
         try:
-            return test(_at(context, path))
+            return test(value_at(context, path))
         except RecursionError:
             raise
         except Exception:  # noqa: BLE001 - a context may hold anything, and evaluation is total
@@ -142,13 +142,13 @@ def _unit_leaf(kind: str, test: Test, missing: bool | None) -> Asked:  # noqa: F
 def value_of(leaf: Leaf, context: Context) -> object:
     """Return what a leaf looks at, or `values.MISSING`. Never raises."""
     try:
-        return context.units.get(leaf.subject, MISSING) if leaf.is_unit else _at(context, leaf.subject)
+        return context.units.get(leaf.subject, MISSING) if leaf.is_unit else value_at(context, leaf.subject)
     except Exception:  # noqa: BLE001 - a context may hold anything, and evaluation is total
         return MISSING
 
 
-def _at(context: Context, path: str) -> object:
-    """The attribute with this very name, else the dots descend into maps."""
+def value_at(context: Context, path: str) -> object:
+    """Return the attribute with this very name, else what the dots find in maps; `MISSING` where there is none."""
     found: object = context.attributes.get(path, MISSING)
     if found is not MISSING:
         return found

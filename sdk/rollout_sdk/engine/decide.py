@@ -27,6 +27,9 @@ _class: Callable[[object], object] = type
 
 _Entry: TypeAlias = "tuple[Evaluate, _Decisions, ValueType]"
 
+Watch: TypeAlias = "Callable[[CompiledFlag], Evaluate]"
+"""Gives what decides a flag when somebody asks for it, counting included. It answers as the flag's own rules do."""
+
 
 class Decider:
     """Decides by one compiled ruleset in the name of one origin. Safe to share between threads."""
@@ -39,13 +42,14 @@ class Decider:
         quarantined: Mapping[str, str],
         versions: Mapping[str, int],
         origin: Origin,
+        watch: Watch | None = None,
     ) -> None:
         """Use `CompiledRuleset.bind`."""
         self.origin = origin
         self._flags = flags
         self._quarantined = quarantined
         self._versions = versions
-        self._bound = _Bound(flags, origin)
+        self._bound = _Bound(flags, origin, watch)
         self._widened = _Widened(flags, origin)
 
     def decide(
@@ -83,12 +87,23 @@ class Decider:
             return self._otherwise(flag_key, context, default, type)
 
     def decide_all(self, context: Context) -> dict[str, Decision]:
-        """Decide every flag for one context, each of its own type; one without rules in force serves None."""
-        decisions = {key: self.decide(key, context) for key in self._flags}
+        """Decide every flag for one context, each of its own type; one without rules in force serves None.
+
+        Nobody watches: who looks at all flags uses none of them.
+        """
+        context = context if _class(context) is Context else EMPTY
+        decisions = {key: self._unwatched(key, context) for key in self._flags}
         for key in self._quarantined:
             if key not in decisions:
                 decisions[key] = self._default(key, None, Reason.ERROR)
         return decisions
+
+    def _unwatched(self, key: str, context: Context) -> Decision:
+        try:
+            _, decisions, _ = self._bound[key]
+            return decisions[self._flags[key].rules.evaluate(context)]
+        except Exception:  # noqa: BLE001 - total by contract
+            return self._default(key, None, Reason.ERROR)
 
     def _otherwise(self, flag_key: object, context: Context, default: Json, wanted: ValueType | None) -> Decision:
         """Decide where the quick way failed: an odd key, an unknown flag, a flag without rules, or a fault of ours."""
@@ -176,12 +191,13 @@ def decision_json(decision: Decision) -> str:
 class _Bound(dict[str, "_Entry"]):
     """What decides each flag, bound when first asked for: a new revision costs nothing for flags that nobody asks."""
 
-    __slots__ = ("_flags", "_origin")
+    __slots__ = ("_flags", "_origin", "_watch")
 
-    def __init__(self, flags: Mapping[str, CompiledFlag], origin: Origin) -> None:
+    def __init__(self, flags: Mapping[str, CompiledFlag], origin: Origin, watch: Watch | None) -> None:
         super().__init__()
         self._flags = flags
         self._origin = origin
+        self._watch = watch
 
     def __missing__(self, key: str) -> _Entry:
         compiled = self._flags[key]
@@ -190,7 +206,8 @@ class _Bound(dict[str, "_Entry"]):
             compiled, compiled.rules.values, self._origin
         )
         # Two threads may come here at once; setdefault lets one win, so that decisions stay interned.
-        return self.setdefault(key, (compiled.rules.evaluate, decisions, flag.type))
+        evaluate = compiled.rules.evaluate if self._watch is None else self._watch(compiled)
+        return self.setdefault(key, (evaluate, decisions, flag.type))
 
 
 class _Widened(dict[str, "_Decisions | None"]):

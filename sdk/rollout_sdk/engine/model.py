@@ -12,6 +12,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TypeAlias
 
+from rollout_sdk.engine.metrics import MetricDeclaration
+
 PPM = 1_000_000
 """One whole, in parts per million."""
 
@@ -304,6 +306,7 @@ class Ruleset:
         flags, cohorts, states: by key. A state may name a flag that is not here: it is then without effect.
         versions: flag key to the revision that last changed the flag, a decision's `flag_version`.
         rollouts: by the rollout's key. A rollout that a rule names must be here, started or not.
+        metrics: what processes may record, by key. Decides nothing.
     """
 
     position: Position
@@ -312,6 +315,7 @@ class Ruleset:
     states: Mapping[str, FlagState]
     versions: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     rollouts: Mapping[str, RolloutState] = field(default_factory=lambda: MappingProxyType({}))
+    metrics: Mapping[str, MetricDeclaration] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class Reason(Enum):

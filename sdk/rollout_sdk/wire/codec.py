@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from google.protobuf.message import DecodeError
 
+from rollout_sdk.engine.metrics import MetricDeclaration
 from rollout_sdk.engine.model import DEFAULT_UNIT, Cohort, Flag, FlagState, RolloutState
 from rollout_sdk.wire.condition_tree import ConditionReader, write_condition
 from rollout_sdk.wire.flags import read_flag, write_flag
 from rollout_sdk.wire.key_sets import read_key_set, write_key_set
+from rollout_sdk.wire.metrics import read_metric, write_metric
 from rollout_sdk.wire.records import RecordKind, WireError, WireRecord
 from rollout_sdk.wire.rollouts import read_rollout, write_rollout
 from rollout_sdk.wire.v1 import resources_pb2, ruleset_pb2
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from rollout_sdk.engine.model import Chunk
 
-Resource: TypeAlias = Flag | Cohort | FlagState | RolloutState
+Resource: TypeAlias = Flag | Cohort | FlagState | RolloutState | MetricDeclaration
 """What one record says."""
 
 _NO_CHUNKS: Mapping[bytes, Chunk] = MappingProxyType({})
@@ -58,6 +60,11 @@ def record_of_rollout(state: RolloutState, version: int) -> WireRecord:
     return _record(
         RecordKind.ROLLOUT, state.rollout, version, write_rollout(state).SerializeToString(deterministic=True)
     )
+
+
+def record_of_metric(metric: MetricDeclaration, version: int) -> WireRecord:
+    """Return the record of what processes may record."""
+    return _record(RecordKind.METRIC, metric.key, version, write_metric(metric).SerializeToString(deterministic=True))
 
 
 def _record(kind: RecordKind, key: str, version: int, payload: bytes) -> WireRecord:
@@ -108,6 +115,10 @@ def _decode(message: ruleset_pb2.Record, chunks: Mapping[bytes, Chunk]) -> Resou
             rollout = ruleset_pb2.RolloutState.FromString(message.payload)
             _same_key(message.key, rollout.rollout)
             return read_rollout(rollout)
+        case RecordKind.METRIC:
+            metric = ruleset_pb2.Metric.FromString(message.payload)
+            _same_key(message.key, metric.key)
+            return read_metric(metric)
         case ruleset_pb2.RECORD_KIND_UNSPECIFIED:
             raise WireError(f"the record of {message.key!r} does not say what it is")
         case _:

@@ -21,6 +21,7 @@ class RecordKind(IntEnum):
     COHORT = 2
     FLAG_STATE = 3
     ROLLOUT = 4
+    METRIC = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,68 @@
+"""Channels to the server: made here for the stream and for the reporter."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from rollout_sdk.settings import is_local
+
+if TYPE_CHECKING:
+    import grpc
+
+    from rollout_sdk.settings import Settings
+
+MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
+
+_anchor: dict[int, grpc.Channel] = {}
+
+
+def cast_anchor() -> None:
+    """Keep an idle channel open in this process, for good.
+
+    When its last channel closes, gRPC shuts down on a thread of its own and holds a global lock meanwhile. A fork in
+    that moment copies the lock as held, and the child hangs at its first channel, with the GIL. Hence no last channel.
+    """
+    import grpc
+
+    pid = os.getpid()
+    if pid not in _anchor:
+        anchor = grpc.insecure_channel("unix:/anchor", [("grpc.use_local_subchannel_pool", 1)])  # never dialled
+        _anchor.clear()
+        _anchor[pid] = anchor
+
+
+def dial(settings: Settings) -> grpc.Channel:
+    """Return a channel; nothing is sent before it is used.
+
+    Raises:
+        OSError: a certificate file cannot be read.
+    """
+    import grpc
+
+    options: list[tuple[str, int]] = [
+        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.keepalive_time_ms", settings.keepalive_ms),
+        ("grpc.keepalive_timeout_ms", settings.connect_timeout_ms),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.enable_retries", 0),
+        ("grpc.use_local_subchannel_pool", 1),  # else a channel inherits the core's own backoff from an earlier one
+    ]
+    if is_local(settings.target):
+        options.append(("grpc.enable_http_proxy", 0))
+    if not settings.uses_tls:
+        return grpc.insecure_channel(settings.target, options)
+    # Read at every dial, so that renewed certificates are taken up without a restart.
+    credentials = grpc.ssl_channel_credentials(
+        root_certificates=_pem(settings.tls_ca),
+        private_key=_pem(settings.tls_key),
+        certificate_chain=_pem(settings.tls_cert),
+    )
+    return grpc.secure_channel(settings.target, credentials, options)
+
+
+def _pem(path: str) -> bytes | None:
+    if not path:
+        return None
+    with open(path, "rb") as file:  # noqa: PTH123 - pathlib would be loaded for this alone
+        return file.read()

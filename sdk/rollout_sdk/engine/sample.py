@@ -1,0 +1,71 @@
+"""An adaptive distinct sample of units: which are kept depends on the unit alone, never on its arm or what it did.
+
+    unit hash = the upper 64 bits of MurmurHash3_x64_128(seed 0, key of the run + unit64)
+
+A unit is kept where its hash is below a bound that everything of one run shares; a full sample halves the bound and
+lets go of what lies above. So two samples merge exactly, whatever each of them saw: the union, below the lower bound.
+The key makes hashes of different runs strangers to each other, and to the buckets of every law.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from mmh3 import mmh3_x64_128_uintdigest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HASH_BITS = 64
+EVERYTHING = 1 << HASH_BITS
+"""The bound that keeps every unit."""
+USER_BUCKETS = 64
+_KEY_BYTES = 16
+
+
+def run_key(rollout: str, salt: str, run: int) -> bytes:
+    """Return what is hashed before every unit of one run: 16 bytes, the same in every process.
+
+    Args:
+        rollout: its key.
+        salt: of the rollout.
+        run: its number.
+    """
+    return sha256(f"sample/{salt}/{run}/{rollout}".encode(errors="surrogatepass")).digest()[:_KEY_BYTES]
+
+
+def unit_hash(key: bytes, unit: bytes) -> int:
+    """Return the 64-bit hash of a unit, in the form of `bucketing.unit64`, under a `run_key`."""
+    return mmh3_x64_128_uintdigest(key + unit) >> HASH_BITS
+
+
+def user_bucket(hash64: int) -> int:
+    """Return the class, 0 .. 63, in which a unit's events are summed; kept units fall into all of them alike."""
+    return hash64 & (USER_BUCKETS - 1)
+
+
+def kept_ppm(bound: int) -> int:
+    """Return the share of units that a bound keeps."""
+    return (bound * 1_000_000) >> HASH_BITS
+
+
+def halved(bound: int) -> int:
+    """Return the next lower bound; never 0, which would keep nobody for good."""
+    return max(1, bound >> 1)
+
+
+def merge(first: tuple[int, Mapping[int, int]], second: tuple[int, Mapping[int, int]]) -> tuple[int, dict[int, int]]:
+    """Return the sample of both populations: of the lower bound, and below it the marks of both, joined bit by bit.
+
+    Args:
+        first: a bound, and marks by unit hash below it.
+        second: another.
+    """
+    bound = min(first[0], second[0])
+    merged: dict[int, int] = {}
+    for _, marks in (first, second):
+        for hash64, bits in marks.items():
+            if hash64 < bound:
+                merged[hash64] = merged.get(hash64, 0) | bits
+    return bound, merged
