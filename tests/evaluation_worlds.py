@@ -11,6 +11,7 @@ from rollout_sdk.engine.context import Context
 from rollout_sdk.engine.model import (
     All,
     Any,
+    ByRollout,
     Cohort,
     Condition,
     Flag,
@@ -21,7 +22,9 @@ from rollout_sdk.engine.model import (
     Not,
     OnMissing,
     Position,
+    Reach,
     Requirement,
+    RolloutState,
     Rule,
     Ruleset,
     Serve,
@@ -36,6 +39,7 @@ from tests.vectors import reader
 
 PATHS = ("a", "country", "plan", "plan.tier", "n", "v")
 KINDS = ("user", "user", "user", "tenant")
+SHARES = (0, 1, 250_000, 500_000, 999_999, 1_000_000)
 KEYS = ("u-1", "u-2", "u-3", "user-42", "é", "x" * 64, "x" * 65, "t-9")
 VALUES: dict[ValueType, tuple[Json, ...]] = {
     ValueType.BOOLEAN: (True, False),
@@ -78,12 +82,13 @@ class World:
         self.cohorts = {
             key: self._cohort(key, self._cohort_keys[:number]) for number, key in enumerate(self._cohort_keys)
         }
+        self.rollouts: dict[str, RolloutState] = {}
         self.flags = {key: self.flag(key, self._flag_keys[:number]) for number, key in enumerate(self._flag_keys)}
 
     def ruleset(self, revision: int = 1) -> Ruleset:
         states = {key: FlagState(key, killed=True) for key in self.flags if self._random.random() < 0.05}
         versions = dict.fromkeys(self.flags, revision)
-        return Ruleset(Position("world", revision), self.flags, self.cohorts, states, versions)
+        return Ruleset(Position("world", revision), self.flags, self.cohorts, states, versions, self.rollouts)
 
     # --------------------------------------------------------------------------------------------------- conditions
 
@@ -135,18 +140,59 @@ class World:
                 for _ in range(random.choice((0, 0, 1)) if below else 0)
             ),
             targets=(Target(random.choice(names), self._some_keys()),) if random.random() < 0.3 else (),
-            rules=tuple(self._rule(f"r{index}", names) for index in range(random.randrange(4))),
+            rules=tuple(self._rule(key, f"r{index}", names) for index in range(random.randrange(4))),
         )
         return self._broken(flag) if random.random() < self._bad_share else flag
 
-    def _rule(self, rule: str, names: list[str]) -> Rule:
+    def _rule(self, flag: str, rule: str, names: list[str]) -> Rule:
         when = self.condition(self._cohort_keys) if self._random.random() < 0.8 else None
+        if self._random.random() < 0.3:
+            state = self._rollout(f"x-{flag}-{rule}", flag, names)
+            self.rollouts[state.rollout] = state
+            return Rule(rule, ByRollout(state.rollout), when)
         if self._random.random() < 0.5:
             return Rule(rule, Serve(self._random.choice(names)), when)
-        cuts = sorted(self._random.choices((0, 1, 250_000, 500_000, 999_999, 1_000_000), k=len(names) - 1))
+        cuts = sorted(self._random.choices(SHARES, k=len(names) - 1))
         shares = [high - low for low, high in zip([0, *cuts], [*cuts, 1_000_000], strict=True)]
         weights = (Weight(name, share) for name, share in zip(names, shares, strict=True))
         return Rule(rule, Split(tuple(weights)), when)
+
+    def _rollout(self, key: str, flag: str, names: list[str]) -> RolloutState:
+        """A rollout in any number of overlapping stages, none included."""
+        random = self._random
+        before, after = random.sample(names, 2)
+        state = RolloutState(
+            key,
+            flag,
+            run=random.randrange(3),
+            from_variant=before,
+            to_variant=after,
+            salt=salt16(key),
+            unit=random.choice(KINDS),
+            reaches=tuple(self.reach(f"s{index}") for index in range(random.randrange(4))),
+            never=tuple(self.condition(self._cohort_keys) for _ in range(random.choice((0, 0, 1)))),
+            allocation=random.randrange(5),
+        )
+        return self._broken_rollout(state) if random.random() < self._bad_share else state
+
+    def reach(self, stage: str) -> Reach:
+        audience = self.condition(self._cohort_keys) if self._random.random() < 0.6 else None
+        return Reach(stage, self._random.choice(SHARES), audience)
+
+    def _broken_rollout(self, state: RolloutState) -> RolloutState:
+        """One of the ways in which a rollout cannot be compiled, or does not fit its flag."""
+        return self._random.choice(
+            (
+                replace(state, salt=""),
+                replace(state, law=7),
+                replace(state, flag="another"),
+                replace(state, from_variant="gone"),
+                replace(state, reaches=(*state.reaches, Reach("bad", 1_000_001))),
+                replace(state, reaches=(*state.reaches, Reach("bad", 1, Leaf("a", "resembles", 1)))),
+                replace(state, reaches=(Reach("bad", 1, InCohort("gone")), *state.reaches)),
+                replace(state, reaches=(*state.reaches, Reach("last", 1)), never=(InCohort("gone"),)),
+            )
+        )
 
     def _broken(self, flag: Flag) -> Flag:
         """One of the ways in which a flag cannot be compiled, or requires what is not there."""
@@ -156,6 +202,7 @@ class World:
                 replace(flag, salt=""),
                 replace(flag, rules=(*flag.rules, Rule("bad", Serve("gone")))),
                 replace(flag, rules=(*flag.rules, Rule("bad", Split((), law=7)))),
+                replace(flag, rules=(*flag.rules, Rule("bad", ByRollout("gone")))),
                 replace(flag, never=(Leaf("a", "resembles", 1),)),
                 replace(flag, never=(InCohort("gone"),)),
                 replace(flag, type=ValueType.BOOLEAN, variants=(Variant("v0", "text"),)),

@@ -16,6 +16,7 @@ from rollout_sdk.engine.model import (
     PPM,
     All,
     Any,
+    ByRollout,
     Cohort,
     Condition,
     Flag,
@@ -24,7 +25,10 @@ from rollout_sdk.engine.model import (
     Not,
     OnMissing,
     Operand,
+    Outcome,
+    Reach,
     Requirement,
+    RolloutState,
     Rule,
     Ruleset,
     Serve,
@@ -48,6 +52,11 @@ NETWORKS = ("10.0.0.0/24", "10.0.0.0/16", "10.0.0.0/8", "2001:db8::/32", "10.0.0
 VERSIONS = ("1.2.3", "1.3.0", "2.0.0-rc.1", "2.0.0", "3")
 RANGES = ("^1.2", "~1.2.3", ">=1.2.0 <2.0.0", ">=1.2.0", "1.x || 3", "<2.0.0")
 MOMENTS = ("2026-01-01T00:00:00Z", "2026-01-01T09:00:00+09:00", "2026-06-01T00:00:00.5Z", "2027-01-01T00:00:00Z")
+
+
+def rollouts_of(flag: str) -> tuple[str, str]:
+    """The rollouts that move a flag, in every world."""
+    return f"{flag}-x", f"{flag}-y"
 
 
 class Dice:
@@ -145,8 +154,27 @@ class Dice:
         shares = [high - low for low, high in zip([0, *cuts], [*cuts, PPM], strict=True)]
         return Split(tuple(map(Weight, variants, shares)))
 
-    def rule(self, id_: str) -> Rule:
-        return Rule(id_, self.outcome(), self.condition(COHORTS) if self.chance(0.8) else None)
+    def rule(self, id_: str, flag: str) -> Rule:
+        outcome = ByRollout(self.random.choice(rollouts_of(flag))) if self.chance(0.3) else self.outcome()
+        return Rule(id_, outcome, self.condition(COHORTS) if self.chance(0.8) else None)
+
+    def rollout(self, key: str, flag: str) -> RolloutState:
+        before, after = self.random.sample(VARIANTS, 2)
+        return RolloutState(
+            key,
+            flag,
+            run=self.random.randint(1, 2),
+            from_variant="off" if self.chance(0.3) and after != "off" else before,
+            to_variant=after,
+            salt=salt16(key),
+            unit=self.random.choice(("user", "user", "tenant")),
+            reaches=tuple(self.reach(f"s{at}") for at in range(self.random.randint(0, 3))),
+            never=tuple(self.condition(COHORTS, 2) for _ in range(self.random.choice((0, 0, 1)))),
+        )
+
+    def reach(self, stage: str) -> Reach:
+        share_ppm = self.random.randint(0, 10) * PPM // 10
+        return Reach(stage, share_ppm, self.condition(COHORTS, 2) if self.chance(0.6) else None)
 
     def targets(self) -> tuple[Target, ...]:
         units = self.random.sample(USERS, 6)
@@ -168,12 +196,13 @@ class Dice:
             never=tuple(self.condition(COHORTS, 2) for _ in range(self.random.choice((0, 0, 1, 2)))),
             requires=(self.requirement(key),) if key != FLAGS[0] and self.chance(0.5) else (),
             targets=self.targets() if self.chance(0.3) else (),
-            rules=tuple(self.rule(f"r{at}") for at in range(self.random.randint(0, 3))),
+            rules=tuple(self.rule(f"r{at}", key) for at in range(self.random.randint(0, 3))),
         )
 
     def world(self) -> Ruleset:
         killed = [key for key in FLAGS if self.chance(0.05)]
-        return ruleset(*map(self.flag, FLAGS), *map(self.cohort, COHORTS), killed=killed)
+        rollouts = (self.rollout(key, flag) for flag in FLAGS for key in rollouts_of(flag))
+        return ruleset(*map(self.flag, FLAGS), *map(self.cohort, COHORTS), *rollouts, killed=killed)
 
     # ----------------------------------------------------------------------------------------------------- contexts
 
@@ -205,6 +234,9 @@ def edited(dice: Dice, world: Ruleset) -> Ruleset:
         if dice.chance(0.2):
             key = dice.random.choice(COHORTS)
             world = replace(world, cohorts={**world.cohorts, key: _edited_cohort(dice, world.cohorts[key])})
+        elif dice.chance(0.3):
+            key = dice.random.choice(sorted(world.rollouts))
+            world = replace(world, rollouts={**world.rollouts, key: _edited_rollout(dice, world.rollouts[key])})
         elif dice.chance(0.04):
             key = dice.random.choice(FLAGS)
             state = replace(world.states.get(key, ruleset(killed=[key]).states[key]), killed=dice.chance(0.7))
@@ -233,6 +265,41 @@ def _edited_cohort(dice: Dice, cohort: Cohort) -> Cohort:
         case _:
             when = _edited_condition(dice, cohort.when, inner) if cohort.when else dice.condition(inner, 2)
             return replace(cohort, when=None if dice.chance(0.2) else when)
+
+
+def _edited_rollout(dice: Dice, state: RolloutState) -> RolloutState:
+    match dice.random.randint(0, 8):
+        case 0:
+            return replace(state, reaches=(), run=state.run + dice.random.randint(0, 1))
+        case 1:
+            return replace(state, reaches=(*state.reaches, dice.reach("next")))
+        case 2:
+            return replace(state, never=(*state.never, dice.condition(COHORTS, 2)))
+        case 3 if state.never:
+            edited = _edited_condition(dice, state.never[0], COHORTS)
+            return replace(state, never=dice.random.choice(((), (edited, *state.never[1:]))))
+        case 4:
+            return dice.random.choice(
+                (replace(state, salt=salt16("another")), replace(state, unit=dice.random.choice(("user", "tenant"))))
+            )
+        case 5:
+            name = dice.random.choice(("from_variant", "to_variant"))
+            return replace(state, **{name: dice.random.choice(VARIANTS)})
+    if not state.reaches:
+        return replace(state, reaches=(dice.reach("first"),))
+    at = dice.random.randrange(len(state.reaches))
+    reach = state.reaches[at]
+    match dice.random.randint(0, 3):
+        case 0:
+            return replace(state, reaches=(*state.reaches[:at], *state.reaches[at + 1 :]))
+        case 1 if reach.audience is not None:
+            reach = replace(reach, audience=_edited_condition(dice, reach.audience, COHORTS))
+        case 2:
+            reach = replace(reach, audience=dice.condition(COHORTS, 2))
+        case _:
+            moved_ppm = dice.random.choice((-3, -2, -1, 1)) * PPM // 10
+            reach = replace(reach, share_ppm=min(PPM, max(0, reach.share_ppm + moved_ppm)))
+    return replace(state, reaches=(*state.reaches[:at], reach, *state.reaches[at + 1 :]))
 
 
 def _edited_condition(dice: Dice, condition: Condition, cohorts: tuple[str, ...]) -> Condition:
@@ -278,18 +345,20 @@ def _edited_leaf(dice: Dice, leaf: Leaf) -> Leaf:
 
 def _edited_rule(dice: Dice, flag: Flag) -> Flag:
     if not flag.rules:
-        return replace(flag, rules=(dice.rule("new"),))
+        return replace(flag, rules=(dice.rule("new", flag.key),))
     at = dice.random.randrange(len(flag.rules))
     rule = flag.rules[at]
     if dice.chance(0.5):
         when = dice.condition(COHORTS) if rule.when is None else _edited_condition(dice, rule.when, COHORTS)
         rule = replace(rule, when=when)
     else:
-        rule = replace(rule, outcome=_edited_outcome(dice, rule.outcome))
+        rule = replace(rule, outcome=_edited_outcome(dice, flag.key, rule.outcome))
     return replace(flag, rules=(*flag.rules[:at], rule, *flag.rules[at + 1 :]))
 
 
-def _edited_outcome(dice: Dice, outcome: Serve | Split) -> Serve | Split:
+def _edited_outcome(dice: Dice, flag: str, outcome: Outcome) -> Outcome:
+    if isinstance(outcome, ByRollout):
+        return dice.random.choice((dice.outcome(), Serve("off"), ByRollout(dice.random.choice(rollouts_of(flag)))))
     if isinstance(outcome, Serve):
         if dice.chance(0.5):
             return Serve("off")
@@ -317,7 +386,7 @@ def _removed_rule(dice: Dice, flag: Flag) -> Flag:
 
 def _inserted_rule(dice: Dice, flag: Flag) -> Flag:
     at = dice.random.randint(0, len(flag.rules))
-    rule = dice.rule("new")
+    rule = dice.rule("new", flag.key)
     if dice.chance(0.5):
         rule = replace(rule, outcome=Serve("off"))
     return replace(flag, rules=(*flag.rules[:at], rule, *flag.rules[at:]))

@@ -12,6 +12,7 @@ from rollout_sdk.engine.cohorts import contains
 from rollout_sdk.engine.compile import compile_ruleset
 from rollout_sdk.engine.conditions import compile_condition
 from rollout_sdk.engine.context import Context
+from rollout_sdk.engine.dependencies import rollouts_of_flag
 from rollout_sdk.engine.explain import explain
 from rollout_sdk.engine.model import All, Any, Cohort, Condition, InCohort, Json, KeySet, Leaf, Not, Reason, ValueType
 from rollout_sdk.engine.validate import validate
@@ -88,7 +89,7 @@ def test_the_same_answer_is_the_same_object(seed: int) -> None:
         for key in world.flags:
             decision = decider.decide(key, context)
             if not isinstance(decision.value, list | dict):
-                answer = (key, decision.variant, decision.reason, decision.rule)
+                answer = (key, decision.variant, decision.reason, decision.rule, decision.stage, decision.arm)
                 assert seen.setdefault(answer, decision) is decision
 
 
@@ -100,13 +101,14 @@ def test_what_was_in_force_before_changes_no_decision(seed: int) -> None:
     made = compile_ruleset(world.ruleset())
     good = World(random)
     for revision in (2, 3):
+        world.rollouts |= {key: each for key, each in good.rollouts.items() if random.random() < 0.5}
         world.flags |= {key: each for key, each in good.flags.items() if random.random() < 0.5}
         world.cohorts |= {key: each for key, each in good.cohorts.items() if random.random() < 0.5}
         made = compile_ruleset(world.ruleset(revision), made)
-    world.flags, world.cohorts = good.flags, good.cohorts
+    world.flags, world.cohorts, world.rollouts = good.flags, good.cohorts, good.rollouts
     last = world.ruleset(4)
     after, alone = compile_ruleset(last, made), compile_ruleset(last)
-    assert after.quarantined == alone.quarantined == {}
+    assert after.quarantined == alone.quarantined == after.held_back == {}
     for _ in range(3):
         context = world.context()
         assert after.bind(ORIGIN).decide_all(context) == alone.bind(ORIGIN).decide_all(context)
@@ -167,7 +169,14 @@ def test_the_type_asked_for_or_the_default(seed: int, wanted: ValueType) -> None
 def test_what_is_published_compiles(seed: int) -> None:
     """A flag that validation lets pass is never quarantined by a reader."""
     world = World(seeded(seed), bad_share=0.3)
-    refused = {problem.resource for problem in validate(world.flags, world.cohorts)}
-    quarantined = compile_ruleset(world.ruleset()).quarantined
-    named_by_refused = any(resource.startswith("cohort/") for resource in refused)
-    assert named_by_refused or {f"flag/{key}" for key in quarantined} <= refused
+    refused = {problem.resource for problem in validate(world.flags, world.cohorts, world.rollouts)}
+    made = compile_ruleset(world.ruleset())
+    if any(resource.startswith("cohort/") for resource in refused):
+        return
+    assert {f"rollout/{key}" for key in made.held_back} <= refused
+    by_refused = {
+        f"flag/{key}"
+        for key, rules in world.flags.items()
+        if any(f"rollout/{rollout}" in refused for rollout in rollouts_of_flag(rules))
+    }
+    assert {f"flag/{key}" for key in made.quarantined} <= refused | by_refused

@@ -1,4 +1,4 @@
-"""Read decisions.json: flags, cohorts and conditions in the words of files, without the server's reader."""
+"""Read decisions.json: flags, cohorts, rollouts and conditions in the words of files, without the server's reader."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from rollout_sdk.engine.context import Context
 from rollout_sdk.engine.model import (
     All,
     Any,
+    ByRollout,
     Cohort,
     Condition,
+    Decision,
     Flag,
     FlagState,
     InCohort,
@@ -23,7 +25,9 @@ from rollout_sdk.engine.model import (
     OnMissing,
     Operand,
     Position,
+    Reach,
     Requirement,
+    RolloutState,
     Rule,
     Ruleset,
     Serve,
@@ -96,12 +100,42 @@ def flag(key: str, spec: Mapping[str, Parsed]) -> Flag:
 
 
 def _rule(document: Mapping[str, Parsed]) -> Rule:
-    outcome: Serve | Split
+    outcome: Serve | Split | ByRollout
     if "serve" in document:
         outcome = Serve(document["serve"])
+    elif "rollout" in document:
+        outcome = ByRollout(document["rollout"])
     else:
         outcome = Split(tuple(Weight(variant, share_ppm) for variant, share_ppm in document["split_ppm"].items()))
     return Rule(document["id"], outcome, condition(document["when"]) if "when" in document else None)
+
+
+def rollout(key: str, spec: Mapping[str, Parsed]) -> RolloutState:
+    return RolloutState(
+        rollout=key,
+        flag=spec["flag"],
+        run=spec["run"],
+        from_variant=spec["from"],
+        to_variant=spec["to"],
+        salt=salt16(key),
+        unit=spec["unit"],
+        reaches=tuple(_reach(each) for each in spec["reaches"]),
+        never=tuple(condition(each) for each in spec.get("never", [])),
+        allocation=spec["allocation"],
+    )
+
+
+def _reach(document: Mapping[str, Parsed]) -> Reach:
+    audience = condition(document["audience"]) if "audience" in document else None
+    return Reach(document["stage"], document["share_ppm"], audience)
+
+
+def exposure(decision: Decision) -> list[Parsed] | None:
+    """What a rollout says in a decision, as `exposure` is written in the cases; None where no rollout answered."""
+    if decision.rollout is None:
+        return None
+    arm = decision.arm.value if decision.arm is not None else None
+    return [decision.rollout, decision.run, decision.stage, arm, decision.allocation, decision.reach_ppm]
 
 
 def ruleset(document: Mapping[str, Parsed]) -> Ruleset:
@@ -110,4 +144,5 @@ def ruleset(document: Mapping[str, Parsed]) -> Ruleset:
         {key: flag(key, spec) for key, spec in document["flags"].items()},
         cohorts(document.get("cohorts", {})),
         {key: FlagState(key, killed=True) for key in document.get("killed", [])},
+        rollouts={key: rollout(key, spec) for key, spec in document.get("rollouts", {}).items()},
     )

@@ -58,6 +58,7 @@ class CompiledFlag:
         cohorts: those that its conditions name.
         rollouts: those that its rules name.
         parents: the flags that it requires; None for one that has no rules in force.
+        is_bare: its rules were never readable; it is killed, and that is all that is in force.
     """
 
     flag: Flag
@@ -69,3 +70,4 @@ class CompiledFlag:
     cohorts: Mapping[str, CompiledCohort]
     rollouts: Mapping[str, CompiledRollout]
     parents: Mapping[str, CompiledFlag | None]
+    is_bare: bool = False

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from rollout_sdk.engine import limits
+from rollout_sdk.engine.cohorts import is_subset
 from rollout_sdk.engine.findings import child, show
-from rollout_sdk.engine.model import LAW_1, PPM
+from rollout_sdk.engine.model import LAW_1, PPM, All, Any, InCohort, Leaf, Not
 from rollout_sdk.engine.names import key_fault, salt_fault, unit_kind_fault
-from rollout_sdk.engine.narrowing import NOBODY, Narrowing, Side, Sided
 from rollout_sdk.engine.shown import percent
 from rollout_sdk.engine.validate_conditions import check_cohorts, check_condition
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def check_rollout(findings: Findings, state: RolloutState) -> None:
-    """Note everything that is wrong with the rollout itself."""
+    """Note everything that is wrong with the rollout itself, the stages that its run has entered included.
+
+    These have no place in a document, for the pipeline was copied when the run started: "run.stages.canary.audience".
+    """
     fault = key_fault(state.rollout)
     if fault:
         hint = "use a-z, 0-9, '.', '_', '-', and begin with a letter or a digit"
@@ -40,19 +43,20 @@ def check_rollout(findings: Findings, state: RolloutState) -> None:
     for at, condition in enumerate(state.never):
         check_condition(findings, condition, f"spec.never[{at}]")
     findings.too_many("spec.never", len(state.never), limits.NEVER_PER_FLAG, "conditions", "join some of them by any")
+    findings.too_many("run.stages", len(state.reaches), limits.STAGES_PER_PIPELINE, "stages", "join some of them")
     for reach in state.reaches:
+        path = child("run.stages", reach.stage)
+        if reach.audience is not None:
+            check_condition(findings, reach.audience, f"{path}.audience")
         if not 0 <= reach.share_ppm <= PPM:
-            message = f"stage {show(reach.stage)} has a share of {percent(reach.share_ppm)}"
-            findings.add("", "bad_share", message, "give a share between 0% and 100%")
+            message = f"a share lies between 0% and 100%, this one is {percent(reach.share_ppm)}"
+            findings.add(f"{path}.share", "bad_share", message, "give a share between them")
 
 
 def check_names(
     findings: Findings, state: RolloutState, flags: Mapping[str, Flag], cohorts: Mapping[str, Cohort]
 ) -> None:
-    """Note everything that the rollout names and that does not exist: its flag, variants, and cohorts.
-
-    Audiences of stages that a run has entered have no place in a document: the pipeline was copied when it started.
-    """
+    """Note everything that the rollout names and that does not exist: its flag, variants, and cohorts."""
     flag = flags.get(state.flag)
     if flag is None:
         findings.unknown("spec.flag", "flag", state.flag, flags)
@@ -64,7 +68,7 @@ def check_names(
     for at, condition in enumerate(state.never):
         check_cohorts(findings, condition, f"spec.never[{at}]", cohorts)
     for reach in state.reaches:
-        check_cohorts(findings, reach.audience, child("run.stages", reach.stage) + ".audience", cohorts)
+        check_cohorts(findings, reach.audience, f"{child('run.stages', reach.stage)}.audience", cohorts)
 
 
 def check_audience(findings: Findings, audience: Condition | None, path: str, cohorts: Mapping[str, Cohort]) -> None:
@@ -88,6 +92,38 @@ def check_audience(findings: Findings, audience: Condition | None, path: str, co
 
 def is_empty(condition: Condition, cohorts: Mapping[str, Cohort]) -> bool:
     """Whether nobody can meet the condition, as far as structure tells: `any: []`, a cohort of nobody, and such."""
-    narrowing = Narrowing(cohorts, cohorts)
-    narrowing.refill()
-    return narrowing.at_most(Sided(condition, Side.AFTER), Sided(NOBODY, Side.AFTER))
+    return _Possible(cohorts).excludes(condition, answer=True)
+
+
+class _Possible:
+    """Which answers conditions can give at all. What leaves can answer is not looked into."""
+
+    def __init__(self, cohorts: Mapping[str, Cohort]) -> None:
+        self._cohorts = cohorts
+        self._known: dict[tuple[str, bool], bool] = {}
+
+    def excludes(self, condition: Condition, *, answer: bool) -> bool:
+        """Whether no context can get this answer."""
+        match condition:
+            case Leaf():
+                return False
+            case InCohort(cohort=key):
+                if (key, answer) not in self._known:
+                    self._known[key, answer] = False  # a cohort that names itself proves nothing
+                    cohort = self._cohorts.get(key)
+                    self._known[key, answer] = cohort is not None and self._cohort_excludes(cohort, answer=answer)
+                return self._known[key, answer]
+            case Not(condition=part):
+                return self.excludes(part, answer=not answer)
+            case All(conditions=parts):
+                return (any if answer else all)(self.excludes(part, answer=answer) for part in parts)
+            case Any(conditions=parts):
+                return (all if answer else any)(self.excludes(part, answer=answer) for part in parts)
+            case _:
+                assert_never(condition)
+
+    def _cohort_excludes(self, cohort: Cohort, *, answer: bool) -> bool:
+        by_condition = cohort.when is not None and self.excludes(cohort.when, answer=answer)
+        if not answer:
+            return by_condition and not cohort.exclude.count
+        return (cohort.when is None or by_condition) and is_subset(cohort.include, cohort.exclude)

@@ -42,6 +42,7 @@ def test_vectors(vector: dict[str, Parsed]) -> None:
         decision = decider.decide(case["flag"], reader.context(case["context"]))
         found = [decision.variant, decision.value, decision.reason.value, decision.rule]
         assert found == case["decision"], case
+        assert reader.exposure(decision) == case.get("exposure"), case
         assert type(decision.value) is type(case["decision"][1])
 
 
