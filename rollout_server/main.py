@@ -57,6 +57,7 @@ KEY_FILE = "server-key"
 DURABILITY = "SQLite, WAL, synchronous=FULL"
 _DAY_MS = 86_400_000
 _FILES_BESIDES = 512
+_EVERYWHERE = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - compared with, not listened on
 _COLLECT_AFTER = (100_000, 50, 100)
 
 
@@ -133,7 +134,7 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop, number)
     async with start(settings) as running:
         for environment, path in running.first_tokens.items():
-            sys.stderr.write(_first_token_sentence(environment, path, running.address))
+            sys.stderr.write(_admin_token_sentence(environment, path, running.address, settings))
         get_logger().info(
             "serving",
             address=running.address,
@@ -331,10 +332,16 @@ def _with_port(address: str, port: int) -> str:
     return f"{address.rpartition(':')[0]}:{port}"
 
 
-def _first_token_sentence(environment: str, path: Path, address: str) -> str:
+def _admin_token_sentence(environment: str, path: Path, address: str, settings: Settings) -> str:
+    """Say how the first commands reach this server, from the machine that it runs on."""
+    host, port = split_address(address)
+    server = f"localhost:{port}" if host in _EVERYWHERE else address
+    tls = ""
+    if settings.tls_cert is not None:
+        tls = " ROLLOUT_TLS_CA=FILE   # the authority of its certificate; ROLLOUT_TLS=yes where the system knows it"
     return (
-        f"First start of environment {environment}: an admin token lies in {path}, readable by you alone.\n"
-        f"  export ROLLOUT_SERVER={address} ROLLOUT_TOKEN=$(cat {path})\n"
+        f"A new admin token of environment {environment} lies in {path}, readable by you alone.\n"
+        f"  export ROLLOUT_SERVER={server} ROLLOUT_TOKEN=$(cat {path}){tls}\n"
         f"  rollout token create --role admin --person you@example.com   # then delete the file\n"
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
@@ -15,9 +15,7 @@ from rollout_server.cli.screen import GOOD, Cell, Column, Mark
 from rollout_server.cli.session import Session
 from rollout_server.cli.shell import Group, pass_session
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+_FILES = ("token_file", "tls_ca", "tls_cert", "tls_key")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 
@@ -75,6 +73,8 @@ def set_context(session: Session, name: str, *, is_used: bool) -> None:
     said = {
         field: getattr(choice, field) for field in asdict(SavedContext()) if isinstance(getattr(choice, field), str)
     }
+    # The context serves from any directory, and the path was typed in this one.
+    said |= {field: str(Path(said[field]).expanduser().absolute()) for field in _FILES if said.get(field)}
     said |= {field: "yes" for field in ("tls", "allow_plaintext") if getattr(choice, field)}
     before = file.contexts.get(name, SavedContext())
     if "token" in said or "token_file" in said:

@@ -221,7 +221,7 @@ def _welcome(world: Surroundings, running: Running, screen: Screen, *, is_curren
         + (", with the example flags" if applied else f", as you left it in {world.data}"),
     ]
     if world.shop_port is not None:
-        lines.append(f"The shop is at {_shop_url(world)}/?user=user-42, and 200 users visit it all the time.")
+        lines += [f"The shop is at {_shop_url(world)}/?user=user-42", "and 200 users visit it all the time."]
     lines += ["Paste these into another terminal and watch this one:", ""]
     examples = (
         ((), "what serves what, and what is killed"),
@@ -229,15 +229,14 @@ def _welcome(world: Surroundings, running: Running, screen: Screen, *, is_curren
         (("kill", first), "off for everybody, proven process by process"),
         (("unkill", first), "back again"),
         (
-            ("plan", "-f", str(world.examples / "flags"), "--synthetic", "1000"),
-            "what your edits of these files would do",
+            ("plan", "-f", str(world.flags), "--synthetic", "1000"),
+            f"what your edits of the files in {world.flags} would do",
         ),
-        (("apply", "-f", str(world.examples / "flags")), "make it so"),
+        (("apply", "-f", str(world.flags)), "make it so"),
         (("sdks",), "which process runs what, and since when"),
     )
-    commands = [(shlex.join([_executable(), *context, *arguments]), why) for arguments, why in examples]
-    width = max(len(command) for command, _ in commands)
-    lines += [f"  {command.ljust(width)}  # {why}" for command, why in commands]
+    for arguments, why in examples:  # on two lines: beside each other they are too long for a common terminal
+        lines += [f"  # {why}", f"  {shlex.join([_executable(), *context, *arguments])}"]
     for line in (*lines, "", "Ctrl-C stops everything.", ""):
         screen.talk(line)
 

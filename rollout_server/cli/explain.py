@@ -71,6 +71,11 @@ def explain(
     try:
         answer = connection.ask(connection.stub.Explain, request)
     except ServerRefused as refused:
+        if refused.code == "not_found" and (at or rev is not None):
+            references.find(session, f"flag/{key}")  # where it is not there now either, this says so
+            told = f"there was no flag {key!r} in {session.environment()} at that point; there is one now"
+            hint = f"see when it came: rollout history flag/{key}"
+            raise ServerRefused(told, hint, code=refused.code) from refused
         raise references.near(session, refused, key) from refused
     decision = messages.parsed(answer.decision_json)
     session.begin(f"revision {answer.position.revision}")
@@ -96,7 +101,7 @@ def _draw(
 ) -> None:
     screen = session.screen
     known = decision if isinstance(decision, Mapping) else {}
-    screen.line(*_sentence(flag, context, known))
+    screen.sentence(*_sentence(flag, context, known))
     screen.line()
     limit = screen.width // 2
     screen.table(

@@ -192,6 +192,8 @@ def _draw_units(screen: Screen, preview: Preview, flag: str, one: control_pb2.Va
         unit = f"{move.unit_kind} {move.unit_key}" if move.unit_key else "no unit"
         before, after = (reason.replace("_", " ") for reason in (move.reason_before, move.reason_after))
         screen.line(Mark(f"        {unit}: {before} -> {after}", DIM))
+    if not screen.is_wide and one.count > min(len(examples), _EXAMPLES):
+        screen.line(Mark(f"        of {one.count:,}; -o wide lists {min(len(listed), one.count):,}", DIM))
 
 
 def _draw_growth(screen: Screen, summary: control_pb2.PlanSummary) -> None:
@@ -201,7 +203,7 @@ def _draw_growth(screen: Screen, summary: control_pb2.PlanSummary) -> None:
         return
     screen.line(Mark("▲ grows", WARN), ", or cannot be proven to shrink:")
     for reason in summary.growth[: _limit(screen, len(summary.growth))]:
-        screen.line(f"    {reason}")
+        screen.sentence(reason, indent=4)
     _more(screen, len(summary.growth))
 
 

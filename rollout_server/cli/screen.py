@@ -5,6 +5,7 @@ Text that came from outside is made visible first: a key or a reason can never m
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 WIDTH_DEFAULT = 80
 _WIDTH_PIPED = 10_000  # a table in a pipe is never cut
+_SENTENCE_MIN = 20
 _WIDTH_MAX = 160  # lines longer than this read badly on a wide screen
 
 
@@ -116,6 +118,18 @@ class Screen:
     def line(self, *cells: Cell) -> None:
         """Write one line of the answer, on stdout."""
         self._line(sys.stdout, cells)
+
+    def sentence(self, *cells: Cell, indent: int = 0) -> None:
+        """Write a sentence of the answer, broken between words where the terminal ends; never for what is pasted."""
+        from rich.console import Console
+
+        margin = " " * indent
+        lines = _text(cells).wrap(Console(), max(self.width - indent, _SENTENCE_MIN))
+        for text in lines:
+            text.rstrip()
+            spans = sorted({0, len(text), *(edge for span in text.spans for edge in (span.start, span.end))})
+            parts = [text[start:end] for start, end in itertools.pairwise(spans)]
+            self.line(margin, *(Mark(part.plain, str(part.spans[0].style) if part.spans else "") for part in parts))
 
     def tell(self, *cells: Cell) -> None:
         """Write one line of what came of a change: the answer for a person, talk where stdout is for a program."""

@@ -26,6 +26,9 @@ from rollout_server.cli.screen import quantity
 @click.option(
     "--metrics-public", is_flag=True, default=None, help="Serve /metrics although other machines can reach it."
 )
+@click.option(
+    "--new-admin-token", is_flag=True, default=None, help="Make one more admin token: for when the last one is lost."
+)
 @click.option("--history-keep-days", type=int, metavar="DAYS", help="How far back history and explain can look.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
 def serve(settings: str | None, **options: object) -> None:

@@ -19,6 +19,7 @@ DEFAULT_SERVER = "localhost:7070"
 _OTHERS = 0o077
 _YES = frozenset({"1", "yes", "true", "on"})
 _TOKEN_BYTES_MAX = 4096
+_HOW_TO_GIVE_ONE = "write the secret that `rollout token create` printed into it, or name another file: --token-file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +188,9 @@ def _read_token(path: Path, warnings: list[str]) -> str:
                 warnings.append(f"others can read the token file {path}; chmod 600 {path}")
             text = file.read(_TOKEN_BYTES_MAX + 1)
     except OSError as error:
-        raise usage(f"the token file {path} cannot be read: {error.strerror}") from error
+        raise usage(f"the token file {path} cannot be read: {error.strerror}", _HOW_TO_GIVE_ONE) from error
     if not text.strip() or len(text) > _TOKEN_BYTES_MAX:
-        raise usage(f"the token file {path} holds no token")
+        raise usage(f"the token file {path} holds no token", _HOW_TO_GIVE_ONE)
     return text.decode("utf-8", errors="replace")
 
 

@@ -29,6 +29,7 @@ def test_a_newcomer_changes_what_the_shop_serves(terminal: Terminal) -> None:
     """A kill, an edit and a restart by what the output suggests: each is seen in the shop, and proven by `sdks`."""
     pasted = shlex.split(terminal.line(r"kill checkout-v2").split("#")[0])
     assert pasted[-2:] == ["kill", "checkout-v2"]
+    assert "plan -f .rollout/flags" in terminal.line(r" plan "), "the copy that this newcomer edits"
     assert "one click" in terminal.line(r"checkout: ")
     config = terminal.directory / "config.toml"
     assert config.stat().st_mode & 0o777 == 0o600

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from rollout_server.errors import Corrupt, Unavailable
-from rollout_server.main import STORE_FILE
+from rollout_server.main import STORE_FILE, _admin_token_sentence
+from rollout_server.settings import Settings
 from tests.small_server import Person, bearer, channel_to, flag, serving
 
 
@@ -26,6 +27,20 @@ async def test_the_first_start_leaves_a_token_for_each_environment(tmp_path: Pat
         assert set(running.first_tokens) == {"new"}
     async with serving(tmp_path, new_admin_token=True) as running:
         assert set(running.first_tokens) == {"production"}
+
+
+@pytest.mark.parametrize(
+    ("address", "tls", "wanted"),
+    [
+        ("127.0.0.1:7070", None, "ROLLOUT_SERVER=127.0.0.1:7070 ROLLOUT_TOKEN=$(cat t)\n"),
+        ("0.0.0.0:7070", Path("c.pem"), "ROLLOUT_SERVER=localhost:7070 ROLLOUT_TOKEN=$(cat t) ROLLOUT_TLS_CA="),
+        ("[::]:7070", None, "ROLLOUT_SERVER=localhost:7070 "),
+    ],
+)
+def test_the_first_commands_reach_the_server_as_it_listens(address: str, tls: Path | None, wanted: str) -> None:
+    """An address that only a listener can use is not printed for pasting, and TLS is spoken where it is served."""
+    settings = Settings(tls_cert=tls, tls_key=tls)
+    assert wanted in _admin_token_sentence("production", Path("t"), address, settings)
 
 
 async def test_a_server_in_this_loop_ends_with_its_context(tmp_path: Path) -> None:

@@ -59,6 +59,16 @@ def test_setting_again_keeps_what_is_not_said_and_one_kind_of_token(contexts: Co
     assert (saved.server, saved.environment, saved.token, saved.token_file) == ("h:1", "production", "", "/t")
 
 
+def test_a_file_is_found_from_any_directory(
+    contexts: CommandLine, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The context outlives the directory in which its files were named."""
+    monkeypatch.chdir(tmp_path)
+    contexts("context", "set", "p", "--server", "h:1", "--token-file", "t", "--tls-ca", "ca.pem")
+    saved = context_file.read(path).contexts["p"]
+    assert (saved.token_file, saved.tls_ca) == (str(tmp_path / "t"), str(tmp_path / "ca.pem"))
+
+
 def test_removing_forgets_it_and_that_it_was_chosen(contexts: CommandLine, path: Path) -> None:
     contexts("context", "set", "p", "--server", "h:1")
     assert contexts("context", "remove", "p").code == 0

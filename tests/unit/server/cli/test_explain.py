@@ -38,7 +38,8 @@ def test_what_it_says_at_80_columns(rollout: CommandLine, control: ScriptedContr
     outcome = rollout("explain", "cart", "u-9", "plan=pro", "--unit", "tenant=t-1")
     assert outcome.err == "production · revision 9\n"
     assert outcome.out == (
-        "cart serves `on` (true) to u-9, tenant t-1: rule trial matched first, and its split puts the unit there\n"
+        "cart serves `on` (true) to u-9, tenant t-1: rule trial matched first, and its\n"
+        "split puts the unit there\n"
         "\n"
         "STEP                                     RESULT         DETAIL\n"
         "killed                                   ✘ false\n"
@@ -93,6 +94,15 @@ def test_points_of_history(rollout: CommandLine, control: ScriptedControl) -> No
     revision, moment = (request.at for request in control.requests("Explain"))
     assert revision.revision == 4
     assert moment.time_ms == NOW_MS - 7_200_000
+
+
+def test_a_flag_that_came_later_is_told_from_one_that_never_was(rollout: CommandLine, control: ScriptedControl) -> None:
+    control.on("Explain", Refusal(grpc.StatusCode.NOT_FOUND, "there is no flag", pb.ErrorDetail(code="not_found")))
+    control.on("GetResource", pb.GetResourceResponse())
+    outcome = rollout("explain", "cart", "--rev", "1")
+    assert outcome.code == 1
+    assert "error: there was no flag 'cart' in production at that point; there is one now\n" in outcome.err
+    assert "rollout history flag/cart" in outcome.err
 
 
 def test_context_is_json_here_and_a_saved_context_too(rollout: CommandLine, control: ScriptedControl) -> None:

@@ -56,6 +56,16 @@ def test_no_markup_and_no_emoji_is_read_out_of_data(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == "A\n[red]:bug:[/red]\n"
 
 
+def test_a_sentence_breaks_between_words_where_the_terminal_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    cells = ("a ", Mark("flag", BAD), " of ten long words")
+    Screen(Format.TABLE, {"COLUMNS": "24"}).sentence(*cells, indent=4)
+    assert capsys.readouterr().out == "    a flag of ten long\n    words\n"
+    Screen(Format.TABLE, {"COLUMNS": "24", "FORCE_COLOR": "1"}).sentence(*cells, indent=4)
+    assert capsys.readouterr().out == "    a \x1b[31mflag\x1b[0m of ten long\n    words\n"
+    Screen(Format.TABLE, {}).sentence("word " * 100)
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
 def test_a_pipe_never_cuts_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     Screen(Format.TABLE, {}).table([Column("A", folds=True)], [["word " * 100]])
     assert len(capsys.readouterr().out.splitlines()) == 2

@@ -18,6 +18,11 @@ def test_every_option_is_a_setting() -> None:
     assert names <= set(Settings.model_fields)
 
 
+def test_a_lost_admin_token_is_replaced_by_an_option() -> None:
+    """The hint on a refused token names it, and nobody has to find the settings file first."""
+    assert "--new-admin-token" in {name for param in serve.params for name in param.opts}
+
+
 def test_a_wrong_setting_is_usage_and_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     outcome = CommandLine()("serve", "--listen", "nowhere")
