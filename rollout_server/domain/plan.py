@@ -19,7 +19,7 @@ from rollout_server.domain.diff import Operation, ResourceChange, change_of, is_
 from rollout_server.domain.files.canonical import canonical_json
 from rollout_server.domain.files.stored import write_status
 from rollout_server.domain.files.writer import write
-from rollout_server.domain.graph import Graph
+from rollout_server.domain.graph import Graph, names_of
 from rollout_server.domain.journal import Change, State
 from rollout_server.domain.resources import CohortStatus, FlagSpec, FlagStatus, Kind, ResourceId
 from rollout_server.domain.ruleset import ruleset_after, ruleset_of
@@ -195,10 +195,16 @@ def _problems(ruleset: Ruleset, changed: set[ResourceId], graph: Graph, before: 
     lost = {"unknown_flag", "unknown_cohort"}
     problems = [problem for problem in found if problem.resource in named or problem.code not in lost]
     for id_ in sorted(_gone(before, after), key=str):
-        users = [str(user) for user in graph.users(id_) if user in after.resources]
+        # The graph knows the references of both sides: one that this very change takes out holds nothing back.
+        users = [
+            str(user)
+            for user in graph.users(id_)
+            if user in after.resources and (user not in changed or id_ in set(names_of(after.resources[user])))
+        ]
         if users:
             more = f" and {len(users) - _NAMED_MAX} more" if len(users) > _NAMED_MAX else ""
-            message = f"it cannot be deleted while {', '.join(users[:_NAMED_MAX])}{more} refer to it"
+            verb = "refers" if len(users) == 1 else "refer"
+            message = f"it cannot be deleted while {', '.join(users[:_NAMED_MAX])}{more} {verb} to it"
             problems.append(Problem(str(id_), "", "still_referenced", message, "take these references out first"))
     return problems
 

@@ -94,6 +94,15 @@ def test_what_is_referred_to_cannot_be_deleted() -> None:
     assert not made.proof.proven
 
 
+def test_a_change_may_delete_what_it_stops_referring_to() -> None:
+    """One transaction is enough to take a reference out and what it stood for away; who alone is left is told."""
+    made = wished(STATE, flag_document("child"), PARENT, STRANGER, prune=True)
+    assert made.problems == ()
+    assert operations(made)["cohort/beta"] is Operation.DELETE
+    (problem,) = wished(STATE, PARENT, CHILD, STRANGER, prune=True).problems
+    assert problem.message == "it cannot be deleted while flag/child refers to it"
+
+
 def test_a_new_document_that_names_what_goes_is_told_at_its_place() -> None:
     """Who edits the user sees the name that is unknown, in the own file."""
     edited = flag_document("child", {"id": "beta", "when": {"cohort": "beta"}, "serve": "on"})
