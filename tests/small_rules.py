@@ -9,6 +9,7 @@ from rollout_sdk.engine.cohorts import key_set
 from rollout_sdk.engine.model import (
     All,
     Any,
+    ByRollout,
     Cohort,
     Condition,
     Flag,
@@ -17,7 +18,9 @@ from rollout_sdk.engine.model import (
     Not,
     OnMissing,
     Position,
+    Reach,
     Requirement,
+    RolloutState,
     Rule,
     Serve,
     Split,
@@ -54,6 +57,16 @@ def for_cohort(key: str, cohort: str) -> Flag:
     return boolean(key, on=False, rules=(Rule("members", Serve("on"), InCohort(cohort)),))
 
 
+def by_rollout(key: str, rollout: str = "x") -> Flag:
+    """Off, but for whom the rollout exposes."""
+    return boolean(key, on=False, rules=(Rule("launch", ByRollout(rollout)),))
+
+
+def rollout(key: str, flag: str, *reaches: Reach) -> RolloutState:
+    """From off to on, in these stages."""
+    return RolloutState(key, flag, 1, "off", "on", salt16(key), reaches=reaches)
+
+
 def cohort(key: str, *members: str) -> Cohort:
     """Listed members and nobody else."""
     return Cohort(key, key_set(members), key_set(()))
@@ -61,7 +74,7 @@ def cohort(key: str, *members: str) -> Cohort:
 
 def broken(flag: Flag) -> Flag:
     """The same flag with an operator that no release knows."""
-    return replace(flag, rules=(Rule("future", Serve("off"), Leaf("country", "telepathy", "TH")),))
+    return replace(flag, rules=(Rule("future", Serve("off"), Leaf("country", "telepathy", "TH")), *flag.rules))
 
 
 def full(key: str = "full") -> Flag:

@@ -3,20 +3,33 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from rollout_sdk.cache import Cache
 from rollout_sdk.engine.context import Context
-from rollout_sdk.engine.model import Cohort, Flag, FlagState, Origin, Reason, Requirement
+from rollout_sdk.engine.model import (
+    Cohort,
+    Flag,
+    FlagState,
+    InCohort,
+    Leaf,
+    Origin,
+    Reach,
+    Reason,
+    Requirement,
+    RolloutState,
+)
 from rollout_sdk.held import Held, changed_flags, work_out
 from rollout_sdk.wire.messages import Part
 from rollout_sdk.wire.records import RecordKind
+from rollout_sdk.wire.snapshot import pack, unpack
 from tests.doubles.delivery_server import digest_of, record
-from tests.small_rules import boolean, broken, cohort, for_cohort, position
+from tests.small_rules import boolean, broken, by_rollout, cohort, for_cohort, position, rollout
 
 U1 = Context("u-1")
 
 
 def part(
     revision: int,
-    *resources: Flag | Cohort | FlagState,
+    *resources: Flag | Cohort | FlagState | RolloutState,
     base: int | None = None,
     removed: tuple[tuple[int, str], ...] = (),
     with_chunks: bool = True,
@@ -165,3 +178,86 @@ def test_changed_flags_names_all_whose_decisions_may_differ() -> None:
     assert changed_flags(first, second) == {"a", "child", "c"}
     killed = work_out(second, [part(3, FlagState("b", killed=True), base=2)])
     assert changed_flags(second, killed) == {"b"}
+
+
+# ------------------------------------------------------------------------------------------------------- rollouts
+
+EVERYBODY = Reach("full", 1_000_000)
+FUTURE = Reach("future", 1, Leaf("country", "telepathy", "TH"))
+
+
+def test_a_rollback_acts_on_a_quarantined_flag() -> None:
+    """A state is a record of its own."""
+    first = work_out(None, [part(1, by_rollout("a"), rollout("x", "a", EVERYBODY))])
+    assert served(first, "a") == (True, Reason.ROLLOUT)
+    second = work_out(first, [part(2, broken(by_rollout("a")), rollout("x", "a"), base=1)])
+    assert served(second, "a") == (False, Reason.ROLLOUT)
+    assert refused(second) == ["a"]
+    third = work_out(second, [part(3, rollout("x", "a", EVERYBODY), base=2)])
+    assert served(third, "a") == (True, Reason.ROLLOUT)
+
+
+def test_a_state_that_cannot_be_read_keeps_the_last_good_one_and_is_reported() -> None:
+    """Under the flag that it moves; a rollback after it acts, whatever it holds."""
+    first = work_out(None, [part(1, by_rollout("a"), rollout("x", "a", EVERYBODY), boolean("b"))])
+    second = work_out(first, [part(2, rollout("x", "a", EVERYBODY, FUTURE), base=1)])
+    assert served(second, "a") == (True, Reason.ROLLOUT)
+    assert refused(second) == ["a"]
+    assert second.quarantined[0].version == 2
+    assert second.quarantined[0].error.startswith("rollout x: reaches[1].audience: ")
+    assert second.good.keys() == {(RecordKind.ROLLOUT, "x")}
+    fresh = work_out(None, [part(2, by_rollout("a"), rollout("x", "a", EVERYBODY, FUTURE), boolean("b"))])
+    assert served(fresh, "a") == (None, Reason.ERROR)
+    assert refused(fresh) == ["a"]
+    for held in (second, fresh):
+        back = work_out(held, [part(3, replace(rollout("x", "a"), never=(FUTURE.audience,), salt="", law=9), base=2)])  # type: ignore[arg-type]
+        assert served(back, "a") == (False, Reason.ROLLOUT)
+        assert (back.quarantined, back.good) == ((), {})
+
+
+def test_a_state_that_uses_a_refused_cohort_is_held_back_and_its_rollback_is_not() -> None:
+    """Cohorts and stages come into force together; a rollback needs no cohort."""
+    staged = rollout("x", "a", Reach("staff", 1_000_000, InCohort("staff")))
+    first = work_out(None, [part(1, cohort("staff", "u-1"), by_rollout("a"), staged)])
+    assert served(first, "a") == (True, Reason.ROLLOUT)
+    more = replace(staged, reaches=(*staged.reaches, EVERYBODY))
+    second = work_out(first, [part(2, cohort("staff", "u-2"), more, base=1, with_chunks=False)])
+    assert served(second, "a") == (True, Reason.ROLLOUT)
+    assert served(second, "a", Context("u-2")) == (False, Reason.ROLLOUT)
+    assert refused(second) == ["a"]
+    back = work_out(second, [part(3, rollout("x", "a"), base=2)])
+    assert served(back, "a") == (False, Reason.ROLLOUT)
+    assert refused(back) == []
+    healed = work_out(second, [part(3, cohort("staff", "u-2"), base=2)])
+    assert served(healed, "a", Context("u-9")) == (True, Reason.ROLLOUT)
+    assert healed.quarantined == ()
+
+
+def test_a_state_that_does_not_compile_keeps_its_source() -> None:
+    """What is readable but not usable is quarantined too, and the disk keeps what is in force."""
+    first = work_out(None, [part(1, by_rollout("a"), rollout("x", "a", EVERYBODY))])
+    lost = rollout("x", "a", EVERYBODY, Reach("gone", 1, InCohort("nobody")))
+    second = work_out(first, [part(2, lost, base=1)])
+    assert served(second, "a") == (True, Reason.ROLLOUT)
+    assert refused(second) == ["a"]
+    assert second.good == {(RecordKind.ROLLOUT, "x"): first.records[RecordKind.ROLLOUT, "x"]}
+    third = work_out(second, [part(3, base=2, removed=((RecordKind.ROLLOUT, "x"),))])
+    assert third.good.keys() == {(RecordKind.FLAG, "a")}
+    assert served(third, "a") == (False, Reason.ROLLOUT)
+
+
+def test_a_quarantined_state_survives_a_restart() -> None:
+    """The file holds the good record and the one in force at the server; exposure stands."""
+    first = work_out(None, [part(1, by_rollout("a"), rollout("x", "a", EVERYBODY))])
+    second = work_out(first, [part(2, rollout("x", "a", EVERYBODY, FUTURE), base=1)])
+    records = [*second.good.values(), *second.records.values()]
+    restarted = Cache().load(unpack(pack(position(2), records, ())))
+    assert served(restarted, "a") == (True, Reason.ROLLOUT)
+    assert restarted.quarantined == second.quarantined
+
+
+def test_a_state_changes_the_flags_that_name_it() -> None:
+    """And no others."""
+    first = work_out(None, [part(1, by_rollout("a"), rollout("x", "a"), boolean("b"))])
+    second = work_out(first, [part(2, rollout("x", "a", EVERYBODY), base=1)])
+    assert changed_flags(first, second) == {"a"}

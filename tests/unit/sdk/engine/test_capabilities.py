@@ -5,7 +5,7 @@ from dataclasses import replace
 from rollout_sdk.engine.capabilities import CAPABILITIES, needed_by
 from rollout_sdk.engine.compile import compile_ruleset
 from rollout_sdk.engine.model import Any, Leaf, Not, OnMissing, Rule, Split, ValueType, Weight
-from tests.rulesets import bad_leaf, cohort, flag, in_cohort, leaf, serve, split
+from tests.rulesets import bad_leaf, by_rollout, cohort, flag, in_cohort, leaf, reach, rollout, serve, split
 from tests.vectors import reader
 
 
@@ -13,7 +13,7 @@ def test_everything_published_is_within_what_this_release_can() -> None:
     """No vector needs what is not announced."""
     for vector in reader.DECISIONS["decisions"]:
         made = reader.ruleset(vector)
-        assert all(needed_by(each, made.cohorts) <= CAPABILITIES for each in made.flags.values())
+        assert all(needed_by(each, made.cohorts, made.rollouts) <= CAPABILITIES for each in made.flags.values())
         assert compile_ruleset(made).quarantined == {}
 
 
@@ -40,6 +40,17 @@ def test_what_nobody_knows_yet_is_needed_by_name() -> None:
         flag("f", serve(bad_leaf()), Rule("r", Split((Weight("on", 1_000_000),), law=2))), type=ValueType.JSON
     )
     assert needed_by(rules, {}) - CAPABILITIES == {"op:resembles", "law:2"}
+
+
+def test_a_rollout_needs_what_its_stages_ask() -> None:
+    """Whoever reads the flag must read its stages; none of it once nobody is exposed."""
+    rules = flag("f", by_rollout())
+    state = rollout(reach(5, in_cohort()), never=(leaf("b", "exists", operand=True),), law=7)
+    cohorts = {"c": cohort("c", when=leaf("v", "semver", "1.x"))}
+    whole = {"type:boolean", "rollout:1", "law:7", "op:exists", "op:semver"}
+    assert needed_by(rules, cohorts, {"x": state}) == whole
+    assert needed_by(rules, cohorts, {"x": replace(state, reaches=())}) == {"type:boolean", "rollout:1"}
+    assert needed_by(rules, cohorts) == {"type:boolean", "rollout:1"} <= CAPABILITIES
 
 
 def test_cycles_and_missing_cohorts_end() -> None:

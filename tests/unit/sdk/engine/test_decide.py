@@ -11,9 +11,22 @@ import pytest
 from rollout_sdk.engine.compile import compile_ruleset
 from rollout_sdk.engine.context import Context
 from rollout_sdk.engine.decide import decision_json
-from rollout_sdk.engine.model import Decision, Flag, Json, Origin, Reason, ValueType, Variant
+from rollout_sdk.engine.model import Arm, Decision, Flag, Json, Origin, Reason, ValueType, Variant
 from tests.odd_values import ODD_MAKERS, PLAIN_VALUES, LyingClass, Plan, hostile
-from tests.rulesets import ORIGIN, bad_leaf, compiled, flag, leaf, ruleset, serve, split, valued
+from tests.rulesets import (
+    ORIGIN,
+    bad_leaf,
+    by_rollout,
+    compiled,
+    flag,
+    leaf,
+    reach,
+    rollout,
+    ruleset,
+    serve,
+    split,
+    valued,
+)
 from tests.vectors import reader
 
 EACH_TYPE: dict[ValueType, Flag] = {
@@ -200,6 +213,30 @@ def test_a_decision_as_text_has_its_fields_in_order() -> None:
         '"flag_version":0,"epoch":"epoch-1","revision":7,"stale":false}'
     )
     assert json.loads(decision_json(made.bind(ORIGIN).decide("x", Context(), 5)))["value"] == 5
+
+
+def test_a_decision_of_a_rollout_as_text_says_all_of_it() -> None:
+    """After what every decision says, which does not move."""
+    made = compiled(flag("f", by_rollout()), rollout(reach(1_000_000), run=2, allocation=5))
+    whole = '{"flag":"f","variant":"%s","value":%s,"reason":"%s","rule":"launch","flag_version":0,"epoch":"epoch-1",'
+    whole += '"revision":7,"stale":false,"rollout":"x","run":2,"stage":%s,"arm":%s,"allocation":5,"reach_ppm":%d}'
+    exposed = whole % ("on", "true", "rollout", '"canary"', '"candidate"', 1_000_000)
+    assert decision_json(made.bind(ORIGIN).decide("f", Context("u"))) == exposed
+    nobody = whole % ("off", "false", "no_unit", "null", "null", 0)
+    assert decision_json(made.bind(ORIGIN).decide("f", Context())) == nobody
+
+
+def test_a_json_value_of_a_rollout_is_a_copy_that_says_all_of_it() -> None:
+    """Both that nobody shares it, and who was exposed to it."""
+    variants = (Variant("off", None), Variant("on", {"a": [1]}))
+    moved = flag("f", by_rollout(), value_type=ValueType.JSON, variants=variants)
+    decider = compiled(moved, rollout(reach(1_000_000), run=3)).bind(ORIGIN)
+    one, other = decider.decide("f", Context("u")), decider.decide("f", Context("u"))
+    assert one.value is not other.value
+    assert one == other
+    assert (one.rollout, one.run, one.stage, one.arm, one.allocation, one.reach_ppm) == (
+        *("x", 3, "canary", Arm.CANDIDATE, 1, 1_000_000),
+    )
 
 
 def test_a_default_that_json_cannot_say_is_refused() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,15 +9,18 @@ from rollout_sdk.engine.dependencies import (
     Node,
     cohorts_of,
     cohorts_of_flag,
+    cohorts_of_rollout,
     conditions_of,
+    conditions_of_rollout,
     depth_of,
     in_order,
     leaves_of,
     nodes_of,
     references,
+    rollouts_of_flag,
 )
 from rollout_sdk.engine.model import All, Any, Condition, Not, Requirement
-from tests.rulesets import cohort, flag, in_cohort, leaf, serve
+from tests.rulesets import by_rollout, cohort, flag, in_cohort, leaf, reach, rollout, serve
 
 A, B = leaf("a", "exists", operand=True), leaf("b", "exists", operand=True)
 TREE = All((A, Any((Not(in_cohort("x")), in_cohort("y"))), B))
@@ -52,6 +57,20 @@ def test_what_a_flag_names() -> None:
         ("flag", "f"): (("cohort", "n"), ("cohort", "x"), ("flag", "p")),
         ("cohort", "x"): (("cohort", "y"),),
         ("cohort", "n"): (),
+    }
+
+
+def test_what_a_rollout_names() -> None:
+    """In never and in audiences; nothing where it exposes nobody. The flag's rules name the rollout."""
+    state = rollout(reach(1), reach(2, in_cohort("b")), never=(in_cohort("a"),))
+    assert list(conditions_of_rollout(state)) == [in_cohort("a"), in_cohort("b")]
+    assert list(conditions_of_rollout(replace(state, reaches=()))) == []
+    assert cohorts_of_rollout(state) == {"a", "b"}
+    rules = flag("f", by_rollout("x", in_cohort("n")), serve(), by_rollout("y"))
+    assert rollouts_of_flag(rules) == {"x", "y"}
+    assert references({"f": rules}, {}, {"x": state}) == {
+        ("flag", "f"): (("cohort", "n"), ("rollout", "x"), ("rollout", "y")),
+        ("rollout", "x"): (("cohort", "a"), ("cohort", "b")),
     }
 
 

@@ -4,22 +4,25 @@ from dataclasses import replace
 
 import pytest
 
-from rollout_sdk.engine.model import Cohort, FlagState, Leaf
+from rollout_sdk.engine.model import Cohort, FlagState, Leaf, Reach
 from rollout_sdk.wire.codec import (
     chunk_digests,
     decode_record,
     record_of_cohort,
     record_of_flag,
+    record_of_rollout,
     record_of_state,
     wire_record,
 )
 from rollout_sdk.wire.records import RecordKind, WireError, WireRecord
 from rollout_sdk.wire.v1 import ruleset_pb2
-from tests.small_rules import cohort, full
+from tests.small_rules import cohort, full, rollout
 
 
 def test_what_is_written_is_read_back() -> None:
-    """Flags, cohorts and states survive the journey."""
+    """Flags, cohorts, states and rollouts survive the journey."""
+    state = rollout("x", "full", Reach("canary", 5))
+    assert decode_record(record_of_rollout(state, 7)) == state
     members = replace(cohort("staff", "u-1", "u-2"), when=Leaf("email", "ends_with", "@example.com"))
     chunks = {chunk.digest: chunk for chunk in members.include.chunks}
     assert decode_record(record_of_flag(full(), 7)) == full()

@@ -9,7 +9,7 @@ from rollout_sdk.engine.model import Flag, ValueType, Variant
 from rollout_sdk.wire.flags import read_flag, write_flag
 from rollout_sdk.wire.records import WireError
 from rollout_sdk.wire.v1 import resources_pb2
-from tests.small_rules import boolean, full
+from tests.small_rules import boolean, by_rollout, full
 
 Change = Callable[[resources_pb2.Flag], object]
 
@@ -19,6 +19,7 @@ Change = Callable[[resources_pb2.Flag], object]
     [
         full(),
         boolean("plain"),
+        by_rollout("moved"),
         Flag("text", ValueType.STRING, (Variant("a", ""), Variant("b", "ü")), "a", "b", "0123456789abcdef"),
         Flag("int", ValueType.INTEGER, (Variant("a", -(2**63)), Variant("b", 2**63 - 1)), "a", "b", "0123456789abcdef"),
         Flag("float", ValueType.FLOAT, (Variant("a", 0.1), Variant("b", 1e308)), "a", "b", "0123456789abcdef"),
@@ -57,6 +58,7 @@ def edit(change: Change) -> resources_pb2.Flag:
         (lambda m: m.rules[0].split.ClearField("law"), "bucketing law 0"),
         (lambda m: setattr(m.rules[0].split.weights[0], "share_ppm", 250_001), "add up to 1000001"),
         (lambda m: setattr(m.rules[0].split.weights[0], "variant", "gone"), "rules.0..split names"),
+        (lambda m: setattr(m.rules[1], "rollout", ""), "rules.1..rollout names no rollout"),
         (lambda m: setattr(m.rules[1], "serve", "gone"), "rules.1..serve names"),
         (lambda m: m.never[0].ClearField("not"), "never.0.: a condition of a kind"),
     ],
