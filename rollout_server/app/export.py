@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from rollout_sdk.wire.codec import record_of_cohort, record_of_flag, record_of_state
+from rollout_sdk.wire.codec import record_of_cohort, record_of_flag, record_of_rollout, record_of_state
 from rollout_sdk.wire.snapshot import pack
 from rollout_server.domain.resources import Kind, ResourceId
 
@@ -43,3 +43,5 @@ def _records(state: State, ruleset: Ruleset) -> Iterator[WireRecord]:
         yield record_of_flag(flag, ruleset.versions[key])
         if ruleset.states[key].killed:
             yield record_of_state(ruleset.states[key], ruleset.versions[key])
+    for key, rollout in sorted(ruleset.rollouts.items()):
+        yield record_of_rollout(rollout, state.resources[ResourceId(Kind.ROLLOUT, key)].version)

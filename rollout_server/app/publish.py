@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.capabilities import needed_by
 from rollout_sdk.engine.compile import compile_ruleset
-from rollout_sdk.engine.model import Cohort, Flag, Origin, Reason
+from rollout_sdk.engine.model import Cohort, Flag, Origin, Reason, RolloutState
 from rollout_sdk.engine.problems import Problem
 from rollout_sdk.engine.sameness import same
-from rollout_sdk.wire.codec import decode_record, record_of_cohort, record_of_flag
+from rollout_sdk.wire.codec import decode_record, record_of_cohort, record_of_flag, record_of_rollout
 from rollout_sdk.wire.key_sets import read_chunk
 from rollout_sdk.wire.records import WireError
 from rollout_server.domain.resources import Kind, ResourceId
@@ -19,7 +19,7 @@ from rollout_server.domain.synthetic import members_of, synthetic
 from rollout_server.errors import InvalidInput, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rollout_sdk.engine.model import Ruleset
     from rollout_server.app.fleet import Fleet
@@ -59,7 +59,9 @@ async def check_publishable(plan: Plan, fleet: Fleet, *, allow_unsupported: bool
 def unsupported(plan: Plan, fleet: Fleet) -> tuple[str, ...]:
     """Name every connected SDK that cannot evaluate a flag whose decisions the plan may change."""
     after = plan.rulesets[1]
-    needed = {key: needed_by(after.flags[key], after.cohorts) for key in plan.flags if key in after.flags}
+    needed = {
+        key: needed_by(after.flags[key], after.cohorts, after.rollouts) for key in plan.flags if key in after.flags
+    }
     return fleet.unsupported(needed) if needed else ()
 
 
@@ -103,8 +105,14 @@ def _reread(made: Ruleset, plan: Plan) -> tuple[Ruleset, list[Problem]]:
     problems: list[Problem] = []
     flags: dict[str, Flag] = dict(made.flags)
     cohorts: dict[str, Cohort] = dict(made.cohorts)
+    rollouts: dict[str, RolloutState] = dict(made.rollouts)
+    sent: dict[Kind, Mapping[str, Flag | Cohort | RolloutState]] = {
+        Kind.FLAG: made.flags,
+        Kind.COHORT: made.cohorts,
+        Kind.ROLLOUT: made.rollouts,
+    }
     for id_ in sorted(changed, key=str):
-        thing = made.flags.get(id_.key) if id_.kind is Kind.FLAG else made.cohorts.get(id_.key)
+        thing = sent[id_.kind].get(id_.key) if id_.kind in sent else None
         if thing is None:
             continue
         try:
@@ -118,12 +126,16 @@ def _reread(made: Ruleset, plan: Plan) -> tuple[Ruleset, list[Problem]]:
             flags[id_.key] = found
         elif isinstance(found, Cohort):
             cohorts[id_.key] = found
-    return replace(made, flags=flags, cohorts=cohorts), problems
+        elif isinstance(found, RolloutState):
+            rollouts[id_.key] = found
+    return replace(made, flags=flags, cohorts=cohorts, rollouts=rollouts), problems
 
 
-def _through_the_wire(thing: Flag | Cohort) -> object:
+def _through_the_wire(thing: Flag | Cohort | RolloutState) -> object:
     if isinstance(thing, Flag):
         return decode_record(record_of_flag(thing, 1))
+    if isinstance(thing, RolloutState):
+        return decode_record(record_of_rollout(thing, 1))
     sent = (*thing.include.chunks, *thing.exclude.chunks)
     chunks = {chunk.digest: read_chunk(chunk.digest, chunk.data) for chunk in sent}
     return decode_record(record_of_cohort(thing, 1), chunks)

@@ -10,7 +10,7 @@ from rollout_server.app.moments import NOW, At
 from rollout_server.app.near_miss import cut
 from rollout_server.domain.files import canonical_json, write, write_status
 from rollout_server.domain.graph import names_of
-from rollout_server.domain.resources import Kind, ResourceId
+from rollout_server.domain.resources import PLANNED, Kind, ResourceId
 from rollout_server.errors import NotFound
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from rollout_sdk.engine.model import Position
     from rollout_server.app.environment import Environment
     from rollout_server.domain.resources import Resource
-
-_WRITTEN_BY_PEOPLE = (Kind.FLAG, Kind.COHORT)
-
 
 @dataclass(frozen=True, slots=True)
 class ResourceView:
@@ -50,7 +47,7 @@ class ResourceList:
 async def get_resource(
     environment: Environment, resource_id: ResourceId, at: At = NOW
 ) -> tuple[ResourceView, Position]:
-    """Return one flag or cohort.
+    """Return one resource that people wrote.
 
     Raises:
         NotFound: it did not exist then (tokens never do here), or the point is not kept.
@@ -58,21 +55,21 @@ async def get_resource(
     """
     state = await environment.state_at(at)
     resource = state.resources.get(resource_id)
-    if resource is None or resource_id.kind not in _WRITTEN_BY_PEOPLE:
+    if resource is None or resource_id.kind not in PLANNED:
         hint = f"`rollout get {resource_id.kind.value.lower()}s` lists what there is"
         raise NotFound(resource_id.kind.value.lower(), cut(resource_id.key), hint)
     return _view(resource, _named_by(state.resources.values())), state.position
 
 
 async def list_resources(environment: Environment, kind: Kind | None = None, at: At = NOW) -> ResourceList:
-    """Return all flags and cohorts, or all of one kind; tokens are listed by `tokens.list_tokens` alone.
+    """Return all resources that people wrote, or all of one kind; tokens are listed by `tokens.list_tokens` alone.
 
     Raises:
         NotFound: the point is not kept.
         Unavailable: the store is away, and the point is not in memory.
     """
     state = await environment.state_at(at)
-    kinds = _WRITTEN_BY_PEOPLE if kind is None else tuple(one for one in _WRITTEN_BY_PEOPLE if one is kind)
+    kinds = PLANNED if kind is None else tuple(one for one in PLANNED if one is kind)
     named_by = _named_by(state.resources.values())
     chosen = [one for id_, one in state.resources.items() if id_.kind in kinds]
     chosen.sort(key=lambda one: (one.kind.value, one.metadata.key))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
-from rollout_sdk.wire.codec import record_of_cohort, record_of_flag, record_of_state
+from rollout_sdk.wire.codec import record_of_cohort, record_of_flag, record_of_rollout, record_of_state
 from rollout_sdk.wire.messages import Part
 from rollout_sdk.wire.records import RecordKind, RulesetDigest, WireRecord
 from rollout_server.domain.resources import Kind, ResourceId
@@ -198,6 +198,12 @@ class RulesetLog:
             state = ruleset.states.get(id_.key)
             if state is not None and state.killed:
                 self._add(record_of_state(state, version))
+            for rollout in ruleset.rollouts.values():
+                if rollout.flag == id_.key:  # it buckets what the flag says it does
+                    self._put(ResourceId(Kind.ROLLOUT, rollout.rollout), version, ruleset)
+        elif id_.kind is Kind.ROLLOUT:
+            self._drop(id_)
+            self._add(record_of_rollout(ruleset.rollouts[id_.key], version))
         elif id_.kind is Kind.COHORT:
             cohort = ruleset.cohorts[id_.key]
             for chunk in _chunks_of(cohort):
@@ -278,11 +284,13 @@ def _chunks_of(cohort: Cohort) -> tuple[Chunk, ...]:
 
 
 def _record_ids(id_: ResourceId) -> tuple[RecordId, ...]:
-    """Name what is sent of a resource; a token is sent to nobody."""
+    """Name what is sent of a resource; most kinds decide nothing and are sent to nobody."""
     match id_.kind:
         case Kind.FLAG:
             return (RecordKind.FLAG, id_.key), (RecordKind.FLAG_STATE, id_.key)
         case Kind.COHORT:
             return ((RecordKind.COHORT, id_.key),)
-        case Kind.TOKEN:
+        case Kind.ROLLOUT:
+            return ((RecordKind.ROLLOUT, id_.key),)
+        case _:
             return ()

@@ -17,7 +17,7 @@ from rollout_server.cli.yaml_text import Data
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rollout_server.domain.files import CaseResult
+    from rollout_server.domain.checking import CaseResult
 
 
 @click.command(cls=Command)
@@ -30,7 +30,7 @@ def test(session: Session, more_files: tuple[str, ...], files: tuple[str, ...]) 
     A case stands under `tests` of a flag: a context, and the variant it must get. All files are decided together, by
     the evaluator that SDKs run; with --environment, as they are there. Needs no server; exits 1 when a case fails.
     """
-    from rollout_server.domain.files import run_cases
+    from rollout_server.domain.checking import run_cases
 
     found = documents.read((*files, *more_files), session.choice.environment)
     if found.problems:

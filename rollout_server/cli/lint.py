@@ -32,7 +32,7 @@ def lint(session: Session, more_files: tuple[str, ...], files: tuple[str, ...], 
     Prints every problem as file:line:column and exits 1 when there is one. With --environment, as the files are there.
     A flag or cohort that is in none of the files may be on the server: that is a warning, unless --whole.
     """
-    from rollout_server.domain.files import lint as find_problems
+    from rollout_server.domain.checking import lint as find_problems
 
     found = documents.read((*files, *more_files), session.choice.environment)
     problems = list(found.problems)

@@ -30,7 +30,7 @@ WHOLE_MAX = 20
 LISTED_MAX = 100
 """Up to so many entries that came or went are shown one by one."""
 
-_NAMES = {"spec.rules": "id", "spec.requires": "flag"}
+_NAMES = {"spec.rules": "id", "spec.requires": "flag", "spec.stages": "name", "spec.guardrails": "metric"}
 _SECRET = frozenset({"hash"})
 
 

@@ -11,7 +11,6 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from rollout_sdk.engine.bucketing import salt16
 from rollout_sdk.engine.problems import Problem
 from rollout_sdk.engine.shrinks import Proof, proof
 from rollout_sdk.engine.validate import validate_change
@@ -21,19 +20,28 @@ from rollout_server.domain.files.stored import write_status
 from rollout_server.domain.files.writer import write
 from rollout_server.domain.graph import Graph, names_of
 from rollout_server.domain.journal import Change, State
-from rollout_server.domain.resources import CohortStatus, FlagSpec, FlagStatus, Kind, ResourceId
+from rollout_server.domain.resources import (
+    PLANNED,
+    FlagSpec,
+    FlagStatus,
+    Kind,
+    ResourceId,
+    RolloutStatus,
+    first_status,
+)
+from rollout_server.domain.rollouts import RolloutSpec
 from rollout_server.domain.ruleset import ruleset_after, ruleset_of
+from rollout_server.domain.validation import Scope, validate_resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rollout_sdk.engine.model import Json, Ruleset
-    from rollout_server.domain.resources import Resource, Status
-
-PLANNED = (Kind.FLAG, Kind.COHORT)
-"""Kinds that documents write and that pruning deletes."""
+    from rollout_server.domain.resources import Resource
 
 _NAMED_MAX = 5
+_LOST = frozenset(f"unknown_{kind.value.lower()}" for kind in PLANNED) | {"unknown_group"}
+_DECIDING = frozenset({Kind.FLAG, Kind.COHORT, Kind.ROLLOUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +63,11 @@ class Plan:
 
     Attributes:
         changes: every document's resource and every deleted one, those that stay the same included; by kind and key.
-        dependents: flags and cohorts that name what changes, at any remove, and are not changed themselves.
+        dependents: what names what changes, at any remove, and is not changed itself.
         problems: empty, or the plan cannot be applied.
         reads: version of all that the plan rests on; 0 for what does not exist.
         after: the state as the next entry would leave it, but for its position.
-        rulesets: before and after; flags and cohorts that stay are the same objects in both.
+        rulesets: before and after; flags, cohorts and rollout states that stay are the same objects in both.
         proof: whether it shrinks; not tried, and so not proven, where there are problems.
         hash: SHA-256 over changes and reads, lowercase hex; another one where anything read has moved.
     """
@@ -84,9 +92,14 @@ class Plan:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Keys of the flags whose decisions may differ: those that change, and those that depend on a change."""
-        touched = [change.id for change in self.changes if change.operation is not Operation.UNCHANGED]
-        touched += [dependent.id for dependent in self.dependents]
+        """Keys of the flags whose decisions may differ: those that change, and those that depend on a change.
+
+        A change of what decides nothing (a metric, a pipeline, which runs have copied, a policy) touches no flag.
+        """
+        touched = {change.id for change in self.changes if change.operation is not Operation.UNCHANGED}
+        if not any(id_.kind in _DECIDING for id_ in touched):
+            return ()
+        touched |= {dependent.id for dependent in self.dependents}
         return tuple(sorted({id_.key for id_ in touched if id_.kind is Kind.FLAG}))
 
 
@@ -96,7 +109,7 @@ class Wish:
 
     Attributes:
         documents: as people write them, without status; each id once.
-        prune: delete every flag and cohort that no document holds.
+        prune: delete everything that people could have written and no document holds.
         delete: delete these too; those that do not exist are passed over.
         origins: where each document was read, copied into problems.
     """
@@ -122,7 +135,8 @@ def plan(before: State, wish: Wish, ruleset: Ruleset | None = None) -> Plan:
     rulesets = ruleset_before, ruleset_after(ruleset_before, before, after, changed, None)
     graph = Graph(before, after)
     problems += _problems(rulesets[1], changed, graph, before, after)
-    reads = _reads(before, graph.ground(changed, named))
+    policies = {id_ for id_ in before.resources if id_.kind is Kind.POLICY}  # what they demand was checked
+    reads = _reads(before, graph.ground(changed, named) | policies)
     changes = tuple(
         change_of(before.resources.get(id_), after.resources.get(id_))
         if id_ in changed
@@ -156,7 +170,7 @@ def _state_after(before: State, wish: Wish) -> tuple[State, list[Problem]]:
         if problem is not None:
             problems.append(problem)
         if known is None:
-            resources[document.id] = replace(document, status=_first_status(document), version=version)
+            resources[document.id] = replace(document, status=first_status(document), version=version)
         elif not is_same_document(known, document):
             spec = known.spec if is_same_document(known, replace(document, metadata=known.metadata)) else document.spec
             resources[document.id] = replace(known, metadata=document.metadata, spec=spec, version=version)
@@ -166,20 +180,15 @@ def _state_after(before: State, wish: Wish) -> tuple[State, list[Problem]]:
     return replace(before, resources=MappingProxyType(resources)), problems
 
 
-def _first_status(document: Resource) -> Status:
-    """Salt and law are settled here, once."""
-    if isinstance(document.spec, FlagSpec):
-        return FlagStatus(salt=document.spec.salt or salt16(document.metadata.key))
-    return CohortStatus()
-
-
 def _salt_problem(document: Resource, known: Resource | None) -> Problem | None:
-    if known is None or not isinstance(document.spec, FlagSpec) or not isinstance(known.status, FlagStatus):
+    spec, status = document.spec, known.status if known else None
+    if not isinstance(spec, FlagSpec | RolloutSpec) or not isinstance(status, FlagStatus | RolloutStatus):
         return None
-    if document.spec.salt in ("", known.status.salt):
+    if spec.salt in ("", status.salt):
         return None
-    message = f'the salt is "{known.status.salt}" since the flag was created; another one would reshuffle every split'
-    hint = "take salt out of the file, or make a new flag"
+    kind = document.kind.value.lower()
+    message = f'the salt is "{status.salt}" since the {kind} was created; another one would reshuffle every share'
+    hint = f"take salt out of the file, or make a new {kind}"
     return Problem(str(document.id), "spec.salt", "salt_change", message, hint)
 
 
@@ -189,11 +198,16 @@ def _gone(before: State, after: State) -> set[ResourceId]:
 
 def _problems(ruleset: Ruleset, changed: set[ResourceId], graph: Graph, before: State, after: State) -> list[Problem]:
     """Validate what changed and what refers to it; a deletion that others stand on is told of what is deleted."""
-    flags, cohorts = ({id_.key for id_ in changed if id_.kind is kind} for kind in PLANNED)
-    found = validate_change(ruleset.flags, ruleset.cohorts, flags, cohorts)
+    flags, cohorts, rollouts = (
+        {id_.key for id_ in changed if id_.kind is kind} for kind in (Kind.FLAG, Kind.COHORT, Kind.ROLLOUT)
+    )
+    found = list(validate_change(ruleset.flags, ruleset.cohorts, flags, cohorts, ruleset.rollouts, rollouts))
+    scope = Scope(
+        touched=graph.touched(changed), written=changed, created={id_ for id_ in changed if id_ not in before.resources}
+    )
+    found += validate_resources(after.resources, ruleset.cohorts, scope)
     named = {str(id_) for id_ in changed}
-    lost = {"unknown_flag", "unknown_cohort"}
-    problems = [problem for problem in found if problem.resource in named or problem.code not in lost]
+    problems = [problem for problem in found if problem.resource in named or problem.code not in _LOST]
     for id_ in sorted(_gone(before, after), key=str):
         # The graph knows the references of both sides: one that this very change takes out holds nothing back.
         users = [

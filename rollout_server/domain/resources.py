@@ -9,10 +9,16 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from rollout_sdk.engine.bucketing import salt16
 from rollout_sdk.engine.model import DEFAULT_UNIT, LAW_1
+from rollout_server.domain.machine import ENDED, Phase
+from rollout_server.domain.rollouts import RolloutSpec
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.model import Condition, Requirement, Rule, Target, ValueType, Variant
+    from rollout_server.domain.guardrails.spec import MetricSpec
+    from rollout_server.domain.machine import Run
+    from rollout_server.domain.rollouts import ChannelSpec, FreezeSpec, PipelineSpec, PolicySpec
 
 
 class Kind(Enum):
@@ -20,7 +26,17 @@ class Kind(Enum):
 
     FLAG = "Flag"
     COHORT = "Cohort"
-    TOKEN = "Token"
+    METRIC = "Metric"
+    PIPELINE = "Pipeline"
+    ROLLOUT = "Rollout"
+    FREEZE = "Freeze"
+    CHANNEL = "Channel"
+    POLICY = "Policy"
+    TOKEN = "Token"  # noqa: S105 - a kind, no secret
+
+
+PLANNED = tuple(kind for kind in Kind if kind is not Kind.TOKEN)
+"""Kinds that documents write and that pruning deletes."""
 
 
 class ResourceId(NamedTuple):
@@ -94,6 +110,39 @@ class CohortStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class RolloutStatus:
+    """What verbs and the engine write of a rollout. Salt and law are set at creation and never recomputed.
+
+    Attributes:
+        run: the last one, going on or ended; earlier ones are in the journal. None before the first.
+    """
+
+    salt: str
+    law: int = LAW_1
+    run: Run | None = None
+
+    @property
+    def runs(self) -> int:
+        """How many runs were opened; the number of the last one."""
+        return self.run.number if self.run else 0
+
+    @property
+    def phase(self) -> Phase | None:
+        """What the last run is doing; None before the first."""
+        return self.run.phase if self.run else None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a run is open: scheduled, exposing or paused."""
+        return self.run is not None and self.run.phase not in ENDED
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether the last run reached its end."""
+        return self.phase is Phase.COMPLETED
+
+
+@dataclass(frozen=True, slots=True)
 class TokenSpec:
     """A token as it is stored: never the secret.
 
@@ -117,8 +166,14 @@ class TokenStatus:
     revoked_at_ms: int = 0
 
 
-Spec: TypeAlias = "FlagSpec | CohortSpec | TokenSpec"
-Status: TypeAlias = "FlagStatus | CohortStatus | TokenStatus"
+@dataclass(frozen=True, slots=True)
+class NoStatus:
+    """Of kinds that are nothing but what people write: metrics, pipelines, freezes, channels, policies."""
+
+
+Written: TypeAlias = "MetricSpec | PipelineSpec | RolloutSpec | FreezeSpec | ChannelSpec | PolicySpec"
+Spec: TypeAlias = "FlagSpec | CohortSpec | TokenSpec | Written"
+Status: TypeAlias = "FlagStatus | CohortStatus | RolloutStatus | NoStatus | TokenStatus"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,3 +199,18 @@ class Resource:
     def at_version(self, version: int) -> Resource:
         """Return the same resource, changed last at this revision."""
         return replace(self, version=version)
+
+
+def first_status(document: Resource) -> Status:
+    """Return the status of a resource that is being created: salt and law are settled here, once."""
+    match document.spec:
+        case FlagSpec(salt=salt):
+            return FlagStatus(salt=salt or salt16(document.metadata.key))
+        case RolloutSpec(salt=salt):
+            return RolloutStatus(salt=salt or salt16(document.metadata.key))
+        case CohortSpec():
+            return CohortStatus()
+        case TokenSpec():
+            return TokenStatus()
+        case _:
+            return NoStatus()

@@ -184,3 +184,8 @@ class PolicySpec:
     approvals: tuple[tuple[str, Approval], ...] = ()
     names: tuple[tuple[str, str], ...] = ()
     require: tuple[str, ...] = ()
+
+
+GUARDRAILS_MAX = 32
+"""In one pipeline: each is judged at every tick."""
+ESCALATION_STEPS_MAX = 16

@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.cohorts import key_set
 from rollout_sdk.engine.model import Cohort, Flag, FlagState, Ruleset
+from rollout_sdk.engine.sameness import same
 from rollout_server.domain.resources import CohortSpec, FlagSpec, FlagStatus, Kind, ResourceId
+from rollout_server.domain.rollout_states import rollout_states
+
+_MOVERS = frozenset({Kind.FLAG, Kind.ROLLOUT})
+"""Kinds that the state of a rollout is made of: the flag says whose buckets count."""
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from rollout_sdk.engine.model import RolloutState
     from rollout_server.domain.journal import State
     from rollout_server.domain.resources import Resource
 
@@ -45,6 +51,7 @@ def ruleset_of(state: State, previous: tuple[State, Ruleset] | None = None) -> R
         cohorts=MappingProxyType(cohorts),
         states=MappingProxyType(states),
         versions=MappingProxyType(versions),
+        rollouts=_rollouts(state, previous[1].rollouts if previous else {}),
     )
 
 
@@ -62,13 +69,13 @@ def ruleset_after(
     """
     flags, cohorts = dict(ruleset.flags), dict(ruleset.cohorts)
     states, versions = dict(ruleset.states), dict(ruleset.versions)
+    rollouts_may_differ = False
     for id_ in changed:
+        rollouts_may_differ |= id_.kind in _MOVERS
         resource = after.resources.get(id_)
         if resource is None:
-            (cohorts if id_.kind is Kind.COHORT else flags).pop(id_.key, None)
-            if id_.kind is Kind.FLAG:
-                states.pop(id_.key, None)
-                versions.pop(id_.key, None)
+            for made in {Kind.FLAG: (flags, states, versions), Kind.COHORT: (cohorts,)}.get(id_.kind, ()):
+                made.pop(id_.key, None)
         elif id_.kind is Kind.FLAG:
             known = before.resources.get(id_)
             is_same = known is not None and id_.key in flags and _same_flag(known, resource)
@@ -83,7 +90,17 @@ def ruleset_after(
         cohorts=MappingProxyType(cohorts),
         states=MappingProxyType(states),
         versions=MappingProxyType(versions),
+        rollouts=_rollouts(after, ruleset.rollouts) if rollouts_may_differ else ruleset.rollouts,
     )
+
+
+def _rollouts(state: State, known: Mapping[str, RolloutState]) -> Mapping[str, RolloutState]:
+    """Return every rollout's state, the known object where it is the same."""
+    found = {}
+    for made in rollout_states(state.resources):
+        old = known.get(made.rollout)
+        found[made.rollout] = old if old is not None and same(old, made) else made
+    return MappingProxyType(found)
 
 
 def flag_of(resource: Resource) -> Flag:

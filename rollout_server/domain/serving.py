@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollout_sdk.engine.model import Serve, Split
+from rollout_sdk.engine.model import ByRollout, Serve, Split
 from rollout_server.domain.files import percent
 from rollout_server.domain.resources import FlagSpec, FlagStatus
 
@@ -48,6 +48,9 @@ def _answers(spec: FlagSpec) -> Iterator[str]:
         if rule.when is None and isinstance(rule.outcome, Serve):
             yield _last(rule.outcome.variant, is_first=is_first)
             return
+        if rule.when is None and isinstance(rule.outcome, ByRollout):
+            yield f"{'' if is_first else 'else '}{_by_rollout(rule.outcome)}"
+            return
         if told == RULES_TOLD_MAX:
             left = len(spec.rules) - told
             yield f"{left} more {'rule' if left == 1 else 'rules'}"
@@ -66,6 +69,8 @@ def _rule(rule: Rule, spec: FlagSpec) -> str:
     match rule.outcome:
         case Serve(variant):
             return f"{variant}{by}"
+        case ByRollout() as outcome:
+            return f"{_by_rollout(outcome)}{by}"
         case Split(weights):
             shares = [(weight.variant, weight.share_ppm) for weight in weights if weight.share_ppm]
             if len(shares) == 1:
@@ -73,3 +78,7 @@ def _rule(rule: Rule, spec: FlagSpec) -> str:
             # What is not told is off: "on to 25% of users" is what people say.
             told = [f"{variant} to {percent.show(share)}" for variant, share in shares if variant != spec.off]
             return f"{' and '.join(told)} of {spec.unit}s{by}"
+
+
+def _by_rollout(outcome: ByRollout) -> str:
+    return f"as rollout {outcome.rollout} says"

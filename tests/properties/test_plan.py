@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rollout_sdk.engine.compile import compile_ruleset
 from rollout_sdk.engine.decide import Decider
-from rollout_sdk.engine.model import DEFAULT_UNIT, Flag, Origin, Ruleset
+from rollout_sdk.engine.model import DEFAULT_UNIT, ByRollout, Flag, Origin, Ruleset
 from rollout_server.domain.journal import State
 from rollout_server.domain.plan import Wish, plan
 from rollout_server.domain.population import Tally, units_of
@@ -24,8 +24,9 @@ def flag_resource(flag: Flag) -> Resource:
     parents = tuple(
         replace(one, variants=tuple(v for v in one.variants if v != "off") or ("on",)) for one in flag.requires
     )
+    rules = tuple(rule for rule in flag.rules if not isinstance(rule.outcome, ByRollout))  # runs are not planned here
     spec = FlagSpec(
-        flag.type, flag.variants, flag.off, flag.default, flag.unit, flag.never, parents, flag.targets, flag.rules
+        flag.type, flag.variants, flag.off, flag.default, flag.unit, flag.never, parents, flag.targets, rules
     )
     return Resource(Kind.FLAG, Metadata(flag.key), spec)
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from rollout_server.domain.files import fmt, load, run_cases
+from rollout_server.domain.checking import run_cases
+from rollout_server.domain.files import fmt, load
 from rollout_server.domain.files.operators import SHAPES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "files.md").read_text(encoding="utf-8")

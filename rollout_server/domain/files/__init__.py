@@ -1,11 +1,10 @@
 """Files: YAML and JSON documents as people write them, and the trees that travel and are stored.
 
-`read` and `write` are one pair: `read(write(x)) == x` for every flag and cohort.
+`read` and `write` are one pair: `read(write(x)) == x` for every resource that people write.
 """
 
 from rollout_server.domain.files.canonical import canonical_json
 from rollout_server.domain.files.cases import Case
-from rollout_server.domain.files.checking import CaseResult, lint, run_cases
 from rollout_server.domain.files.document import Document, Loaded, duplicates, load, locate, located
 from rollout_server.domain.files.exporting import export, export_json
 from rollout_server.domain.files.formatting import fmt
@@ -16,7 +15,6 @@ from rollout_server.domain.files.writer import write
 
 __all__ = [
     "Case",
-    "CaseResult",
     "Document",
     "Loaded",
     "canonical_json",
@@ -25,14 +23,12 @@ __all__ = [
     "export",
     "export_json",
     "fmt",
-    "lint",
     "load",
     "locate",
     "located",
     "read",
     "read_status",
     "read_stored",
-    "run_cases",
     "schema",
     "write",
     "write_status",

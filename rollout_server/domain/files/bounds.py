@@ -28,3 +28,12 @@ DESCRIPTION_CHARACTERS_MAX = 10_000
 TAGS_MAX = 64
 TAG_CHARACTERS_MAX = 128
 CASES_MAX = 10_000
+UNIT_CHARACTERS_MAX = 32
+"""What a metric's values are: "seconds", "EUR"."""
+QUERY_CHARACTERS_MAX = 4_000
+"""One PromQL query."""
+URL_CHARACTERS_MAX = 2_000
+ARGUMENTS_MAX = 64
+"""Arguments of a channel's command."""
+MEMBERS_MAX = 1_000
+"""People in one group of a policy."""

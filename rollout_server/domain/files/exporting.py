@@ -17,14 +17,17 @@ if TYPE_CHECKING:
     from rollout_sdk.engine.model import Json
     from rollout_server.domain.resources import Resource
 
-_PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._/@+%-]*[A-Za-z0-9._/@+%-])?")
+_BLOCKS = frozenset({"rules", "stages", "guardrails"})
+"""Lists that take a line for each entry."""
+
+_PLAIN = re.compile(r"(?:[+-](?=[0-9]))?[A-Za-z0-9](?:[A-Za-z0-9 ._/@+%-]*[A-Za-z0-9._/@+%-])?")
 
 
 def export(resources: Iterable[Resource], *, with_versions: bool = False) -> str:
-    """Return YAML documents of flags and cohorts, in the order given. What `fmt` makes of it is the same text.
+    """Return YAML documents, in the order given. What `fmt` makes of it is the same text.
 
     Args:
-        resources: flags and cohorts.
+        resources: of kinds that people write.
         with_versions: write `metadata.version`, so that applying the file later finds out whether it is stale.
 
     Raises:
@@ -54,7 +57,7 @@ def _yaml(tree: dict[str, Json]) -> str:
     spec = tree.get("spec")
     if isinstance(spec, dict):
         fields: list[tuple[ScalarNode, Node]] = [
-            (_field(name), _node(value, flow=name != "rules")) for name, value in spec.items()
+            (_field(name), _node(value, flow=name not in _BLOCKS)) for name, value in spec.items()
         ]
         root.entries[-1] = (_field("spec"), MapNode(flow=False, start=0, entries=fields))
     return lay_out(root, "", (), frozenset())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.limits import UNIT_KEY_BYTES
@@ -10,8 +9,7 @@ from rollout_sdk.engine.model import (
     DEFAULT_UNIT,
     LAW_1,
     PPM,
-    Condition,
-    InCohort,
+    ByRollout,
     Json,
     Requirement,
     Rule,
@@ -22,9 +20,10 @@ from rollout_sdk.engine.model import (
     Variant,
     Weight,
 )
-from rollout_sdk.engine.names import salt_fault
-from rollout_server.domain.files import names, paths, percent
+from rollout_server.domain.files import paths, percent
 from rollout_server.domain.files.conditions import read_condition, write_condition
+from rollout_server.domain.files.fields import unique
+from rollout_server.domain.files.rollouts import read_never, read_salt, write_never
 from rollout_server.domain.files.values import infer_type, read_value
 from rollout_server.domain.resources import FlagSpec
 
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
     from rollout_server.domain.files.shape import Reading
 
 FLAG_FIELDS = ("unit", "type", "variants", "off", "default", "salt", "never", "requires", "targets", "rules")
-RULE_FIELDS = ("id", "when", "serve", "split")
+RULE_FIELDS = ("id", "when", "serve", "split", "rollout")
+OUTCOMES = ("serve", "split", "rollout")
 REQUIREMENT_FIELDS = ("flag", "variants")
 TYPES = tuple(kind.value for kind in ValueType)
 
@@ -56,13 +56,13 @@ def read_flag(reading: Reading, tree: object) -> FlagSpec:
         off=off,
         default=reading.variant(fields["default"], "spec.default") if "default" in fields else off,
         unit=reading.unit_kind(fields.get("unit", DEFAULT_UNIT), "spec.unit"),
-        never=reading.items(fields.get("never", []), "spec.never", lambda one, path: _never(reading, one, path)),
+        never=read_never(reading, fields.get("never", []), "spec.never"),
         requires=reading.items(
             fields.get("requires", []), "spec.requires", lambda one, path: _requirement(reading, one, path)
         ),
         targets=_targets(reading, fields.get("targets", {})),
         rules=reading.items(fields.get("rules", []), "spec.rules", lambda one, path: _rule(reading, one, path)),
-        salt=_salt(reading, fields),
+        salt=read_salt(reading, fields["salt"], "spec.salt") if "salt" in fields else "",
     )
 
 
@@ -97,22 +97,6 @@ def _off(reading: Reading, fields: dict[str, object], variants: tuple[Variant, .
     if variants and all(variant.key != OFF for variant in variants):
         reading.required(fields, "spec.off", "off", "say which variant everybody gets when the flag is killed")
     return OFF
-
-
-def _salt(reading: Reading, fields: dict[str, object]) -> str:
-    if "salt" not in fields:
-        return ""
-    text = reading.text(fields["salt"], "spec.salt", "a salt")
-    if text and (why := salt_fault(text)):
-        hint = "leave it out, and it is made from the flag's key"
-        reading.refuse("spec.salt", "bad_salt", f"{names.show(text)} cannot be a salt: {why}", hint)
-    return text
-
-
-def _never(reading: Reading, value: object, path: str) -> Condition:
-    if isinstance(value, dict):
-        return read_condition(reading, value, path)
-    return InCohort(reading.key(value, path, "a cohort"))
 
 
 def _requirement(reading: Reading, tree: object, path: str) -> Requirement:
@@ -150,13 +134,17 @@ def _rule(reading: Reading, tree: object, path: str) -> Rule:
     ):
         identity = reading.key(fields["id"], paths.child(path, "id"), "a rule")
     when = read_condition(reading, fields["when"], paths.child(path, "when")) if "when" in fields else None
-    outcomes = [name for name in ("serve", "split") if name in fields]
-    if len(outcomes) != 1 and not ("rollout" in tree and not outcomes):  # noted as an unknown field already
-        found = "both" if outcomes else "neither"
-        hint = 'write serve: "on", or split: {"on": 25%, "off": 75%}'
-        reading.refuse(path, "bad_rule", f"a rule has serve or split, this has {found}", hint)
+    outcomes = [name for name in OUTCOMES if name in fields]
+    if len(outcomes) != 1:
+        found = " and ".join(outcomes) if outcomes else "none of them"
+        hint = 'write serve: "on", or split: {"on": 25%, "off": 75%}, or rollout: KEY'
+        reading.refuse(path, "bad_rule", f"a rule has one of serve, split and rollout, this has {found}", hint)
     if outcomes == ["split"]:
         return Rule(identity, _split(reading, fields["split"], paths.child(path, "split")), when)
+    if outcomes == ["rollout"]:
+        return Rule(
+            identity, ByRollout(reading.key(fields["rollout"], paths.child(path, "rollout"), "a rollout")), when
+        )
     served = reading.variant(fields["serve"], paths.child(path, "serve")) if "serve" in fields else ""
     return Rule(identity, Serve(served), when)
 
@@ -191,7 +179,7 @@ def write_flag(spec: FlagSpec) -> dict[str, Json]:
     if spec.type is not ValueType.BOOLEAN:
         tree["type"] = spec.type.value
     if spec.type is not ValueType.BOOLEAN or spec.variants != BOOLEAN_VARIANTS:
-        tree["variants"] = _map((variant.key, variant.value) for variant in spec.variants)
+        tree["variants"] = unique((variant.key, variant.value) for variant in spec.variants)
     if spec.off != OFF or all(variant.key != OFF for variant in spec.variants):
         tree["off"] = spec.off
     if spec.default != spec.off:
@@ -199,28 +187,14 @@ def write_flag(spec: FlagSpec) -> dict[str, Json]:
     if spec.salt:
         tree["salt"] = spec.salt
     if spec.never:
-        tree["never"] = [_write_never(one) for one in spec.never]
+        tree["never"] = write_never(spec.never)
     if spec.requires:
         tree["requires"] = [{"flag": one.flag, "variants": list(one.variants)} for one in spec.requires]
     if spec.targets:
-        tree["targets"] = _map((target.variant, list(target.units)) for target in spec.targets)
+        tree["targets"] = unique((target.variant, list(target.units)) for target in spec.targets)
     if spec.rules:
         tree["rules"] = [_write_rule(rule) for rule in spec.rules]
     return tree
-
-
-def _map(entries: Iterable[tuple[str, Json]]) -> dict[str, Json]:
-    tree: dict[str, Json] = {}
-    for name, value in entries:
-        if name in tree:
-            message = f"{names.show(name)} appears twice, which no file can say"
-            raise ValueError(message)
-        tree[name] = value
-    return tree
-
-
-def _write_never(condition: Condition) -> Json:
-    return condition.cohort if isinstance(condition, InCohort) else write_condition(condition)
 
 
 def _write_rule(rule: Rule) -> Json:
@@ -234,5 +208,7 @@ def _write_rule(rule: Rule) -> Json:
             if law != LAW_1:
                 message = f"a split of law {law} cannot be written: files know law {LAW_1}"
                 raise ValueError(message)
-            tree["split"] = _map((weight.variant, percent.show(weight.share_ppm)) for weight in weights)
+            tree["split"] = unique((weight.variant, percent.show(weight.share_ppm)) for weight in weights)
+        case ByRollout(rollout):
+            tree["rollout"] = rollout
     return tree

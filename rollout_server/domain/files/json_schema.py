@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.limits import SALT_CHARS, UNIT_KEY_BYTES, VARIANT_KEY_CHARS
 from rollout_server.domain.files import bounds, names, percent
-from rollout_server.domain.files.flags import TYPES
+from rollout_server.domain.files.flags import OUTCOMES, TYPES
+from rollout_server.domain.files.json_schema_rollouts import definitions
 from rollout_server.domain.files.operators import SHAPES, TYPE_CLASSES, OperandShape
+from rollout_server.domain.files.policies import KINDS
+from rollout_server.domain.files.schema_parts import closed_map, ref, texts
+from rollout_server.domain.resources import Kind
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.model import Json
@@ -57,42 +61,26 @@ _MEANINGS = {
 }
 
 
-def _ref(name: str) -> Json:
-    return {"$ref": f"#/$defs/{name}"}
-
-
-def _map(properties: dict[str, Json], required: tuple[str, ...] = (), **more: Json) -> dict[str, Json]:
-    tree: dict[str, Json] = {"type": "object", "properties": properties, "additionalProperties": False, **more}
-    if required:
-        tree["required"] = list(required)
-    return tree
-
-
-def _texts(characters_max: int) -> Json:
-    return {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": characters_max}}
-
-
 def schema() -> dict[str, Json]:
     """Return the JSON Schema 2020-12 of one document in a file: any kind, with environments and tests."""
+    specs = {"flagSpec": _flag_spec(), "cohortSpec": _cohort_spec(), **definitions()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": _ID,
         "title": "Rollout Guard",
-        "description": "One document of a file: a flag or a cohort.",
+        "description": "One document of a file: a flag, a cohort, or what moves flags and guards that.",
         "type": "object",
         "required": ["kind", "metadata"],
-        "properties": {"kind": {"enum": ["Flag", "Cohort"]}},
-        "oneOf": [_ref("Flag"), _ref("Cohort")],
+        "properties": {"kind": {"enum": list(KINDS)}},
+        "oneOf": [ref(kind) for kind in KINDS],
         "$defs": {
-            "Flag": _kind("Flag", {"tests": {"type": "array", "maxItems": bounds.CASES_MAX, "items": _ref("test")}}),
-            "Cohort": _kind("Cohort", {}),
+            **{kind: _kind(kind, specs[_spec(kind)]) for kind in KINDS},
+            **specs,
             "key": {"type": "string", "pattern": names.KEY_PATTERN, "description": names.KEY_HINT},
             "unitKind": {"type": "string", "pattern": names.UNIT_KIND_PATTERN, "description": names.UNIT_KIND_HINT},
             "variant": {"type": "string", "minLength": 1, "maxLength": VARIANT_KEY_CHARS},
             "percentage": {"type": "string", "pattern": percent.PERCENT_PATTERN, "examples": ["25%", "0.5%"]},
             "metadata": _metadata(),
-            "flagSpec": _flag_spec(),
-            "cohortSpec": _cohort_spec(),
             "rule": _rule(),
             "condition": {"oneOf": [*_nodes(), _leaf()]},
             "test": _test(),
@@ -100,39 +88,43 @@ def schema() -> dict[str, Json]:
     }
 
 
-def _kind(kind: str, more: dict[str, Json]) -> Json:
-    spec = _ref("flagSpec" if kind == "Flag" else "cohortSpec")
+def _spec(kind: str) -> str:
+    return f"{kind.lower()}Spec"
+
+
+def _kind(kind: str, spec: Json) -> Json:
+    whole = spec if isinstance(spec, dict) else {}
     overlay = {
         "type": "object",
-        "description": "What differs in one environment: fields replace, variants and targets merge by name.",
-        "propertyNames": _ref("key"),
-        "additionalProperties": _map({"spec": _map(_overlaid(kind))}),
+        "description": "What differs in one environment: fields replace, variants, targets and groups merge by name.",
+        "propertyNames": ref("key"),
+        "additionalProperties": closed_map({"spec": closed_map(_overlaid(kind, whole))}),
     }
     properties: dict[str, Json] = {
         "kind": {"const": kind},
-        "metadata": _ref("metadata"),
-        "spec": spec,
+        "metadata": ref("metadata"),
+        "spec": ref(_spec(kind)),
         "environments": overlay,
-        **more,
     }
-    return _map(properties, ("kind", "metadata"))
+    if kind == Kind.FLAG.value:
+        properties["tests"] = {"type": "array", "maxItems": bounds.CASES_MAX, "items": ref("test")}
+    is_needed = "required" in whole or kind == Kind.CHANNEL.value
+    return closed_map(properties, ("kind", "metadata", "spec") if is_needed else ("kind", "metadata"))
 
 
-def _overlaid(kind: str) -> dict[str, Json]:
+def _overlaid(kind: str, whole: dict[str, Json]) -> dict[str, Json]:
     # References, so that editors complete an overlay's fields; whether the merged whole is good is `read`'s to say.
-    whole = _flag_spec() if kind == "Flag" else _cohort_spec()
-    place = "flagSpec" if kind == "Flag" else "cohortSpec"
     fields = whole["properties"]
-    return {name: _ref(f"{place}/properties/{name}") for name in fields} if isinstance(fields, dict) else {}
+    return {name: ref(f"{_spec(kind)}/properties/{name}") for name in fields} if isinstance(fields, dict) else {}
 
 
 def _metadata() -> Json:
-    return _map(
+    return closed_map(
         {
-            "key": _ref("key"),
+            "key": ref("key"),
             "owner": {"type": "string", "maxLength": bounds.OWNER_CHARACTERS_MAX},
             "description": {"type": "string", "maxLength": bounds.DESCRIPTION_CHARACTERS_MAX},
-            "tags": {**_list(_texts(bounds.TAG_CHARACTERS_MAX)), "maxItems": bounds.TAGS_MAX},
+            "tags": {**_list(texts(bounds.TAG_CHARACTERS_MAX)), "maxItems": bounds.TAGS_MAX},
             "expires": {"type": "string", "format": "date", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
             "version": {"type": "integer", "minimum": 0, "description": "The version that this file was made from."},
         },
@@ -145,24 +137,24 @@ def _list(tree: Json) -> dict[str, Json]:
 
 
 def _flag_spec() -> dict[str, Json]:
-    units = _texts(UNIT_KEY_BYTES)
-    return _map(
+    units = texts(UNIT_KEY_BYTES)
+    return closed_map(
         {
-            "unit": _ref("unitKind"),
+            "unit": ref("unitKind"),
             "type": {"enum": list(TYPES)},
-            "variants": {"type": "object", "minProperties": 1, "propertyNames": _ref("variant")},
-            "off": _ref("variant"),
-            "default": _ref("variant"),
+            "variants": {"type": "object", "minProperties": 1, "propertyNames": ref("variant")},
+            "off": ref("variant"),
+            "default": ref("variant"),
             "salt": {"type": "string", "pattern": f"^[a-z0-9-]{{{SALT_CHARS}}}$"},
-            "never": {"type": "array", "items": {"anyOf": [_ref("key"), _ref("condition")]}},
+            "never": ref("never"),
             "requires": {
                 "type": "array",
-                "items": _map(
-                    {"flag": _ref("key"), "variants": {"type": "array", "items": _ref("variant")}}, ("flag", "variants")
+                "items": closed_map(
+                    {"flag": ref("key"), "variants": {"type": "array", "items": ref("variant")}}, ("flag", "variants")
                 ),
             },
-            "targets": {"type": "object", "propertyNames": _ref("variant"), "additionalProperties": units},
-            "rules": {"type": "array", "items": _ref("rule")},
+            "targets": {"type": "object", "propertyNames": ref("variant"), "additionalProperties": units},
+            "rules": {"type": "array", "items": ref("rule")},
         },
         allOf=[_typed(), _needs_off()],
     )
@@ -198,37 +190,43 @@ def _needs_off() -> Json:
 
 
 def _cohort_spec() -> dict[str, Json]:
-    units = _texts(UNIT_KEY_BYTES)
-    return _map({"unit": _ref("unitKind"), "include": units, "exclude": units, "when": _ref("condition")})
+    units = texts(UNIT_KEY_BYTES)
+    return closed_map({"unit": ref("unitKind"), "include": units, "exclude": units, "when": ref("condition")})
 
 
 def _rule() -> Json:
     split: Json = {
         "type": "object",
         "minProperties": 1,
-        "propertyNames": _ref("variant"),
-        "additionalProperties": _ref("percentage"),
+        "propertyNames": ref("variant"),
+        "additionalProperties": ref("percentage"),
         "description": "Shares of all units, adding up to 100%; the first variant owns the lowest buckets.",
     }
-    return _map(
-        {"id": _ref("key"), "when": _ref("condition"), "serve": _ref("variant"), "split": split},
+    return closed_map(
+        {
+            "id": ref("key"),
+            "when": ref("condition"),
+            "serve": ref("variant"),
+            "split": split,
+            "rollout": {**_list(ref("key")), "description": "The rollout that answers everybody who comes this far."},
+        },
         ("id",),
-        oneOf=[{"required": ["serve"]}, {"required": ["split"]}],
+        oneOf=[{"required": [name]} for name in OUTCOMES],
     )
 
 
 def _nodes() -> list[Json]:
-    many: Json = {"type": "array", "items": _ref("condition")}
-    inner: dict[str, Json] = {"all": many, "any": many, "not": _ref("condition"), "cohort": _ref("key")}
-    return [_map({name: value}, (name,)) for name, value in inner.items()]
+    many: Json = {"type": "array", "items": ref("condition")}
+    inner: dict[str, Json] = {"all": many, "any": many, "not": ref("condition"), "cohort": ref("key")}
+    return [closed_map({name: value}, (name,)) for name, value in inner.items()]
 
 
 def _leaf() -> Json:
     operators = {name: {**_list(_OPERANDS[shape]), "description": _MEANINGS[name]} for name, shape in SHAPES.items()}
-    return _map(
+    return closed_map(
         {
             "attribute": _TEXT,
-            "unit": _ref("unitKind"),
+            "unit": ref("unitKind"),
             **operators,
             "ignore_case": {"type": "boolean"},
             "on_missing": {"enum": ["unknown", "match", "no_match"]},
@@ -241,10 +239,10 @@ def _leaf() -> Json:
 
 
 def _test() -> Json:
-    context = _map(
+    context = closed_map(
         {
-            "units": {"type": "object", "propertyNames": _ref("unitKind"), "additionalProperties": {"type": "string"}},
+            "units": {"type": "object", "propertyNames": ref("unitKind"), "additionalProperties": {"type": "string"}},
             "attributes": {"type": "object"},
         }
     )
-    return _map({"name": _TEXT, "context": context, "expect": _ref("variant")}, ("context", "expect"))
+    return closed_map({"name": _TEXT, "context": context, "expect": ref("variant")}, ("context", "expect"))

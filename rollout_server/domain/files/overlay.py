@@ -1,6 +1,7 @@
 """What one environment says otherwise: `environments: {production: {spec: {...}}}`.
 
-Only the maps whose names are people's own merge: the spec's fields, its variants, its targets. Everything below is one
+Only the maps that hold one thing under each name merge: the spec's fields, variants, targets, and what a policy says of
+each group and kind. Everything below is one
 value and replaces the other whole: a list, a condition, a variant's value. Half a condition of each would mean neither.
 """
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from rollout_server.domain.files.shape import Reading
 
 OVERLAY_FIELDS = ("spec",)
-MERGED = ("variants", "targets")
+MERGED = ("variants", "targets", "groups", "approvals", "names")
 """Fields of a spec that merge name by name."""
 
 _FIELD = 2  # steps to a field of the spec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.limits import UNIT_KEY_BYTES
@@ -18,13 +19,19 @@ from rollout_server.domain.files.bounds import (
 )
 from rollout_server.domain.files.conditions import read_condition
 from rollout_server.domain.files.flags import read_flag
+from rollout_server.domain.files.metrics import read_metric
+from rollout_server.domain.files.pipelines import read_pipeline
+from rollout_server.domain.files.policies import read_channel, read_policy
+from rollout_server.domain.files.rollouts import read_freeze, read_rollout
 from rollout_server.domain.files.shape import Reading, too_deep
-from rollout_server.domain.resources import CohortSpec, Kind, Metadata, Resource, Spec
+from rollout_server.domain.resources import PLANNED, CohortSpec, Kind, Metadata, Resource, Spec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from rollout_sdk.engine.problems import Problem
 
-FILE_KINDS = (Kind.FLAG.value, Kind.COHORT.value)
+FILE_KINDS = tuple(kind.value for kind in PLANNED)
 """Kinds that people write."""
 
 DOCUMENT_FIELDS = ("kind", "metadata", "spec")
@@ -142,12 +149,9 @@ def _is_date(text: str) -> bool:
 
 
 def read_spec(reading: Reading, kind: Kind, tree: object) -> Spec | None:
-    """Read what people write of a flag or a cohort; None for kinds that they do not write."""
-    if kind is Kind.FLAG:
-        return read_flag(reading, tree)
-    if kind is Kind.COHORT:
-        return _cohort(reading, tree)
-    return None
+    """Read what people write of a resource; None for tokens, which they do not write."""
+    read = _READERS.get(kind)
+    return read(reading, tree) if read is not None else None
 
 
 def _cohort(reading: Reading, tree: object) -> CohortSpec:
@@ -163,6 +167,20 @@ def _cohort(reading: Reading, tree: object) -> CohortSpec:
         exclude=units("exclude"),
         when=read_condition(reading, fields["when"], "spec.when") if "when" in fields else None,
     )
+
+
+_READERS: Mapping[Kind, Callable[[Reading, object], Spec]] = MappingProxyType(
+    {
+        Kind.FLAG: read_flag,
+        Kind.COHORT: _cohort,
+        Kind.METRIC: read_metric,
+        Kind.PIPELINE: read_pipeline,
+        Kind.ROLLOUT: read_rollout,
+        Kind.FREEZE: read_freeze,
+        Kind.CHANNEL: read_channel,
+        Kind.POLICY: read_policy,
+    }
+)
 
 
 def expected_version(tree: object) -> int | None:

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rollout_server.domain.files.pipelines import read_pipeline, write_pipeline
 from rollout_server.domain.files.reader import read_metadata, read_spec
 from rollout_server.domain.files.shape import Reading, too_deep
 from rollout_server.domain.files.writer import write, write_metadata
+from rollout_server.domain.machine import read_run, write_run
 from rollout_server.domain.resources import (
     CohortStatus,
     FlagStatus,
     Kind,
+    NoStatus,
     Resource,
+    RolloutStatus,
     Status,
     TokenSpec,
     TokenStatus,
@@ -23,6 +27,7 @@ from rollout_server.errors import Corrupt
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.model import Json
+    from rollout_server.domain.rollouts import PipelineSpec
 
 _STORED_FIELDS = ("kind", "metadata", "spec", "status", "version")
 _WHAT = "the stored form"
@@ -36,7 +41,9 @@ def write_status(resource: Resource) -> dict[str, Json]:
             return {"salt": salt, "law": law, "killed": killed}
         case TokenStatus(revoked_at_ms):
             return {"revoked_at_ms": revoked_at_ms}
-        case CohortStatus() | None:
+        case RolloutStatus(salt, law, run):
+            return {"salt": salt, "law": law, "run": write_run(run, write_pipeline) if run else None}
+        case CohortStatus() | NoStatus() | None:
             return {}
 
 
@@ -63,8 +70,28 @@ def _status(reading: Reading, kind: Kind, tree: object) -> Status:
     if kind is Kind.TOKEN:
         fields = reading.fields(tree, "status", ("revoked_at_ms",), _WHAT)
         return TokenStatus(reading.integer(fields.get("revoked_at_ms"), "status.revoked_at_ms"))
+    if kind is Kind.ROLLOUT:
+        fields = reading.fields(tree, "status", ("salt", "law", "run"), _WHAT)
+        run = fields.get("run")
+        return RolloutStatus(
+            salt=reading.text(fields.get("salt"), "status.salt"),
+            law=reading.integer(fields.get("law"), "status.law"),
+            run=read_run(run, _pipeline, "status.run") if run is not None else None,
+        )
     reading.fields(tree, "status", (), _WHAT)
-    return CohortStatus()
+    return CohortStatus() if kind is Kind.COHORT else NoStatus()
+
+
+def _pipeline(tree: object) -> PipelineSpec:
+    """Return the copy of a pipeline that a run follows.
+
+    Raises:
+        Corrupt: it is not of that form.
+    """
+    reading = Reading()
+    spec = read_pipeline(reading, tree)
+    _refuse_damage(reading, "pipeline of a run")
+    return spec
 
 
 def write_stored(resource: Resource) -> dict[str, Json]:

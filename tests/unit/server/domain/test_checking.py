@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rollout_server.domain.files import lint, load, run_cases
+from rollout_server.domain.checking import lint, run_cases
+from rollout_server.domain.files import load
 from rollout_server.domain.files.document import Document
 
 BETA = "kind: Cohort\nmetadata: {key: beta}\nspec: {include: [u-1]}\n"
-EXAMPLES = Path(__file__).parents[5] / "examples" / "flags"
+EXAMPLES = Path(__file__).parents[4] / "examples" / "flags"
 
 
 def examples(environment: str | None = None) -> list[Document]:

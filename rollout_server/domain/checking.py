@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from rollout_sdk.engine.bucketing import salt16
 from rollout_sdk.engine.compile import compile_ruleset
 from rollout_sdk.engine.context import Context
 from rollout_sdk.engine.model import Origin, Position
@@ -14,13 +13,14 @@ from rollout_sdk.engine.validate import validate
 from rollout_server.domain.files.document import duplicates
 from rollout_server.domain.files.places import Places
 from rollout_server.domain.journal import State
-from rollout_server.domain.resources import CohortStatus, FlagSpec, FlagStatus, ResourceId
+from rollout_server.domain.resources import first_status
 from rollout_server.domain.ruleset import ruleset_of
+from rollout_server.domain.validation import Scope, validate_resources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from rollout_sdk.engine.model import Decision, Ruleset
+    from rollout_sdk.engine.model import Decision
     from rollout_sdk.engine.problems import Problem
     from rollout_server.domain.files.cases import Case
     from rollout_server.domain.files.document import Document
@@ -61,10 +61,16 @@ def lint(documents: Sequence[Document], known: Iterable[Resource] = ()) -> tuple
         if document.resource is not None:
             resources[document.resource.id] = document.resource
             by_name.setdefault(str(document.resource.id), document)
-    ruleset = _ruleset(resources.values())
+    state = _created(resources.values())
+    ruleset = ruleset_of(state)
     places: dict[str, Places] = {}
     found = list(duplicates(documents))
-    for problem in validate(ruleset.flags, ruleset.cohorts):
+    written = frozenset(document.resource.id for document in documents if document.resource is not None)
+    scope = Scope(touched=state.resources.keys(), written=written, created=written)
+    for problem in (
+        *validate(ruleset.flags, ruleset.cohorts, ruleset.rollouts),
+        *validate_resources(state.resources, ruleset.cohorts, scope),
+    ):
         owner = by_name.get(problem.resource)
         if owner is None:
             found.append(problem)
@@ -77,7 +83,7 @@ def lint(documents: Sequence[Document], known: Iterable[Resource] = ()) -> tuple
 def run_cases(documents: Sequence[Document]) -> tuple[CaseResult, ...]:
     """Decide every test case of the documents with the evaluator that SDKs run, over all documents together."""
     resources = [document.resource for document in documents if document.resource is not None]
-    decider = compile_ruleset(_ruleset(resources)).bind(Origin())
+    decider = compile_ruleset(ruleset_of(_created(resources))).bind(Origin())
     results = []
     for document in documents:
         if document.resource is None or not document.cases:
@@ -90,13 +96,7 @@ def run_cases(documents: Sequence[Document]) -> tuple[CaseResult, ...]:
     return tuple(results)
 
 
-def _ruleset(resources: Iterable[Resource]) -> Ruleset:
-    """Return what a server would make of resources that were just created."""
-    created: dict[ResourceId, Resource] = {}
-    for resource in resources:
-        if isinstance(resource.spec, FlagSpec):
-            salt = resource.spec.salt or salt16(resource.metadata.key)
-            created[resource.id] = replace(resource, status=resource.status or FlagStatus(salt))
-        else:
-            created[resource.id] = replace(resource, status=resource.status or CohortStatus())
-    return ruleset_of(State(Position("", 0), MappingProxyType(created)))
+def _created(resources: Iterable[Resource]) -> State:
+    """Return what a server would hold of resources that were just created."""
+    created = (replace(one, status=one.status or first_status(one)) for one in resources)
+    return State(Position("", 0), MappingProxyType({resource.id: resource for resource in created}))

@@ -1,0 +1,80 @@
+"""Rollouts, and the flags that leave an answer to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rollout_sdk.engine.bucketing import salt16
+from rollout_sdk.engine.findings import show
+from rollout_sdk.engine.instants import parse_instant
+from rollout_sdk.engine.model import ByRollout
+from rollout_server.domain.validation.pipelines import too_small
+
+if TYPE_CHECKING:
+    from rollout_sdk.engine.findings import Findings
+    from rollout_server.domain.rollouts import RolloutSpec
+    from rollout_server.domain.validation.audiences import Audiences
+    from rollout_server.domain.validation.world import World
+
+_MOMENT_HINT = 'write it like "2026-12-01T09:00:00+09:00", with its zone'
+_LOCAL = "Z"
+
+
+def check_rollout(findings: Findings, world: World, audiences: Audiences, key: str) -> None:
+    """Note everything that is wrong with a rollout, beyond what SDKs would see of it (`engine.validate`)."""
+    spec = world.rollouts[key]
+    flag = world.flags.get(spec.flag)
+    if flag is not None and not world.names_rollout(spec.flag, key) and not world.is_completed(key):
+        message = f"no rule of flag/{spec.flag} leaves its answer to this rollout, so it would expose nobody"
+        findings.add("spec.flag", "no_rule", message, f"add {{id: launch, rollout: {key}}} to the flag's rules")
+    if spec.pipeline not in world.pipelines:
+        findings.unknown("spec.pipeline", "pipeline", spec.pipeline, world.pipelines)
+    elif flag is not None:
+        status = world.rollout_statuses.get(key)
+        salt = status.salt if status else spec.salt or salt16(key)
+        for _, message in too_small(audiences, world.pipelines[spec.pipeline], flag.unit, salt):
+            told = f"pipeline/{spec.pipeline}: {message}"
+            hint = "ask for fewer there, list more in the cohort, or take another pipeline"
+            findings.add("spec.pipeline", "audience_too_small", told, hint)
+    if spec.start:
+        check_moment(findings, spec.start, "spec.start")
+    _check_running(findings, world, key, spec)
+
+
+def _check_running(findings: Findings, world: World, key: str, spec: RolloutSpec) -> None:
+    """A run follows what it was started with; what it moves, and between what, stands still until it is over."""
+    status = world.rollout_statuses.get(key)
+    run = status.run if status and status.is_active else None
+    if run is None:
+        return
+    for name, now, started in (
+        ("flag", spec.flag, run.flag),
+        ("from", spec.from_variant, run.from_variant),
+        ("to", spec.to_variant, run.to_variant),
+    ):
+        if now != started:
+            message = f"run {run.number} is under way with {show(started)}, which cannot change below it"
+            findings.add(f"spec.{name}", "under_way", message, f"`rollout rollback {key}` first, or wait for its end")
+
+
+def check_moment(findings: Findings, text: str, path: str) -> int | None:
+    """Return a moment in nanoseconds; None, and a problem noted, where the text is none or leaves its zone open."""
+    instant = parse_instant(text)
+    if instant is None:
+        if parse_instant(text + _LOCAL) is not None:
+            findings.add(path, "no_zone", f"{show(text)} does not say its zone", 'add one: "+09:00", or "Z" for UTC')
+        else:
+            findings.add(path, "bad_moment", f"{show(text)} is no moment", _MOMENT_HINT)
+    return instant
+
+
+def check_flag_rules(findings: Findings, world: World, key: str) -> None:
+    """Note rules that leave their answer to a rollout and that nobody can come to."""
+    answers_all: int | None = None
+    for at, rule in enumerate(world.flags[key].rules):
+        if isinstance(rule.outcome, ByRollout) and answers_all is not None:
+            message = f"nobody comes this far: spec.rules[{answers_all}] answers everybody before"
+            hint = "give that rule a condition, or move it behind this one"
+            findings.add(f"spec.rules[{at}].rollout", "unreachable_rule", message, hint)
+        if rule.when is None and answers_all is None:
+            answers_all = at
