@@ -181,6 +181,10 @@ def _check_right(caller: Caller, method: str, wanted: str) -> None:
 async def _answer(method: _Method, call: Call, context: Context) -> None:
     """Answer the call, or end it as `call.cut` says."""
     try:
+        if method.is_stream:
+            # Before anything can be cut: gRPC cannot end a call whose first write, which would carry this, was
+            # cancelled under way, and the client would wait for ever.
+            await context.send_initial_metadata(())
         request = _requests(method, context) if method.handler.request_streaming else await _request(method, context)
         answered = method.behavior(request, context)
         if inspect.isawaitable(answered):

@@ -71,19 +71,21 @@ class Room:
         await self._start_all()
 
     async def keep_company(self) -> None:
-        """Send bookmarks where it was silent, and cut readers that take nothing; until cancelled."""
-        loop = asyncio.get_running_loop()
-        bookmark_every_s = self.pace.bookmark_every_ms / 1_000
+        """Look after the streams where nothing happens, until cancelled."""
         while True:
-            await asyncio.sleep(bookmark_every_s / _LOOKS_PER_BOOKMARK)
-            now = loop.time()
-            for stream in tuple(self._streams):
-                silent_s = now - stream.spoke_at
-                if stream.is_speaking and silent_s > WRITE_WITHIN_S:
-                    hint = "it comes back by itself and is brought up to date"
-                    stream.end(Unavailable("client", f"it read nothing for {WRITE_WITHIN_S:.0f} s", hint))
-                elif not stream.is_speaking and silent_s >= bookmark_every_s:
-                    stream.speak()
+            await asyncio.sleep(self.pace.bookmark_every_ms / 1_000 / _LOOKS_PER_BOOKMARK)
+            self.look()
+
+    def look(self) -> None:
+        """Start bookmarks where it was silent, and cut readers that take nothing."""
+        now = asyncio.get_running_loop().time()
+        for stream in tuple(self._streams):
+            silent_s = now - stream.spoke_at
+            if stream.is_speaking and silent_s > WRITE_WITHIN_S:
+                hint = "it comes back by itself and is brought up to date"
+                stream.end(Unavailable("client", f"it read nothing for {WRITE_WITHIN_S:.0f} s", hint))
+            elif not stream.is_speaking and silent_s * 1_000 >= self.pace.bookmark_every_ms:
+                stream.speak()
 
     async def _start_all(self) -> None:
         for number, stream in enumerate(tuple(self._streams), start=1):
@@ -97,7 +99,7 @@ class Stream:
 
     Attributes:
         is_ended: this side ended it; the listener's cancellation means that and nothing else.
-        spoke_at: when the last message was begun or taken, by the event loop's clock.
+        spoke_at: when the stream began, or the last message was begun or taken, by the event loop's clock.
     """
 
     __slots__ = (
@@ -129,7 +131,7 @@ class Stream:
         self._speaker: asyncio.Task[None] | None = None
         self.is_ended = False
         self._ended_by: Exception | None = None
-        self.spoke_at = 0.0
+        self.spoke_at = asyncio.get_running_loop().time()
 
     @property
     def is_speaking(self) -> bool:

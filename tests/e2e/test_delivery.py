@@ -11,8 +11,13 @@ from rollout_sdk.engine.model import FlagState, Position
 from rollout_sdk.wire.codec import decode_record
 from rollout_sdk.wire.messages import Bookmark, Drain, Part, Reset
 from rollout_sdk.wire.records import RecordKind, WireRecord
+from rollout_server.api.speaking import Room, Stream
+from rollout_server.errors import Unavailable
 from tests.reader import Reader
 from tests.small_server import Process, World, bearer, channel_to, document, flag, serving, states, world
+
+# Without probing, gRPC lets a peer send 64 KiB ahead of what is read, and no more.
+WINDOW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536))
 
 
 def killed(reader: Reader, key: str) -> bool:
@@ -228,9 +233,7 @@ async def test_a_server_that_stops_sends_its_streams_elsewhere(tmp_path: Path) -
 async def test_who_never_reads_costs_little_and_is_led_on_when_it_does(tmp_path: Path, readers: int) -> None:
     """Coalesced to the latest: after many edits a late reader takes one step, not one for each (promise 15)."""
     edits = 1_000 if readers == 200 else 40
-    # Without probing, gRPC lets a peer send 64 KiB ahead of what is read, and no more.
-    window = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536))
-    async with world(tmp_path) as around, channel_to(around.running.address, *window) as channel:
+    async with world(tmp_path) as around, channel_to(around.running.address, *WINDOW) as channel:
         await around.admin.apply(flag("flag-0"))
         processes = [Process(channel, around.sdk) for _ in range(readers)]
         for process in processes:
@@ -261,3 +264,38 @@ async def test_who_was_connected_before_a_restart_is_missed_after_it(tmp_path: P
         await back.next()
         await back.acknowledge()
         await settled(around, back, "IN_FORCE")
+
+
+@pytest.mark.parametrize("moment", ["at once", "while it speaks", "in silence", "when it is stuck"])
+async def test_a_stream_that_is_cut_learns_it_at_any_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """No client waits for ever on a stream that the server has given up."""
+    entered: list[Stream] = []
+    enter = Room.enter
+
+    def noted(room: Room, stream: Stream) -> None:
+        entered.append(stream)
+        enter(room, stream)
+        if moment == "at once":
+            stream.end(Unavailable("client", "cut"))
+
+    monkeypatch.setattr(Room, "enter", noted)
+    async with world(tmp_path) as around, channel_to(around.running.address, *WINDOW) as channel:
+        await around.admin.apply(flag("flag-0"))
+        process = Process(channel, around.sdk)
+        await process.connect()
+        if moment != "at once":
+            await process.next()
+        number = 0
+        while moment == "when it is stuck" and (number < 20 or not entered[0].is_speaking):
+            number += 1
+            targets = {"on": [f"user-{number}-{n}" for n in range(4_000)]}
+            await around.admin.apply(document("Flag", "flag-0", {"targets": targets}))
+        if moment == "while it speaks":
+            entered[0].speak()
+        if moment != "at once":
+            entered[0].end(Unavailable("client", "cut"))
+        assert await process.ended() is grpc.StatusCode.UNAVAILABLE
+        while around.running.served["production"].streams:
+            await around.admin.status()

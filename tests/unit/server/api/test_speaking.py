@@ -200,6 +200,19 @@ async def test_who_takes_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None
         assert len(ear.heard) == 1
 
 
+async def test_who_has_just_come_is_not_taken_for_stuck() -> None:
+    """Between a stream's start and its first message nobody has had the time to read anything."""
+    async with room() as (around, _):
+        stream = stream_in(around, Ear())
+        around.enter(stream)
+        assert stream.is_speaking
+        around.look()
+        assert not stream.is_ended
+        await silent(stream)
+        around.look()
+        assert not stream.is_speaking, "a bookmark has its time"
+
+
 async def test_a_message_is_written_once_for_a_revision() -> None:
     """The same bytes for everybody; an earlier revision's parts are kept nowhere."""
     async with room() as (around, environment):
