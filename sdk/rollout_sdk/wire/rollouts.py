@@ -1,18 +1,23 @@
 """Where a rollout stands, between its message and the model.
 
-A state that exposes nobody is always readable: of such a one nothing is looked at but the names. So a rollback acts on
-a reader that could read nothing else of the rollout.
+A state that exposes nobody is always readable: what this release does not know of it does not matter. So a rollback
+acts on a reader that could read nothing else of the rollout.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from rollout_sdk.engine import limits
 from rollout_sdk.engine.model import DEFAULT_UNIT, LAW_1, PPM, Reach, RolloutState
 from rollout_sdk.wire.condition_tree import ConditionReader, write_condition
 from rollout_sdk.wire.records import WireError
 from rollout_sdk.wire.v1 import ruleset_pb2
+
+if TYPE_CHECKING:
+    from rollout_sdk.engine.model import Condition
 
 
 def write_rollout(state: RolloutState) -> ruleset_pb2.RolloutState:
@@ -42,7 +47,7 @@ def write_rollout(state: RolloutState) -> ruleset_pb2.RolloutState:
 
 
 def read_rollout(message: ruleset_pb2.RolloutState) -> RolloutState:
-    """Return the model of a rollout's state; `never` is left out where nobody is exposed.
+    """Return the model of a rollout's state; where nobody is exposed, a `never` that cannot be read is left out.
 
     Raises:
         WireError: it exposes somebody, and this release cannot tell exactly whom.
@@ -61,6 +66,8 @@ def read_rollout(message: ruleset_pb2.RolloutState) -> RolloutState:
         strata=tuple(message.strata),
     )
     if not message.reaches:
+        with suppress(WireError):
+            return replace(state, never=_read_never(message))
         return state
     for name in ("flag", "from_variant", "to_variant"):
         if not getattr(state, name):
@@ -69,18 +76,21 @@ def read_rollout(message: ruleset_pb2.RolloutState) -> RolloutState:
         raise WireError(f"bucketing law {state.law} is unknown to this release")
     if len(state.salt) != limits.SALT_CHARS or not state.salt.isascii():
         raise WireError(f"the salt has {len(state.salt)} characters, not {limits.SALT_CHARS} of ASCII")
-    for what, count, most in (
-        ("reaches", len(message.reaches), limits.STAGES_PER_PIPELINE),
-        ("never", len(message.never), limits.NEVER_PER_FLAG),
-    ):
-        if count > most * limits.READERS_FACTOR:
-            raise WireError(f"{count} {what}, at most {most * limits.READERS_FACTOR} are read")
+    _bound("reaches", len(message.reaches), limits.STAGES_PER_PIPELINE)
     conditions = ConditionReader()
-    return replace(
-        state,
-        reaches=tuple(_read_reach(reach, conditions, f"reaches[{at}]") for at, reach in enumerate(message.reaches)),
-        never=tuple(conditions.read(each, f"never[{at}]") for at, each in enumerate(message.never)),
-    )
+    reaches = tuple(_read_reach(reach, conditions, f"reaches[{at}]") for at, reach in enumerate(message.reaches))
+    return replace(state, reaches=reaches, never=_read_never(message))
+
+
+def _bound(what: str, count: int, maker_max: int) -> None:
+    if count > limits.READERS_FACTOR * maker_max:
+        raise WireError(f"{count} {what}, at most {limits.READERS_FACTOR * maker_max} are read")
+
+
+def _read_never(message: ruleset_pb2.RolloutState) -> tuple[Condition, ...]:
+    _bound("never", len(message.never), limits.NEVER_PER_FLAG)
+    conditions = ConditionReader()
+    return tuple(conditions.read(each, f"never[{at}]") for at, each in enumerate(message.never))
 
 
 def _read_reach(message: ruleset_pb2.Reach, conditions: ConditionReader, path: str) -> Reach:

@@ -37,9 +37,13 @@ def test_what_is_written_is_read_back(state: RolloutState) -> None:
     assert read_rollout(write_rollout(state)) == state
 
 
-def test_never_is_left_out_where_nobody_is_exposed() -> None:
+def test_a_never_that_cannot_be_read_is_left_out_where_nobody_is_exposed() -> None:
     """It could only stand in the way of a rollback."""
-    assert read_rollout(write_rollout(replace(FULL, reaches=()))) == replace(FULL, reaches=(), never=())
+    back = replace(FULL, reaches=())
+    assert read_rollout(write_rollout(back)) == back
+    message = write_rollout(back)
+    message.never.append(resources_pb2.Condition())
+    assert read_rollout(message) == replace(back, never=())
 
 
 @pytest.mark.parametrize(
