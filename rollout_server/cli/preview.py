@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -178,6 +179,12 @@ def _draw_moves(screen: Screen, preview: Preview, counted_before: Sequence[str])
         for one in item.by_variant:
             screen.line(f"      {one.variant_before or _CALLERS} -> {one.variant_after or _CALLERS}  {one.count:,}")
             _draw_units(screen, preview, item.flag, one)
+    most = max((item.moved for item in summary.moves), default=0)
+    listed = Counter(move.flag for move in preview.moves)
+    if most > _EXAMPLES and (not screen.is_wide or any(item.moved > listed[item.flag] for item in summary.moves)):
+        limit = min(most, MOVES_MAX)
+        shown = f"{_EXAMPLES} units of each" if not screen.is_wide else "not every unit"
+        screen.line(Mark(f"  shown: {shown}; all of them: rollout plan -o wide --moves-limit {limit}", DIM))
 
 
 def _draw_units(screen: Screen, preview: Preview, flag: str, one: control_pb2.VariantMove) -> None:
@@ -192,8 +199,6 @@ def _draw_units(screen: Screen, preview: Preview, flag: str, one: control_pb2.Va
         unit = f"{move.unit_kind} {move.unit_key}" if move.unit_key else "no unit"
         before, after = (reason.replace("_", " ") for reason in (move.reason_before, move.reason_after))
         screen.line(Mark(f"        {unit}: {before} -> {after}", DIM))
-    if not screen.is_wide and one.count > min(len(examples), _EXAMPLES):
-        screen.line(Mark(f"        of {one.count:,}; -o wide lists {min(len(listed), one.count):,}", DIM))
 
 
 def _draw_growth(screen: Screen, summary: control_pb2.PlanSummary) -> None:

@@ -45,7 +45,7 @@ def test_what_it_says_at_80_columns(rollout: CommandLine, control: ScriptedContr
         "        user u-1: no unit -> default\n"
         "        user u-2: no unit -> default\n"
         "        user u-3: no unit -> default\n"
-        "        of 250; -o wide lists 5\n"
+        "  shown: 3 units of each; all of them: rollout plan -o wide --moves-limit 250\n"
         "\n"
         "▲ grows, or cannot be proven to shrink:\n"
         "    flag/cart: everybody gets `on` by default\n"

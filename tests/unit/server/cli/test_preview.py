@@ -16,7 +16,15 @@ from tests.doubles.plans import FLAG_YAML, MOVES, SUMMARY
 
 def test_wide_lists_every_unit(capsys: pytest.CaptureFixture[str]) -> None:
     draw(Screen(Format.WIDE, {"COLUMNS": "120"}), Preview(SUMMARY, tuple(MOVES)))
-    assert capsys.readouterr().out.count("no unit -> default") == len(MOVES)
+    out = capsys.readouterr().out
+    assert out.count("no unit -> default") == len(MOVES)
+    assert "not every unit; all of them: rollout plan -o wide --moves-limit 250" in out
+    summary = pb.PlanSummary()
+    summary.CopyFrom(SUMMARY)
+    for item in summary.moves:
+        item.moved = min(item.moved, len(MOVES))
+    draw(Screen(Format.WIDE, {"COLUMNS": "120"}), Preview(summary, tuple(MOVES)))
+    assert "all of them" not in capsys.readouterr().out
 
 
 def test_long_lists_are_cut_and_say_so(capsys: pytest.CaptureFixture[str]) -> None:
