@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, cast
 
 import grpc
@@ -30,6 +31,7 @@ _NEXT = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: "send less at once, or wait a little",
 }
 
+_PREAMBLE = re.compile(r"failed to connect to all addresses; last error: [A-Z_]+: ")
 _HANDSHAKES = (
     (True, "CERTIFICATE_VERIFY_FAILED", "name the authority that signed the server's certificate: --tls-ca FILE"),
     (True, "WRONG_VERSION_NUMBER", "the server speaks no TLS; leave out the --tls options, or use --allow-plaintext"),
@@ -84,7 +86,8 @@ def _unreachable(status: grpc.StatusCode, text: str, target: Target) -> ServerRe
     else:
         what = f"the server at {target.server} cannot be reached"
     scheme = "TLS" if target.is_secure else "plaintext"
-    reason = text.strip().splitlines()[0] if text.strip() else "no reason given"
+    # gRPC tells its own steps before what the system said, which is what somebody can act on.
+    reason = _PREAMBLE.sub("", text.strip().splitlines()[0]) if text.strip() else "no reason given"
     known = (hint for secure, word, hint in _HANDSHAKES if secure is target.is_secure and word in text)
     return ServerRefused(
         what,

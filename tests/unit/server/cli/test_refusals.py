@@ -49,6 +49,12 @@ def test_a_store_that_is_away_is_not_a_server_that_is_away() -> None:
     assert found.hint.startswith("nothing was changed")
 
 
+def test_what_the_system_said_is_told_without_grpcs_steps() -> None:
+    said = "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Connection refused"
+    found = refused(Refusal(grpc.StatusCode.UNAVAILABLE, said))
+    assert found.details == ("plaintext: ipv4:127.0.0.1:1: Connection refused",)
+
+
 def test_whatever_speaks_no_rollout_guard_is_named_so() -> None:
     found = refused(Refusal(grpc.StatusCode.UNIMPLEMENTED, ""))
     assert "refused (unimplemented)" in found.what
