@@ -39,7 +39,7 @@ class SnapshotFile:
             return read_own(self.path)
         except FileNotFoundError:
             return None
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._warn("cannot be read", error)
             return None
 
@@ -47,21 +47,24 @@ class SnapshotFile:
         """Return what another process has written since this one last did; None where nobody has."""
         try:
             return None if _signature(self.path) == self._written else read_own(self.path)
-        except OSError:
+        except (OSError, ValueError):
             return None
 
     def write(self, data: bytes) -> bool:
         """Replace the file; return whether that is done and durable."""
-        aside = self.path.with_name(f".{self.path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
+        aside = None
         try:
+            _check_replaceable(self.path)
+            aside = self.path.with_name(f".{self.path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
             self._tidy()
             _write_synced(aside, data)
             aside.replace(self.path)
             _sync_directory(self.path.parent)
             self._written = _signature(self.path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                aside.unlink()
+        except (OSError, ValueError) as error:  # ValueError: "." or a null byte names no file
+            if aside is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    aside.unlink()
             self._warn("cannot be written", error)
             return False
         self._has_warned = False
@@ -104,6 +107,18 @@ def read_own(path: Path) -> bytes:
         if state.st_size > BYTES_MAX:
             raise OSError(f"it has {state.st_size} bytes, at most {BYTES_MAX} are read")
         return file.read()
+
+
+def _check_replaceable(path: Path) -> None:
+    """A rename takes the place of whatever has the name: as root even of /dev/full, and of a socket somebody serves.
+
+    Raises:
+        OSError: something is there that is not a regular file.
+        ValueError: the path cannot name a file.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise OSError("it is not a regular file; give the path of a file that may be replaced")
 
 
 def _write_synced(path: Path, data: bytes) -> None:

@@ -93,6 +93,29 @@ def test_what_is_no_file_neither_blocks_nor_breaks(
     assert "cannot be read" in caplog.text
 
 
+def test_what_is_no_file_is_never_replaced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A device, pipe or socket named by mistake stays what it is; a process that runs as root could replace it."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    with caplog.at_level(logging.WARNING, "rollout_sdk"):
+        assert not SnapshotFile(str(pipe)).write(b"x")
+        assert not SnapshotFile(str(link)).write(b"x")
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert link.is_symlink()
+    assert caplog.text.count("it is not a regular file") == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe"]
+
+
+@pytest.mark.parametrize("path", [".", "/", "a\0b"], ids=["here", "root", "null byte"])
+def test_a_path_that_can_name_no_file_is_a_warning(path: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A wrong setting is the disk's trouble like any other: said once, and never an exception."""
+    with caplog.at_level(logging.WARNING, "rollout_sdk"):
+        file = SnapshotFile(path)
+        assert (file.read(), file.peek(), file.write(b"x")) == (None, None, False)
+    assert len(caplog.messages) == 1
+
+
 def test_peek_sees_only_what_another_has_written(tmp_path: Path) -> None:
     """So that workers sharing a path need not write the same thing in turn."""
     mine, other = (SnapshotFile(str(tmp_path / "rules")) for _ in range(2))
