@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli.failures import CommandFailed, Exit, Finished
+from rollout_server.cli.failures import CommandFailed, Exit, Finished, usage
 from rollout_server.cli.screen import BAD, DIM, Mark
 from rollout_server.cli.session import Session
 from rollout_server.cli.shell import Entry, LateGroup, shared_options
@@ -113,6 +113,12 @@ def _run(argv: list[str], session: Session) -> int:
         session.screen.talk("interrupted")
         return Exit.INTERRUPTED
     except Exception as bug:
+        unreadable = [text for text in argv if _holds_broken_bytes(text)]
+        if isinstance(bug, UnicodeEncodeError) and unreadable:
+            _tell(
+                session, usage(f"{unreadable[0]!r} is not UTF-8", "type it again; names of files may stay as they are")
+            )
+            return Exit.USAGE
         if session.world.environ.get("ROLLOUT_DEBUG"):
             raise
         _tell(session, _incident(session, bug))
@@ -120,6 +126,11 @@ def _run(argv: list[str], session: Session) -> int:
     finally:
         session.close()
     return result if isinstance(result, int) else Exit.DONE
+
+
+def _holds_broken_bytes(text: str) -> bool:
+    """Python shows bytes that are not UTF-8 as halves of surrogate pairs, which no message to a server can carry."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _tell(session: Session, failure: CommandFailed) -> None:

@@ -135,6 +135,17 @@ def test_a_bug_is_an_incident_and_not_a_traceback(
         rollout("status")
 
 
+@pytest.mark.parametrize(
+    "argv",
+    [("kill", "a", "--no-wait", "--reason", "x\udcff"), ("explain", "a", "x\udcff"), ("-e", "x\udcff", "status")],
+)
+def test_bytes_that_are_no_text_are_no_bug_of_ours(rollout: CommandLine, argv: tuple[str, ...]) -> None:
+    """Said before anything is sent, with the argument that holds them."""
+    outcome = rollout(*argv)
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: 'x\\udcff' is not UTF-8\nnext: type it again")
+
+
 def test_interrupting_is_130_and_quiet(rollout: CommandLine, control: ScriptedControl) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
