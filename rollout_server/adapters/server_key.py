@@ -26,19 +26,20 @@ def server_key(path: Path) -> bytes:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
-            _write(part, secrets.token_bytes(SERVER_KEY_BYTES).hex())
             try:
+                _write(part, secrets.token_bytes(SERVER_KEY_BYTES).hex())
                 os.link(part, path)  # unlike a rename, it never replaces the key of another process
             except FileExistsError:
                 pass
             finally:
-                part.unlink()
+                part.unlink(missing_ok=True)
             _sync(path.parent)
         text = path.read_text(encoding="ascii").strip()
     except UnicodeDecodeError:
         text = ""
     except OSError as error:
-        raise Unavailable("server key", f"{path}: {error.strerror or error}", "let the server read it there") from error
+        hint = "see that the disk has room, and that the server may read and write there"
+        raise Unavailable("server key", f"{path}: {error.strerror or error}", hint) from error
     try:
         key = bytes.fromhex(text)
     except ValueError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,3 +38,20 @@ def test_a_place_that_cannot_hold_a_key_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(Unavailable, match="file"):
         server_key(tmp_path / "file" / "server.key")
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A server that is started again and again does not litter. The size limit of the process stands for the disk."""
+    program = (
+        "import pathlib, resource, signal, sys\n"
+        "from rollout_server.adapters.server_key import server_key\n"
+        "from rollout_server.errors import Unavailable\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
+        "try:\n    server_key(pathlib.Path(sys.argv[1]))\n"
+        "except Unavailable as refused:\n    print(refused.hint)\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "server.key")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "has room" in done.stdout
+    assert list(tmp_path.iterdir()) == []
