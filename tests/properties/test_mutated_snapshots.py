@@ -17,14 +17,28 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from rollout_sdk.engine.context import Context
-from rollout_sdk.engine.model import Cohort, Flag, FlagState, Leaf, Origin, Requirement, Rule, Serve
+from rollout_sdk.engine.decide import decision_json
+from rollout_sdk.engine.model import (
+    Cohort,
+    Flag,
+    FlagState,
+    InCohort,
+    Leaf,
+    OnMissing,
+    Origin,
+    Reach,
+    Requirement,
+    RolloutState,
+    Rule,
+    Serve,
+)
 from rollout_sdk.held import Held, work_out
 from rollout_sdk.wire.messages import Part
 from rollout_sdk.wire.records import RecordKind, WireError, WireRecord
 from rollout_sdk.wire.snapshot import frame, pack, unpack
 from rollout_sdk.wire.v1 import resources_pb2, ruleset_pb2
 from tests.doubles.delivery_server import record
-from tests.small_rules import boolean, cohort, for_cohort, full, position
+from tests.small_rules import boolean, by_rollout, cohort, for_cohort, full, position, rollout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +46,7 @@ if TYPE_CHECKING:
 SHORT = 2_000
 SOAK = 100_000
 
-RESOURCES: tuple[Flag | Cohort | FlagState, ...] = (
+RESOURCES: tuple[Flag | Cohort | FlagState | RolloutState, ...] = (
     full("target"),
     boolean("parent"),
     cohort("barred", "u-9"),
@@ -43,6 +57,19 @@ RESOURCES: tuple[Flag | Cohort | FlagState, ...] = (
     boolean("killed"),
     FlagState("killed", killed=True),
     FlagState("target"),
+    by_rollout("moved", "launch"),
+    replace(
+        rollout(
+            "launch",
+            "moved",
+            Reach("staff", 1_000_000, InCohort("staff")),
+            Reach("canary", 250_000, Leaf("country", "in", ("TH", "DE"))),
+        ),
+        never=(Leaf("regulated", "equals", operand=True, on_missing=OnMissing.NO_MATCH),),
+        allocation=3,
+        stage="canary",
+        strata=("tenant",),
+    ),
 )
 RECORDS = tuple(record(resource, 1) for resource in RESOURCES)
 CHUNKS = tuple(
@@ -59,9 +86,11 @@ USERS: dict[tuple[int, str], set[str]] = {
     (RecordKind.FLAG, "healthy"): {"healthy"},
     (RecordKind.FLAG, "killed"): {"killed"},
     (RecordKind.COHORT, "barred"): {"target", "child"},
-    (RecordKind.COHORT, "staff"): {"by-cohort"},
+    (RecordKind.COHORT, "staff"): {"by-cohort", "moved"},
     (RecordKind.FLAG_STATE, "killed"): {"killed"},
     (RecordKind.FLAG_STATE, "target"): {"target", "child"},
+    (RecordKind.FLAG, "moved"): {"moved"},
+    (RecordKind.ROLLOUT, "launch"): {"moved"},
 }
 FLAGS = tuple(resource.key for resource in RESOURCES if isinstance(resource, Flag))
 CONTEXTS = (
@@ -75,6 +104,7 @@ MESSAGES: dict[int, type[Message]] = {
     RecordKind.FLAG: resources_pb2.Flag,
     RecordKind.COHORT: resources_pb2.Cohort,
     RecordKind.FLAG_STATE: ruleset_pb2.FlagState,
+    RecordKind.ROLLOUT: ruleset_pb2.RolloutState,
 }
 NUMBERS = (0, 1, 2, 9, 99, 250_001, 2**31 - 1, 2**32 - 1)
 TEXTS = ("", "telepathy", "off", "target", "x" * 300, "[", "[]", "null", '{"a":1}', "1e400", "\u202e", "[[1]]", "-1")
@@ -86,12 +116,12 @@ def part(records: tuple[WireRecord, ...], revision: int, base: int | None = None
     return Part(base is None, base or 0, position(revision), b"", () if base else CHUNKS, records)
 
 
-def decisions(held: Held) -> dict[str, list[tuple[object, ...]]]:
+def decisions(held: Held) -> dict[str, list[str]]:
     decider = held.compiled.bind(Origin())
-    found: dict[str, list[tuple[object, ...]]] = {}
+    found: dict[str, list[str]] = {}
     for flag in FLAGS:
         answers = [decider.decide(flag, context) for context in CONTEXTS]
-        found[flag] = [(each.variant, repr(each.value), each.reason, each.rule, each.flag_version) for each in answers]
+        found[flag] = [decision_json(each) for each in answers]
     return found
 
 
@@ -169,7 +199,7 @@ def with_payload(original: WireRecord, payload: bytes) -> WireRecord:
     return WireRecord(original.kind, original.key, 2, message.SerializeToString(deterministic=True))
 
 
-def check(seed: int, good: Held, before: dict[str, list[tuple[object, ...]]]) -> None:
+def check(seed: int, good: Held, before: dict[str, list[str]]) -> None:
     rng = random.Random(seed)
     original = rng.choice(RECORDS)
     payload = ruleset_pb2.Record.FromString(original.data).payload
@@ -183,6 +213,8 @@ def check(seed: int, good: Held, before: dict[str, list[tuple[object, ...]]]) ->
         assert quarantined.error, seed
     if (RecordKind.FLAG, original.key) == original.id and any(each.flag == original.key for each in held.quarantined):
         assert after[original.key] == before[original.key], (seed, "last good rules")
+    if original.kind == RecordKind.ROLLOUT and any(each.flag == "moved" for each in held.quarantined):
+        assert after["moved"] == before["moved"], (seed, "last good state")
     if seed % 10 == 0:  # the same as a whole file, with nothing held: what is readable is served
         fresh = decisions(work_out(None, [part(tuple(bad if each is original else each for each in RECORDS), 2)]))
         for flag in set(FLAGS) - USERS[original.id]:
@@ -225,9 +257,19 @@ def test_mutations_reach_every_field() -> None:
             )
             touched.add(mutate_field(message, rng))
     assert wanted - touched == set()
-    assert {"Flag", "Variant", "Value", "Rule", "Split", "Weight", "Condition", "ConditionList", "Leaf"} <= (
-        {name.partition(".")[0] for name in wanted}
-    )
+    assert {
+        "Flag",
+        "Variant",
+        "Value",
+        "Rule",
+        "Split",
+        "Weight",
+        "Condition",
+        "ConditionList",
+        "Leaf",
+        "RolloutState",
+        "Reach",
+    } <= ({name.partition(".")[0] for name in wanted})
 
 
 def test_a_mutated_file_is_refused_or_harms_only_what_it_changed() -> None:

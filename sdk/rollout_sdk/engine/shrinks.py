@@ -57,10 +57,7 @@ class _Search:
         self._cohorts = _cohorts_touched(before.cohorts, after.cohorts)
         self._rollouts = _rollouts_touched(before.rollouts, after.rollouts, self._cohorts)
         self._compared: list[list[Step]] = []  # `Narrowing` knows conditions by identity, so none may go before it does
-        parents = {item.flag for flag in after.flags.values() for item in flag.requires}
-        parents &= before.flags.keys() & after.flags.keys()
-        safe = {key: safe_variants(before.flags[key], before.rollouts) for key in parents}
-        self._guards = Guards(self._narrowing, lambda key: self._shrunk.get(key, False), safe)
+        self._guards = Guards(self._narrowing, self._newly_given)
 
     def growth(self) -> Iterator[tuple[str, str]]:
         """Yield (flag key, sentence) where shrinking is not proven."""
@@ -73,6 +70,12 @@ class _Search:
             self._shrunk[key] = not why
             if why:
                 yield key, f"flag/{key}: {why}"
+
+    def _newly_given(self, key: str) -> AbstractSet[str] | None:
+        """Return what a flag may give to contexts to which it did not: nothing if unchanged, safe ones if it shrank."""
+        if not self._shrunk.get(key, False):
+            return None
+        return safe_variants(self._before.flags[key], self._before.rollouts) if key in self._touched else frozenset()
 
     def _judge(self, key: str) -> str:
         """Return why it is not proven, or nothing; note whether the flag may decide otherwise than before."""

@@ -201,19 +201,16 @@ def _overlaps(one: Buckets, other: Buckets) -> set[tuple[str, str]]:
 class Guards:
     """Compares what steps take: is everybody whom one takes also taken by the other?"""
 
-    def __init__(
-        self, narrowing: Narrowing, shrunk: Callable[[str], bool], safe: Mapping[str, AbstractSet[str]]
-    ) -> None:
-        """Compare by `narrowing`; `shrunk` says of a parent that its change is proven to shrink.
+    def __init__(self, narrowing: Narrowing, newly_given: Callable[[str], AbstractSet[str] | None]) -> None:
+        """Compare by `narrowing`.
 
         Args:
             narrowing: compares the conditions.
-            shrunk: of a flag's key; must answer False while it does not know.
-            safe: `safe_variants` before the change of each flag that exists in both rulesets and keeps its off.
+            newly_given: of a flag's key, the variants that some context may get after the change and did not get
+                before; None where that is not known.
         """
         self._narrowing = narrowing
-        self._shrunk = shrunk
-        self._safe = safe
+        self._newly_given = newly_given
 
     def covers(self, wide: Guard, narrow: Guard) -> bool:
         """Whether `wide` is proven to take everybody whom `narrow` takes."""
@@ -245,11 +242,10 @@ class Guards:
         return condition.condition is EVERYBODY or self._narrowing.at_most(Sided(EVERYBODY, condition.side), condition)
 
     def _unmet_covers(self, wide: Unmet, narrow: Unmet) -> bool:
-        """A parent that only shrank decides what it did, or a safe variant: as many contexts miss all the others."""
+        """Who missed these variants before misses them after, unless the parent gives one of them to more contexts."""
         if wide.parent != narrow.parent or not wide.variants <= narrow.variants:
             return False
         if wide.side is narrow.side:
             return True
-        safe = self._safe.get(wide.parent)
-        forward = narrow.side is Side.BEFORE
-        return forward and safe is not None and safe.isdisjoint(wide.variants) and self._shrunk(wide.parent)
+        given = self._newly_given(wide.parent) if narrow.side is Side.BEFORE else None
+        return given is not None and given.isdisjoint(wide.variants)

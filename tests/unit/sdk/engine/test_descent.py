@@ -13,7 +13,7 @@ KR, ASIA, PRO = leaf("c", "equals", "KR"), leaf("c", "in", ("KR", "TH")), leaf("
 def walk(before: Flag, after: Flag) -> Descent:
     narrowing = Narrowing({}, {})
     narrowing.refill()
-    guards = Guards(narrowing, lambda _: False, {})
+    guards = Guards(narrowing, lambda _: None)
     old, new = (
         steps_of(before, Side.BEFORE, killed=False, rollouts={}),
         steps_of(after, Side.AFTER, killed=False, rollouts={}),

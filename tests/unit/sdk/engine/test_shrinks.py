@@ -4,9 +4,25 @@ from dataclasses import replace
 
 import pytest
 
-from rollout_sdk.engine.model import All, Any, Flag, InCohort, Not, Rule, Ruleset, Split, ValueType, Variant, Weight
+from rollout_sdk.engine.model import (
+    PPM,
+    All,
+    Any,
+    Cohort,
+    Flag,
+    InCohort,
+    Not,
+    Reach,
+    RolloutState,
+    Rule,
+    Ruleset,
+    Split,
+    ValueType,
+    Variant,
+    Weight,
+)
 from rollout_sdk.engine.shrinks import proof
-from tests.small_world import cohort, flag, leaf, requires, ruleset, serve, split, target
+from tests.small_world import by_rollout, cohort, flag, leaf, requires, rollout, ruleset, serve, split, target
 
 KOREA = leaf("country", "equals", "KR")
 ASIA = leaf("country", "in", ("KR", "TH", "JP"))
@@ -15,9 +31,25 @@ BETA = InCohort("beta")
 BETA_COHORT = cohort("beta", ["u-1", "u-2"])
 
 
+PILOTS, CANARY, WIDE = Reach("pilots", PPM, PRO), Reach("canary", 10_000), Reach("wide", 250_000)
+MOVED = flag("f", by_rollout())
+
+
+def moved(
+    before: RolloutState, after: RolloutState, *more: Flag | Cohort, rules: Flag = MOVED
+) -> tuple[Ruleset, Ruleset]:
+    """The change of one rollout's state."""
+    return ruleset(rules, before, *more), ruleset(rules, after, *more)
+
+
+def from_blue(*reaches: Reach) -> RolloutState:
+    """A rollout from blue, which is not off, to on."""
+    return rollout("x", "f", *reaches, from_variant="blue")
+
+
 def one(before: Flag, after: Flag) -> tuple[Ruleset, Ruleset]:
     """The change of one flag, in a world with a parent and a cohort."""
-    rest = (flag("parent", serve("on")), BETA_COHORT)
+    rest = (flag("parent", serve("on")), BETA_COHORT, rollout("idle", "f", from_variant="blue"))
     return ruleset(before, *rest), ruleset(after, *rest)
 
 
@@ -86,6 +118,43 @@ SHRINKS = {
     ),
     "an unused variant goes": one(ONE_HALF, replace(ONE_HALF, variants=ONE_HALF.variants[:2])),
     "an unused unit is renamed": one(flag("f", serve("on", PRO)), flag("f", serve("on", PRO), unit="tenant")),
+    "a rollout is rolled back": moved(rollout("x", "f", PILOTS, CANARY, WIDE), rollout("x", "f")),
+    "a rollout is rolled back to what is not off": moved(from_blue(PILOTS, WIDE), from_blue()),
+    "a rollout goes back a stage": moved(from_blue(PILOTS, CANARY, WIDE), from_blue(PILOTS, CANARY)),
+    "a share is lowered": moved(from_blue(PILOTS, WIDE), from_blue(PILOTS, replace(WIDE, share_ppm=5))),
+    "a share is lowered below that of others": moved(
+        from_blue(PILOTS, WIDE), from_blue(replace(PILOTS, share_ppm=5), WIDE)
+    ),
+    "an audience is narrowed": moved(
+        from_blue(Reach("asia", PPM, ASIA), CANARY), from_blue(Reach("asia", PPM, KOREA), CANARY)
+    ),
+    "never is added to a rollout": moved(from_blue(PILOTS, WIDE), replace(from_blue(PILOTS, WIDE), never=(KOREA,))),
+    "never of a rollout is widened": moved(
+        replace(from_blue(WIDE), never=(KOREA,)), replace(from_blue(WIDE), never=(ASIA,))
+    ),
+    "stages are entered in another order": moved(from_blue(PILOTS, CANARY, WIDE), from_blue(WIDE, PILOTS, CANARY)),
+    "a new run begins where the last one was": moved(from_blue(WIDE), replace(from_blue(WIDE), run=2, allocation=9)),
+    "a rollout that has not begun is put before its from": one(
+        flag("f", default="blue"), flag("f", by_rollout("idle"), default="blue")
+    ),
+    "a rollout that has not begun is taken out": one(
+        flag("f", by_rollout("idle"), default="blue"), flag("f", default="blue")
+    ),
+    "a rule by a rollout is narrowed in favour of its from": (
+        ruleset(flag("f", by_rollout("x", ASIA), default="blue"), from_blue(WIDE)),
+        ruleset(flag("f", by_rollout("x", KOREA), default="blue"), from_blue(WIDE)),
+    ),
+    "keys are removed from a cohort under a stage": (
+        ruleset(MOVED, from_blue(Reach("beta", PPM, BETA), CANARY), BETA_COHORT),
+        ruleset(MOVED, from_blue(Reach("beta", PPM, BETA), CANARY), cohort("beta", ["u-1"])),
+    ),
+    "a rollout below a child that asks for its to is rolled back": moved(
+        from_blue(WIDE), from_blue(), flag("child", serve("on"), requires=(requires("f", "on"),))
+    ),
+    "a flag under a rollout is killed": (
+        ruleset(MOVED, from_blue(WIDE)),
+        ruleset(MOVED, from_blue(WIDE), killed=["f"]),
+    ),
     "kill": (ruleset(ONE_HALF), ruleset(ONE_HALF, killed=["f"])),
     "kill, whatever else changes": (ruleset(ONE_HALF), ruleset(flag("f", serve("blue")), killed=["f"])),
     "edits under a kill": (ruleset(ONE_HALF, killed=["f"]), ruleset(flag("f", serve("blue")), killed=["f"])),
@@ -109,6 +178,10 @@ SHRINKS = {
     "a parent shrinks": (
         ruleset(flag("parent", split({"on": 50})), flag("f", serve("on"), requires=(requires("parent"),))),
         ruleset(flag("parent", split({"on": 10})), flag("f", serve("on"), requires=(requires("parent"),))),
+    ),
+    "a rule is narrowed below a parent that did not change": (
+        ruleset(MOVED, from_blue(), flag("child", serve("on", ASIA), requires=(requires("f", "blue"),))),
+        ruleset(MOVED, from_blue(), flag("child", serve("on", KOREA), requires=(requires("f", "blue"),))),
     ),
     "a parent's parent is killed": (
         ruleset(
@@ -209,6 +282,38 @@ GROWS = {
         ruleset(flag("parent", split({"on": 10})), flag("f", serve("on"), requires=(requires("parent"),))),
         ruleset(flag("parent", split({"on": 50})), flag("f", serve("on"), requires=(requires("parent"),))),
     ),
+    "a rollout begins": moved(rollout("x", "f"), rollout("x", "f", CANARY)),
+    "a share is raised": moved(from_blue(PILOTS, CANARY), from_blue(PILOTS, replace(CANARY, share_ppm=10_001))),
+    "a stage is entered": moved(from_blue(PILOTS, CANARY), from_blue(PILOTS, CANARY, WIDE)),
+    "an audience is widened": moved(from_blue(Reach("k", PPM, KOREA)), from_blue(Reach("k", PPM, ASIA))),
+    "an audience goes": moved(from_blue(Reach("k", 5, KOREA)), from_blue(Reach("k", 5))),
+    "never of a rollout is removed": moved(replace(from_blue(WIDE), never=(KOREA,)), from_blue(WIDE)),
+    "never of a rollout is narrowed": moved(
+        replace(from_blue(WIDE), never=(ASIA,)), replace(from_blue(WIDE), never=(KOREA,))
+    ),
+    "a rollout's salt changes": moved(from_blue(WIDE), replace(from_blue(WIDE), salt="z" * 16)),
+    "a rollout's unit changes": moved(from_blue(WIDE), replace(from_blue(WIDE), unit="tenant")),
+    "a rollout's from changes": moved(from_blue(WIDE), rollout("x", "f", WIDE, from_variant="on", to_variant="blue")),
+    "a rollout that has not begun is put before another variant": one(flag("f"), flag("f", by_rollout("idle"))),
+    "a rollout's from is served to those whom it never answered": (
+        ruleset(flag("f", by_rollout("x", KOREA)), from_blue(WIDE)),
+        ruleset(flag("f", by_rollout("x", ASIA)), from_blue(WIDE)),
+    ),
+    "a rollout goes on in the rule of its to": (
+        ruleset(MOVED, from_blue(Reach("full", PPM))),
+        ruleset(flag("f", serve("on")), from_blue(Reach("full", PPM))),
+    ),
+    "keys are added to a cohort under a stage": (
+        ruleset(MOVED, from_blue(Reach("beta", PPM, BETA)), BETA_COHORT),
+        ruleset(MOVED, from_blue(Reach("beta", PPM, BETA)), cohort("beta", ["u-1", "u-2", "u-3"])),
+    ),
+    "keys are removed from a cohort under never of a rollout": (
+        ruleset(MOVED, replace(from_blue(WIDE), never=(BETA,)), BETA_COHORT),
+        ruleset(MOVED, replace(from_blue(WIDE), never=(BETA,)), cohort("beta", ["u-1"])),
+    ),
+    "a rollout below a child that asks for its from is rolled back": moved(
+        from_blue(WIDE), from_blue(), flag("child", serve("on"), requires=(requires("f", "blue"),))
+    ),
     "a parent shrinks to the off that its child asks for": (
         ruleset(flag("parent", split({"on": 50})), flag("f", serve("on"), requires=(requires("parent", "off"),))),
         ruleset(flag("parent", split({"on": 10})), flag("f", serve("on"), requires=(requires("parent", "off"),))),
@@ -244,6 +349,21 @@ def test_a_child_grows_with_its_parent() -> None:
     before = ruleset(flag("parent", split({"on": 10})), flag("f", serve("on"), requires=(requires("parent"),)))
     after = ruleset(flag("parent", split({"on": 50})), flag("f", serve("on"), requires=(requires("parent"),)))
     assert [sentence.split(":")[0] for sentence in proof(before, after).growth] == ["flag/f", "flag/parent"]
+
+
+def test_growth_of_a_rollout_names_the_stage() -> None:
+    """The sentence tells which stage, and what would have been safe."""
+    case = moved(from_blue(CANARY), from_blue(replace(CANARY, share_ppm=20_000)))
+    stage = 'rule "launch" in stage "canary"'
+    told = f'flag/f: {stage} may give those whom {stage} answered another variant, not "blue" or "off"'
+    assert proof(*case).growth == (told,)
+
+
+def test_a_child_of_a_rollout_is_proven_of_its_safe_variants_only() -> None:
+    """A parent that shrinks may give its `from` to whom it gave `to`, so a child that asks for both may grow."""
+    child = flag("child", serve("on"), requires=(requires("f", "on", "blue"),))
+    case = moved(from_blue(WIDE), from_blue(), child)
+    assert [sentence.split(":")[0] for sentence in proof(*case).growth] == ["flag/child"]
 
 
 def test_cycles_end_unproven() -> None:

@@ -1,8 +1,10 @@
 """A flag as its decision list."""
 
+from collections.abc import Set as AbstractSet
+
 import pytest
 
-from rollout_sdk.engine.model import PPM, Rule, Split, Weight
+from rollout_sdk.engine.model import PPM, All, Not, Reach, Rule, Split, Weight
 from rollout_sdk.engine.narrowing import EVERYBODY, Narrowing, Side, Sided
 from rollout_sdk.engine.steps import (
     Answer,
@@ -12,12 +14,14 @@ from rollout_sdk.engine.steps import (
     Met,
     Named,
     NotRuledOut,
+    Step,
     Unmet,
     is_safe,
     only_gives,
+    safe_variants,
     steps_of,
 )
-from tests.small_world import flag, leaf, requires, serve, split, target
+from tests.small_world import by_rollout, flag, leaf, requires, rollout, serve, split, target
 
 KR, ASIA = leaf("c", "equals", "KR"), leaf("c", "in", ("KR", "TH"))
 SALT = "s" * 16
@@ -41,6 +45,47 @@ def test_steps_follow_the_decision_order() -> None:
     assert [(step.label, step.answer) for step in steps_of(one, Side.BEFORE, killed=True, rollouts={})] == [
         ("the kill", "off")
     ]
+
+
+def test_a_rollout_is_a_step_for_each_stage_and_one_for_the_rest() -> None:
+    """The largest share first; inside a stage are the rule, the audience, and the negation of each never."""
+    state = rollout("x", "f", Reach("canary", 10), Reach("asia", 500, ASIA), never=(KR,))
+    moved = flag("f", by_rollout("x", KR), serve("on"))
+    found = steps_of(moved, Side.AFTER, killed=False, rollouts={"x": state})
+    assert [(step.label, step.safe) for step in found] == [
+        ('rule "launch" in stage "asia"', "off"),
+        ('rule "launch" in stage "canary"', "off"),
+        ('rule "launch"', "off"),
+        ('rule "r1"', None),
+    ]
+    asia, canary, rest, _ = found
+    assert asia.guard == Met(Sided(All((KR, ASIA, Not(KR))), Side.AFTER), "user")
+    assert canary.guard == Met(Sided(All((KR, Not(KR))), Side.AFTER), "user")
+    assert (asia.answer, rest) == (
+        Buckets(state.salt, "user", 1, (("on", 500), ("off", PPM))),
+        Step('rule "launch"', Met(Sided(KR, Side.AFTER)), "off", "off"),
+    )
+
+
+def test_a_rollout_without_a_rule_above_it_ends_the_list() -> None:
+    """It answers everybody; without a state, or with a share that is none, nothing is known of it."""
+    moved = flag("f", by_rollout("x"), serve("on"))
+    full = rollout("x", "f", Reach("full", PPM), from_variant="blue")
+    assert [step.answer for step in steps_of(moved, Side.AFTER, killed=False, rollouts={"x": full})] == [
+        Buckets(full.salt, "user", 1, (("on", PPM),)),
+        "blue",
+    ]
+    assert [step.answer for step in steps_of(moved, Side.AFTER, killed=False, rollouts={})] == [None]
+    bad = rollout("x", "f", Reach("bad", PPM + 1))
+    assert steps_of(moved, Side.AFTER, killed=False, rollouts={"x": bad})[0].answer is None
+
+
+def test_safe_variants_are_off_and_every_from() -> None:
+    """What a flag may give to more contexts than before although it shrank."""
+    moved = flag("f", by_rollout("x"), by_rollout("y"), by_rollout("gone"))
+    states = {"x": rollout("x", "f", from_variant="blue"), "y": rollout("y", "f", from_variant="nowhere")}
+    assert safe_variants(moved, states) == {"off", "blue"}
+    assert safe_variants(flag("f"), states) == {"off"}
 
 
 def test_what_nobody_reaches_is_no_step() -> None:
@@ -96,10 +141,10 @@ def test_only_gives_looks_at_every_bucket() -> None:
     assert not only_gives(None, "off")
 
 
-def guards(shrunk: frozenset[str] = frozenset()) -> Guards:
+def guards(newly_given: AbstractSet[str] | None = None) -> Guards:
     narrowing = Narrowing({}, {})
     narrowing.refill()
-    return Guards(narrowing, shrunk.__contains__, {"p": OFF})
+    return Guards(narrowing, lambda key: newly_given if key == "p" else None)
 
 
 def met(condition: object = EVERYBODY, unit: str | None = None) -> Met:
@@ -148,12 +193,13 @@ def test_a_guard_covers_another_when_it_takes_all_that_the_other_takes(
 
 
 def test_a_parent_that_shrank_is_missed_by_no_fewer() -> None:
-    """Who missed the parent's variants before misses them after, unless its off is among them or it may have grown."""
-    shrunk = guards(frozenset({"p"}))
+    """Who missed the parent's variants before misses them after, unless it may give one of them to more contexts."""
+    shrunk = guards(OFF)
     assert shrunk.covers(unmet("on", side=Side.AFTER), unmet("on"))
     assert not shrunk.covers(unmet("on", "off", side=Side.AFTER), unmet("on", "off"))
     assert not shrunk.covers(unmet("on"), unmet("on", side=Side.AFTER))
     assert not guards().covers(unmet("on", side=Side.AFTER), unmet("on"))
+    assert guards(frozenset()).covers(unmet("on", "off", side=Side.AFTER), unmet("on", "off"))
 
 
 def test_targets_of_different_units_are_disjoint() -> None:
