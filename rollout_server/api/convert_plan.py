@@ -66,6 +66,8 @@ def _move(one: Move) -> pb.Move:
         variant_after=one.variant_after or "",
         reason_before=one.reason_before.value,
         reason_after=one.reason_after.value,
+        rule_before=one.rule_before or "",
+        rule_after=one.rule_after or "",
     )
 
 

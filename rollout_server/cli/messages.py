@@ -144,6 +144,8 @@ def move(message: control_pb2.Move) -> dict[str, Data]:
         "variant_after": message.variant_after,
         "reason_before": message.reason_before,
         "reason_after": message.reason_after,
+        "rule_before": message.rule_before,
+        "rule_after": message.rule_after,
     }
 
 

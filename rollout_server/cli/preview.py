@@ -197,8 +197,13 @@ def _draw_units(screen: Screen, preview: Preview, flag: str, one: control_pb2.Va
     examples = {(move.unit_kind, move.unit_key): move for move in reversed(listed)} if not screen.is_wide else {}
     for move in listed if screen.is_wide else list(examples.values())[: -_EXAMPLES - 1 : -1]:
         unit = f"{move.unit_kind} {move.unit_key}" if move.unit_key else "no unit"
-        before, after = (reason.replace("_", " ") for reason in (move.reason_before, move.reason_after))
+        before, after = _why(move.reason_before, move.rule_before), _why(move.reason_after, move.rule_after)
         screen.line(Mark(f"        {unit}: {before} -> {after}", DIM))
+
+
+def _why(reason: str, rule: str) -> str:
+    """Say what answered: "rule staff", "split trial", "no unit"."""
+    return " ".join(filter(None, (reason.replace("_", " "), rule)))
 
 
 def _draw_growth(screen: Screen, summary: control_pb2.PlanSummary) -> None:

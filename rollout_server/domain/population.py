@@ -35,6 +35,7 @@ class Move:
         unit_kind: the flag's own kind of unit.
         unit_key: empty for a context without that unit.
         variant_before, variant_after: None where callers get their own default.
+        rule_before, rule_after: id of the rule that answered, if one did.
     """
 
     flag: str
@@ -44,6 +45,8 @@ class Move:
     variant_after: str | None
     reason_before: Reason
     reason_after: Reason
+    rule_before: str | None = None
+    rule_after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,8 @@ class Tally:
             if is_move(old, new):
                 self._moves[flag][old.variant, new.variant][old.reason, new.reason] += 1
                 key = context.units.get(unit, "")
-                moves.append(Move(flag, unit, key, old.variant, new.variant, old.reason, new.reason))
+                variants, why = (old.variant, new.variant), (old.reason, new.reason, old.rule, new.rule)
+                moves.append(Move(flag, unit, key, *variants, *why))
         return moves
 
     def result(self) -> tuple[FlagMoves, ...]:

@@ -80,8 +80,12 @@ def test_moves_of_a_plan_are_the_differences_after_it_is_applied(seed: int) -> N
             if key in moves:
                 counted[key] += 1
                 move = moves[key]
-                assert (move.variant_before, move.reason_before) == (was.variant, was.reason)
-                assert (move.variant_after, move.reason_after) == (now.variant, now.reason)
+                assert (move.variant_before, move.reason_before, move.rule_before) == (
+                    was.variant,
+                    was.reason,
+                    was.rule,
+                )
+                assert (move.variant_after, move.reason_after, move.rule_after) == (now.variant, now.reason, now.rule)
                 assert move.unit_key == context.units.get(move.unit_kind, "")
     assert {result.flag: result.moved for result in tally.result()} == counted
 

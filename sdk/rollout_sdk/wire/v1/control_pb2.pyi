@@ -1031,6 +1031,8 @@ class Move(_message.Message):
     VARIANT_AFTER_FIELD_NUMBER: _builtins.int
     REASON_BEFORE_FIELD_NUMBER: _builtins.int
     REASON_AFTER_FIELD_NUMBER: _builtins.int
+    RULE_BEFORE_FIELD_NUMBER: _builtins.int
+    RULE_AFTER_FIELD_NUMBER: _builtins.int
     flag: _builtins.str
     unit_kind: _builtins.str
     unit_key: _builtins.str
@@ -1038,6 +1040,9 @@ class Move(_message.Message):
     variant_after: _builtins.str
     reason_before: _builtins.str
     reason_after: _builtins.str
+    rule_before: _builtins.str
+    """Ids of the rules that answered; empty where none did."""
+    rule_after: _builtins.str
     def __init__(
         self,
         *,
@@ -1048,10 +1053,12 @@ class Move(_message.Message):
         variant_after: _builtins.str = ...,
         reason_before: _builtins.str = ...,
         reason_after: _builtins.str = ...,
+        rule_before: _builtins.str = ...,
+        rule_after: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["flag", b"flag", "reason_after", b"reason_after", "reason_before", b"reason_before", "unit_key", b"unit_key", "unit_kind", b"unit_kind", "variant_after", b"variant_after", "variant_before", b"variant_before"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flag", b"flag", "reason_after", b"reason_after", "reason_before", b"reason_before", "rule_after", b"rule_after", "rule_before", b"rule_before", "unit_key", b"unit_key", "unit_kind", b"unit_kind", "variant_after", b"variant_after", "variant_before", b"variant_before"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -43,12 +43,14 @@ def test_a_unit_that_is_none_and_a_flag_that_is_new(capsys: pytest.CaptureFixtur
     summary = pb.PlanSummary(changes=SUMMARY.changes[:1], population=4)
     by_variant = [pb.VariantMove(variant_after="on", count=1)]
     summary.moves.extend([pb.FlagMoves(flag="cart", moved=1, by_variant=by_variant), pb.FlagMoves(flag="still")])
-    move = pb.Move(flag="cart", variant_after="on", reason_before="unknown_flag", reason_after="default")
+    move = pb.Move(
+        flag="cart", variant_after="on", reason_before="unknown_flag", reason_after="split", rule_after="trial"
+    )
     draw(Screen(Format.TABLE, {"COLUMNS": "80"}), Preview(summary, (move,)))
     out = capsys.readouterr().out
     assert "WHO MOVES, of 4 contexts" in out
     assert "caller's default -> on  1" in out
-    assert "no unit: unknown flag -> default" in out
+    assert "no unit: unknown flag -> split trial" in out
     assert "still" not in out
 
 

@@ -25,7 +25,7 @@ def test_moves_are_listed_with_reasons_and_counted_by_variant() -> None:
     counted = tally(BEFORE, AFTER, "f")
     moves = [move for key in ("u-1", "u-2") for move in counted.add(Context(key, country="KR"))]
     assert counted.add(Context("u-3", country="TH")) == []
-    assert moves[0] == Move("f", "user", "u-1", "on", "off", Reason.RULE, Reason.NEVER)
+    assert moves[0] == Move("f", "user", "u-1", "on", "off", Reason.RULE, Reason.NEVER, rule_before="r1")
     (result,) = counted.result()
     assert (result.flag, result.moved, result.never_count, counted.population) == ("f", 2, 2, 3)
     assert [(one.variant_before, one.variant_after, one.count) for one in result.by_variant] == [("on", "off", 2)]
@@ -49,7 +49,9 @@ def test_the_unit_shown_is_the_flags_own() -> None:
 def test_a_flag_that_comes_or_goes_moves_everybody() -> None:
     """From the caller's default to a variant, or back."""
     counted = tally(ruleset(), BEFORE, "f")
-    assert counted.add(Context("u"))[0] == Move("f", "user", "u", None, "on", Reason.UNKNOWN_FLAG, Reason.RULE)
+    assert counted.add(Context("u"))[0] == Move(
+        "f", "user", "u", None, "on", Reason.UNKNOWN_FLAG, Reason.RULE, rule_after="r1"
+    )
     assert units_of(["tenants", "gone"], BEFORE, ruleset()) == {"tenants": "tenant", "gone": "user"}
 
 
