@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 DEFAULT_TARGET: Final = "localhost:7070"
 
+_PORT_MAX: Final = 65_535
+_PORT_DIGITS_MAX: Final = 5
+
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"", "0", "false", "no", "off"})
 
@@ -77,6 +80,9 @@ class Settings:
     def __post_init__(self) -> None:
         if not self.target:
             raise InvalidSettings("target", "it is empty", 'name the server, "localhost:7070"')
+        if not _names_a_place(self.target):
+            hint = 'write "localhost:7070", "[::1]:7070" or "unix:/path"'
+            raise InvalidSettings("target", f"{self.target!r} is not host:port", hint)
         if self.token is not None and not (self.token.isascii() and self.token.isprintable() and self.token):
             raise InvalidSettings("token", "it is empty or not printable ASCII", "copy the whole token, on one line")
         if bool(self.tls_cert) != bool(self.tls_key):
@@ -118,6 +124,19 @@ def _boolean(variable: str, text: str) -> bool:
     if text.lower() in _TRUE | _FALSE:
         return text.lower() in _TRUE
     raise InvalidSettings(variable, f"{text!r} is neither yes nor no", "write 1 or 0")
+
+
+def _names_a_place(target: str) -> bool:
+    """Whether gRPC reads a target as we do.
+
+    It takes "::1:7070" for a host without a port, hence for another machine, and 99999 for port 34463.
+    """
+    if target.startswith("unix:"):
+        return len(target) > len("unix:")
+    host, _, port = target.rpartition(":")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        return False
+    return bool(host) and port.isascii() and port.isdecimal() and 0 < int(port[: _PORT_DIGITS_MAX + 1]) <= _PORT_MAX
 
 
 def is_local(target: str) -> bool:

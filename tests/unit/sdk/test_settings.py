@@ -84,3 +84,18 @@ def test_impossible_numbers_are_refused() -> None:
 def test_the_token_is_not_shown() -> None:
     """Settings end up in logs."""
     assert "secret" not in repr(Settings(token="secret"))
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["localhost", "localhost:", "localhost:99999", "localhost:0", "localhost:http", "::1:7070", ":7070", "unix:"],
+)
+def test_a_target_that_grpc_would_read_otherwise_is_refused(target: str) -> None:
+    """No port is guessed or wrapped around, and "::1:7070" never carries the token in clear to another machine."""
+    with pytest.raises(InvalidSettings, match="is not host:port"):
+        Settings(target=target, token="rg_x")
+
+
+@pytest.mark.parametrize("target", ["localhost:7070", "127.0.0.1:1", "[::1]:65535", "unix:/run/rollout.sock"])
+def test_a_target_is_host_and_port_or_a_socket(target: str) -> None:
+    assert Settings(target=target).target == target
