@@ -23,6 +23,7 @@ import structlog
 from rollout_server.adapters.notes_file import NotesFile
 from rollout_server.adapters.server_key import server_key
 from rollout_server.adapters.sqlite_journal import open_store
+from rollout_server.adapters.sqlite_telemetry import open_telemetry
 from rollout_server.adapters.system_clock import SystemClock
 from rollout_server.api import http
 from rollout_server.api.calls import Calls
@@ -32,27 +33,34 @@ from rollout_server.api.interceptors import Door
 from rollout_server.api.metrics import EnvironmentFigures, Metrics
 from rollout_server.api.server import GrpcServer
 from rollout_server.api.speaking import Pace
+from rollout_server.api.telemetry import Telemetry
 from rollout_server.api.tls import Certificates, TlsFiles
 from rollout_server.app.actor import Actor
 from rollout_server.app.compact import keep_compact
 from rollout_server.app.diagnose import Surroundings
 from rollout_server.app.environment import Environment
 from rollout_server.app.first_token import write_first_token
+from rollout_server.app.ingest_telemetry import IngestTelemetry
 from rollout_server.app.keep_instances import keep_instances, recall_instances
+from rollout_server.app.process_losses import ProcessLosses
+from rollout_server.app.prune_telemetry import keep_pruned
 from rollout_server.app.served import Served
 from rollout_server.app.tokens import CreateToken, authenticate, create_token
+from rollout_server.app.window_clock import WindowClock
 from rollout_server.domain.rights import Role
 from rollout_server.errors import Forbidden, Unavailable
 from rollout_server.logs import configure, get_logger, without_message
 from rollout_server.settings import is_loopback, split_address
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 
+    from rollout_sdk.engine.model import Ruleset
     from rollout_server.adapters.sqlite_journal import SqliteStore
     from rollout_server.settings import Settings
 
 STORE_FILE = "rollout.db"
+TELEMETRY_FILE = "telemetry.db"
 KEY_FILE = "server-key"
 DURABILITY = "SQLite, WAL, synchronous=FULL"
 _DAY_MS = 86_400_000
@@ -164,6 +172,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         certificates = _certificates(settings)
         listening = stack.enter_context(_listen(settings.http_listen)) if settings.http_listen else None
         served = await _open_environments(settings, stack)
+        telemetry = await _open_telemetry(settings, served, stack)
         first_tokens = await _first_tokens(settings, served)
         phase = _Phase()
         metrics = Metrics(lambda: _figures(served.values()), DURABILITY, is_durable=True)
@@ -181,11 +190,14 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
             calls.keep_cutting(),
             delivery.keep_speaking(),
             *(keep_instances(one.instances, _notes(settings, name)) for name, one in served.items()),
+            *(ProcessLosses(served[n].instances, t.store, t.clock).keep_counting() for n, t in telemetry.items()),
+            keep_pruned(telemetry.values()),
             keep_compact([one.environment for one in served.values()], settings.history_keep_days * _DAY_MS),
         ):
             _in_background(stack, work, broken)
         door = Door({name: one.environment for name, one in served.items()}, calls, metrics)
-        server = GrpcServer(door, _control(settings, served), delivery, settings.streams_max)
+        reports = Telemetry(telemetry, settings.report_every_ms)
+        server = GrpcServer(door, _control(settings, served), delivery, reports, settings.streams_max)
         port = await server.start(settings.listen, certificates)
         stack.push_async_callback(_stop, settings, server, served, phase)
         phase.is_ready = True
@@ -239,6 +251,30 @@ def _open_store(data: Path, environments: Iterable[str], clock: SystemClock) -> 
         hint = "choose another directory with --data (ROLLOUT_DATA), or let the server write there"
         raise Unavailable("data", f"the directory {data} cannot be made: {error.strerror}", hint) from None
     return open_store(data / STORE_FILE, environments, key=server_key(data / KEY_FILE), clock=clock)
+
+
+async def _open_telemetry(
+    settings: Settings, served: Mapping[str, Served], stack: AsyncExitStack
+) -> dict[str, IngestTelemetry]:
+    clock = SystemClock()
+    path = settings.data.expanduser() / TELEMETRY_FILE
+    file = open_telemetry(path, settings.environments, window_ms=settings.window_ms)
+    stack.push_async_callback(file.close)
+    if file.set_aside is not None:
+        hint = "running rollouts gather their evidence anew; the flags are not touched"
+        get_logger().error("the telemetry store was damaged and is set aside", path=str(file.set_aside), hint=hint)
+    if file.window_ms != settings.window_ms:
+        get_logger().warning("windows keep the length they were made with", window_ms=file.window_ms, path=str(path))
+    telemetry: dict[str, IngestTelemetry] = {}
+    for name, one in served.items():
+        store = file.store(name)
+        windows = WindowClock(clock, store.window_ms, await store.last_window())
+        telemetry[name] = IngestTelemetry(store, windows, _ruleset_of(one.environment))
+    return telemetry
+
+
+def _ruleset_of(environment: Environment) -> Callable[[], Ruleset]:
+    return lambda: environment.ruleset
 
 
 def _notes(settings: Settings, environment: str) -> NotesFile:

@@ -8,13 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection, Mapping
     from pathlib import Path
 
     from rollout_sdk.engine.model import Json, Position
     from rollout_server.domain.checkpoint import Checkpoint
+    from rollout_server.domain.guardrails.data import ExposureSums, WindowSums
     from rollout_server.domain.journal import Draft, Entry, State
     from rollout_server.domain.resources import ResourceId
+    from rollout_server.domain.telemetry import Intake, Ledger, ProcessWindow, Receipt, RunCheckpoint, RunId
     from rollout_server.domain.verification import Verification
 
 
@@ -143,3 +145,63 @@ class Notes(Protocol):
         Raises:
             Unavailable: it cannot be written.
         """
+
+
+class TelemetryStore(Protocol):
+    """One environment's sums and evidence, beside its journal. Losing it loses evidence, never a decision.
+
+    All methods raise Unavailable where the store is away.
+    """
+
+    @property
+    def window_ms(self) -> int:
+        """How long a window is; fixed when the store is made, for windows are counted in it."""
+
+    async def commit(self, intake: Intake) -> Receipt:
+        """Add a report's sums and note its sequence, in one transaction.
+
+        A sequence of this instance that is not above the last one committed changes nothing. Sums of a window that a
+        checkpoint says is judged are left out and counted. A unit counts once in its run, and only below its sample's
+        bound; a sample that grows beyond `telemetry.UNITS_MAX` halves its bound.
+        """
+
+    async def sums(self, run: RunId, metric: str, after: int, through: int) -> tuple[WindowSums, ...]:
+        """Return what was summed in windows > `after` and <= `through`, ascending, in both arms."""
+
+    async def exposures(self, run: RunId, after: int, through: int) -> tuple[ExposureSums, ...]:
+        """Return the units first exposed, or first reporting, in these windows; all kept below one bound."""
+
+    async def heard(self, since_ms: int) -> Mapping[str, int]:
+        """Return each instance that reported since, by name, and when it did last (clock of windows)."""
+
+    async def add_processes(self, processes: ProcessWindow) -> None:
+        """Add processes to a window of the built-in metric."""
+
+    async def processes(self, after: int, through: int) -> tuple[ProcessWindow, ...]:
+        """Return the built-in metric's windows > `after` and <= `through`, ascending."""
+
+    async def ledger(self) -> Ledger:
+        """Return what is in no sum."""
+
+    async def checkpoint(self, run: RunId) -> RunCheckpoint | None:
+        """Return what was last kept of a run."""
+
+    async def keep(self, checkpoint: RunCheckpoint) -> None:
+        """Replace a run's checkpoint, durably as the sums are.
+
+        Raises:
+            Conflict: one with a later fence was kept, or a judged window would go back; nothing was written.
+        """
+
+    async def last_window(self) -> int:
+        """Return the last window that anything was ever put into, -1 before the first."""
+
+    async def prune(self, before_window: int, runs: Collection[RunId]) -> int:
+        """Drop windows below this one, and everything of runs that are not among these and have none left.
+
+        Returns:
+            How many windows of sums went.
+        """
+
+    async def close(self) -> None:
+        """Finish what was acknowledged and release the store."""

@@ -142,6 +142,12 @@ class Settings(BaseSettings):
     renew_epoch_every_ms: Annotated[int, Field(ge=0)] = 60_000
     """Shortest time between two new epochs of an environment when clients prove that its history lost its tail."""
 
+    report_every_ms: Annotated[int, Field(ge=100, le=60_000)] = 5_000
+    """How often processes are asked to report what they counted."""
+
+    window_ms: Annotated[int, Field(ge=100, le=3_600_000)] = 10_000
+    """Length of the windows that guardrails look at. Fixed when the telemetry store is made."""
+
     streams_max: Annotated[int, Field(ge=1)] = 20_000
     """Streams served at once, all tokens together."""
 

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rollout_server.adapters.sqlite_refusals import DAMAGED_HINT, refusals
-from rollout_server.adapters.sqlite_schema import APPLICATION_ID, FORMAT, SCHEMA, TABLES
+from rollout_server.adapters.sqlite_schema import JOURNAL
 from rollout_server.errors import Corrupt, Refused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rollout_server.adapters.sqlite_schema import Layout
 
 BUSY_MS = 5_000
 """How long a writer waits for another process before it says so."""
@@ -31,7 +33,7 @@ _APPLICATION_ID_AT = 68
 _SIDECARS = ("-wal", "-shm", "-journal", "-lock")
 
 
-def ensure(path: Path) -> None:
+def ensure(path: Path, layout: Layout = JOURNAL) -> None:
     """Make the store if there is none, and refuse a file that is not a store.
 
     Raises:
@@ -42,8 +44,8 @@ def ensure(path: Path) -> None:
         _make_directory(path.parent)
         with lock(path):
             if not path.exists():
-                _create(path)
-            _check_header(path)
+                _create(path, layout)
+            _check_header(path, layout)
             _set_stale_log_aside(path)
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)  # it holds token hashes and the keys of people
@@ -72,7 +74,7 @@ def connect(path: Path, *, is_reader: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def prepare(connection: sqlite3.Connection, path: Path) -> None:
+def prepare(connection: sqlite3.Connection, path: Path, layout: Layout = JOURNAL) -> None:
     """Put the journal mode in force, and refuse tables that this release does not know.
 
     Raises:
@@ -80,19 +82,19 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
         Corrupt: tables are missing.
     """
     (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if found > FORMAT:
+    if found > layout.format:
         raise Refused(
             "store-format",
-            f"{path} was written by a later release (format {found}; this one reads up to {FORMAT})",
+            f"{path} was written by a later release (format {found}; this one reads up to {layout.format})",
             "start that release, or restore a backup that was made before the upgrade",
         )
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if missing := sorted(TABLES - tables):
+    if missing := sorted(layout.tables - tables):
         raise Corrupt(str(path), f"tables are missing: {', '.join(missing)}", DAMAGED_HINT)
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":
         raise Unavailable(
-            "journal", f"{path}: this file system cannot hold a write-ahead log", "move it to a local disk"
+            layout.what, f"{path}: this file system cannot hold a write-ahead log", "move it to a local disk"
         )
     connection.execute("PRAGMA journal_size_limit = 67108864")
 
@@ -160,15 +162,15 @@ def copy(source: sqlite3.Connection, store: Path, target: Path) -> None:
         _remove(part)
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, layout: Layout) -> None:
     # Under another name until it is whole: a crash leaves no half-made store that looks like a damaged one.
     part = path.with_name(f".{path.name}.part-{secrets.token_hex(4)}")
     try:
         os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         with closing(sqlite3.connect(part, isolation_level=None)) as made:
-            made.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            made.execute(f"PRAGMA user_version = {FORMAT}")
-            made.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+            made.execute(f"PRAGMA application_id = {layout.application_id}")
+            made.execute(f"PRAGMA user_version = {layout.format}")
+            made.executescript(f"BEGIN; {layout.schema} COMMIT;")
         _sync(part)
         part.rename(path)
         _sync(path.parent)
@@ -176,7 +178,7 @@ def _create(path: Path) -> None:
         _remove(part)
 
 
-def _check_header(path: Path) -> None:
+def _check_header(path: Path, layout: Layout) -> None:
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
     if not header:
@@ -184,7 +186,7 @@ def _check_header(path: Path) -> None:
     if not _MAGIC.startswith(header[: len(_MAGIC)]) or len(header) < _HEADER_BYTES:
         what = "the database is cut short" if header.startswith(_MAGIC) else "this is not a database"
         raise Corrupt(str(path), what, DAMAGED_HINT)
-    if int.from_bytes(header[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4], "big") != APPLICATION_ID:
+    if int.from_bytes(header[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4], "big") != layout.application_id:
         raise Corrupt(str(path), "this is a database of another program", "name another file; this one was not touched")
     page_bytes = int.from_bytes(header[_PAGE_BYTES_AT : _PAGE_BYTES_AT + 2], "big")
     log = Path(f"{path}-wal")

@@ -4,6 +4,10 @@
 written in one transaction and compared by `rollout audit verify`. No STRICT tables: Python's SQLite may be older.
 """
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+
 APPLICATION_ID = 0x526F4775
 """"RoGu", in the file's header: tells a store from anybody else's database."""
 
@@ -77,3 +81,23 @@ CREATE TABLE idempotency (
 CREATE INDEX idempotency_by_time ON idempotency (environment, at_ms);
 CREATE INDEX idempotency_by_revision ON idempotency (environment, revision);
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What is in a file of ours, and how it is told from others.
+
+    Attributes:
+        application_id: in the file's header.
+        format: raised by a release that changes the tables.
+        what: for people.
+    """
+
+    application_id: int
+    format: int
+    tables: frozenset[str]
+    schema: str
+    what: str
+
+
+JOURNAL = Layout(APPLICATION_ID, FORMAT, TABLES, SCHEMA, "journal")

@@ -9,13 +9,21 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from rollout_sdk.wire.v1 import control_pb2, control_pb2_grpc, delivery_pb2, delivery_pb2_grpc
+from rollout_sdk.wire.v1 import (
+    control_pb2,
+    control_pb2_grpc,
+    delivery_pb2,
+    delivery_pb2_grpc,
+    telemetry_pb2,
+    telemetry_pb2_grpc,
+)
 from rollout_server.api.interceptors import MESSAGE_BYTES_MAX, Door
 from rollout_server.errors import Unavailable
 
 if TYPE_CHECKING:
     from rollout_server.api.control import Control
     from rollout_server.api.delivery import Delivery
+    from rollout_server.api.telemetry import Telemetry
     from rollout_server.api.tls import Certificates
 
 _UNARY_ROOM = 2_000
@@ -44,7 +52,9 @@ _OPTIONS = (
 )
 
 SERVICES = tuple(
-    service.full_name for file in (control_pb2, delivery_pb2) for service in file.DESCRIPTOR.services_by_name.values()
+    service.full_name
+    for file in (control_pb2, delivery_pb2, telemetry_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
 )
 
 
@@ -55,13 +65,16 @@ SERVED_NAMES = ("", *SERVICES)
 class GrpcServer:
     """Everything that answers on the gRPC port."""
 
-    def __init__(self, door: Door, control: Control, delivery: Delivery, streams_max: int) -> None:
+    def __init__(
+        self, door: Door, control: Control, delivery: Delivery, telemetry: Telemetry, streams_max: int
+    ) -> None:
         self._server = grpc.aio.server(
             interceptors=[door], options=_OPTIONS, maximum_concurrent_rpcs=streams_max + _UNARY_ROOM
         )
         self._health = _Health()
         control_pb2_grpc.add_ControlServiceServicer_to_server(control, self._server)
         delivery_pb2_grpc.add_DeliveryServiceServicer_to_server(delivery, self._server)
+        telemetry_pb2_grpc.add_TelemetryServiceServicer_to_server(telemetry, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(

@@ -12,7 +12,13 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
-from rollout_sdk.wire.codec import record_of_cohort, record_of_flag, record_of_rollout, record_of_state
+from rollout_sdk.wire.codec import (
+    record_of_cohort,
+    record_of_flag,
+    record_of_metric,
+    record_of_rollout,
+    record_of_state,
+)
 from rollout_sdk.wire.messages import Part
 from rollout_sdk.wire.records import RecordKind, RulesetDigest, WireRecord
 from rollout_server.domain.resources import Kind, ResourceId
@@ -204,6 +210,12 @@ class RulesetLog:
         elif id_.kind is Kind.ROLLOUT:
             self._drop(id_)
             self._add(record_of_rollout(ruleset.rollouts[id_.key], version))
+        elif id_.kind is Kind.METRIC:
+            self._drop(id_)
+            if id_.key in ruleset.metrics:
+                self._add(record_of_metric(ruleset.metrics[id_.key], version))
+            else:  # nothing that processes record, any more
+                self._bury(id_, version)
         elif id_.kind is Kind.COHORT:
             cohort = ruleset.cohorts[id_.key]
             for chunk in _chunks_of(cohort):
@@ -292,5 +304,7 @@ def _record_ids(id_: ResourceId) -> tuple[RecordId, ...]:
             return ((RecordKind.COHORT, id_.key),)
         case Kind.ROLLOUT:
             return ((RecordKind.ROLLOUT, id_.key),)
+        case Kind.METRIC:
+            return ((RecordKind.METRIC, id_.key),)
         case _:
             return ()

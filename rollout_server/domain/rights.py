@@ -32,6 +32,7 @@ RIGHTS: Mapping[str, frozenset[Role]] = MappingProxyType(
     {
         # An SDK token sees what decides, and nothing else; a person's token is no way into the registry of processes.
         "/rollout.v1.DeliveryService/Watch": frozenset({Role.SDK}),
+        "/rollout.v1.TelemetryService/Report": frozenset({Role.SDK}),
         _CONTROL + "ExportSnapshot": _PEOPLE | {Role.SDK},
         _CONTROL + "GetStatus": _PEOPLE,
         _CONTROL + "GetResource": _PEOPLE,

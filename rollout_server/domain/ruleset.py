@@ -6,8 +6,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.cohorts import key_set
+from rollout_sdk.engine.metrics import Measures, MetricDeclaration, Per
 from rollout_sdk.engine.model import Cohort, Flag, FlagState, Ruleset
 from rollout_sdk.engine.sameness import same
+from rollout_server.domain.guardrails.spec import MetricSpec, Source
 from rollout_server.domain.resources import CohortSpec, FlagSpec, FlagStatus, Kind, ResourceId
 from rollout_server.domain.rollout_states import rollout_states
 
@@ -52,6 +54,7 @@ def ruleset_of(state: State, previous: tuple[State, Ruleset] | None = None) -> R
         states=MappingProxyType(states),
         versions=MappingProxyType(versions),
         rollouts=_rollouts(state, previous[1].rollouts if previous else {}),
+        metrics=_metrics(state),
     )
 
 
@@ -69,9 +72,10 @@ def ruleset_after(
     """
     flags, cohorts = dict(ruleset.flags), dict(ruleset.cohorts)
     states, versions = dict(ruleset.states), dict(ruleset.versions)
-    rollouts_may_differ = False
+    rollouts_may_differ = metrics_may_differ = False
     for id_ in changed:
         rollouts_may_differ |= id_.kind in _MOVERS
+        metrics_may_differ |= id_.kind is Kind.METRIC
         resource = after.resources.get(id_)
         if resource is None:
             for made in {Kind.FLAG: (flags, states, versions), Kind.COHORT: (cohorts,)}.get(id_.kind, ()):
@@ -91,6 +95,7 @@ def ruleset_after(
         states=MappingProxyType(states),
         versions=MappingProxyType(versions),
         rollouts=_rollouts(after, ruleset.rollouts) if rollouts_may_differ else ruleset.rollouts,
+        metrics=_metrics(after) if metrics_may_differ else ruleset.metrics,
     )
 
 
@@ -101,6 +106,18 @@ def _rollouts(state: State, known: Mapping[str, RolloutState]) -> Mapping[str, R
         old = known.get(made.rollout)
         found[made.rollout] = old if old is not None and same(old, made) else made
     return MappingProxyType(found)
+
+
+def _metrics(state: State) -> Mapping[str, MetricDeclaration]:
+    """Return every metric that processes record."""
+    specs = {id_.key: resource.spec for id_, resource in state.resources.items() if id_.kind is Kind.METRIC}
+    return MappingProxyType(
+        {
+            key: MetricDeclaration(key, Measures(spec.measures.value), Per(spec.per.value), spec.late_ms)
+            for key, spec in specs.items()
+            if isinstance(spec, MetricSpec) and spec.source is Source.SDK
+        }
+    )
 
 
 def flag_of(resource: Resource) -> Flag:

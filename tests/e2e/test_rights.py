@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from rollout_sdk.wire.v1 import control_pb2 as pb
-from rollout_sdk.wire.v1 import control_pb2_grpc, delivery_pb2
+from rollout_sdk.wire.v1 import control_pb2_grpc, delivery_pb2, telemetry_pb2
 from rollout_server.app.environment import Environment
 from rollout_server.domain.journal import Change, Draft
 from rollout_server.domain.resources import Kind, Metadata, Resource, TokenSpec, TokenStatus
@@ -23,7 +23,7 @@ from tests.small_server import Person, bearer, channel_to, flag, serving
 
 METHODS = [
     f"/{service.full_name}/{method.name}"
-    for file in (pb, delivery_pb2, health_pb2, reflection_pb2)
+    for file in (pb, delivery_pb2, telemetry_pb2, health_pb2, reflection_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]

@@ -46,8 +46,8 @@ def user_bucket(hash64: int) -> int:
 
 
 def kept_ppm(bound: int) -> int:
-    """Return the share of units that a bound keeps."""
-    return (bound * 1_000_000) >> HASH_BITS
+    """Return the share of units that a bound keeps; at least 1, for something is divided by it."""
+    return max(1, (bound * 1_000_000) >> HASH_BITS)
 
 
 def halved(bound: int) -> int:

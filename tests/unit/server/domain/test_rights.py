@@ -6,10 +6,10 @@ import pytest
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from rollout_sdk.wire.v1 import control_pb2, delivery_pb2
+from rollout_sdk.wire.v1 import control_pb2, delivery_pb2, telemetry_pb2
 from rollout_server.domain.rights import OPEN, RIGHTS, Role, allows, is_open, roles
 
-FILES = (control_pb2, delivery_pb2, health_pb2, reflection_pb2)
+FILES = (control_pb2, delivery_pb2, telemetry_pb2, health_pb2, reflection_pb2)
 METHODS = sorted(
     f"/{service.full_name}/{method.name}"
     for file in FILES
@@ -21,6 +21,7 @@ METHODS = sorted(
 # s sdk, v viewer, a author, o operator, p approver, A admin
 MATRIX = """
 /rollout.v1.DeliveryService/Watch           s.....
+/rollout.v1.TelemetryService/Report         s.....
 /rollout.v1.ControlService/ExportSnapshot   svaopA
 /rollout.v1.ControlService/GetStatus        .vaopA
 /rollout.v1.ControlService/GetResource      .vaopA

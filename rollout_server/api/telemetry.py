@@ -1,0 +1,34 @@
+"""Telemetry: `Report`, by which every process says what it counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rollout_sdk.wire.v1 import telemetry_pb2, telemetry_pb2_grpc
+from rollout_server.api.calls import current_caller
+from rollout_server.api.convert_telemetry import report_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rollout_server.app.ingest_telemetry import IngestTelemetry
+
+
+class Telemetry(telemetry_pb2_grpc.TelemetryServiceServicer):
+    """The telemetry service."""
+
+    def __init__(self, ingest: Mapping[str, IngestTelemetry], report_every_ms: int) -> None:
+        """Serve.
+
+        Args:
+            ingest: by environment.
+            report_every_ms: how often processes are asked to report.
+        """
+        self._ingest = ingest
+        self._report_every_ms = report_every_ms
+
+    async def Report(self, request: telemetry_pb2.ReportRequest, context: object) -> telemetry_pb2.ReportResponse:
+        """Take a report; it is acknowledged once it is committed."""
+        caller = current_caller()
+        dropped = await self._ingest[caller.environment.name].take(caller.actor.token_id, report_of(request))
+        return telemetry_pb2.ReportResponse(report_every_ms=self._report_every_ms, dropped=dropped)
