@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rollout_sdk.settings import Settings
 
 MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
+_PEM_BYTES_MAX: Final = 1 << 20
 
 _anchor: dict[int, grpc.Channel] = {}
 
@@ -37,6 +38,7 @@ def dial(settings: Settings) -> grpc.Channel:
 
     Raises:
         OSError: a certificate file cannot be read.
+        ValueError: it is no certificate file.
     """
     import grpc
 
@@ -65,4 +67,7 @@ def _pem(path: str) -> bytes | None:
     if not path:
         return None
     with open(path, "rb") as file:  # noqa: PTH123 - pathlib would be loaded for this alone
-        return file.read()
+        content = file.read(_PEM_BYTES_MAX + 1)
+    if len(content) > _PEM_BYTES_MAX:
+        raise ValueError(f"{path} is larger than 1 MiB, which no certificate file is")
+    return content

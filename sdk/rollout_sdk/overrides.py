@@ -92,6 +92,11 @@ class Overridden:
             decision = Decision(key, variant.value, Reason.OVERRIDE, variant.key, self.origin)
             self._forced[key] = (flag.type if flag else ValueType.BOOLEAN, decision)
 
+    @property
+    def forced(self) -> tuple[str, ...]:
+        """The flags that an override really forces, sorted; one that names no variant forces nothing."""
+        return tuple(sorted(self._forced))
+
     def decide(
         self,
         flag_key: str,
@@ -179,7 +184,7 @@ class OverridesFile:
             self._signature = signature
             found = parse(self._read()) if signature is not None else NONE
         except (OSError, ValueError) as error:
-            self._warn(str(error))
+            self._warn(f"is ignored: {error}; what it said before holds")
             return False
         self._complaint = ""
         if found == self.current:
@@ -198,10 +203,21 @@ class OverridesFile:
             raise ValueError(f"it has more than {BYTES_MAX} bytes")
         return data.decode("utf-8-sig")
 
+    def warn_of_typing_errors(self, flags: Mapping[str, Flag]) -> None:
+        """Say, once, which overrides name no flag or no variant of these: somebody in an emergency believes in them."""
+        wrong = [f"{key!r} is no flag here" for key in self.current if key not in flags]
+        wrong += [
+            f"{wanted!r} is no variant of {key!r}, which has {', '.join(one.key for one in flags[key].variants)}"
+            for key, wanted in self.current.items()
+            if key in flags and _variant(flags[key], wanted) is None
+        ]
+        if wrong:
+            self._warn(f"forces less than it says: {'; '.join(wrong)}")
+
     def _warn(self, complaint: str) -> None:
         if complaint != self._complaint:
             self._complaint = complaint
-            _log.warning("the overrides file %s is ignored: %s; what it said before holds", self._path, complaint)
+            _log.warning("the overrides file %s %s", self._path, complaint)
 
 
 def _signature(path: Path) -> tuple[int, ...] | None:

@@ -314,6 +314,8 @@ class Runtime:
                 origin = Origin(position.epoch, position.revision, stale=not self._is_fresh)
                 decider = held.compiled.bind(origin, self.counting.watch(held))
                 flags = {key: held.compiled.flags[key].flag for key in overrides if key in held.compiled.flags}
+                if self._overrides:
+                    self._overrides.warn_of_typing_errors(flags)
             self.front.decider = Overridden(decider, flags, overrides) if overrides else decider
 
     # ---------------------------------------------------------------------------------------- what the client asks for
@@ -370,8 +372,7 @@ class Runtime:
 
     def status(self) -> Status:
         """Return how things stand."""
-        held = self._cache.held if self._cache else None
-        confirmed_at = self._confirmed_at
+        held, decider, confirmed_at = self._cache.held if self._cache else None, self.front.decider, self._confirmed_at
         return Status(
             epoch=held.position.epoch if held else "",
             revision=held.position.revision if held else 0,
@@ -380,7 +381,7 @@ class Runtime:
             stale=held is not None and not self._is_fresh,
             confirmed_ms_ago=None if confirmed_at is None else int((time.monotonic() - confirmed_at) * 1000),
             quarantined={flag.flag: flag.error for flag in held.quarantined} if held else {},
-            overridden=tuple(sorted(self._overrides.current)) if self._overrides else (),
+            overridden=decider.forced if isinstance(decider, Overridden) else (),
             instance_id=self.instance_id,
         )
 

@@ -85,6 +85,8 @@ class Settings:
             raise InvalidSettings("target", f"{self.target!r} is not host:port", hint)
         if self.token is not None and not (self.token.isascii() and self.token.isprintable() and self.token):
             raise InvalidSettings("token", "it is empty or not printable ASCII", "copy the whole token, on one line")
+        if not self.service.isprintable():
+            raise InvalidSettings("service", "it holds what cannot be printed", "give a plain name, such as web")
         if bool(self.tls_cert) != bool(self.tls_key):
             missing = "tls_key" if self.tls_cert else "tls_cert"
             raise InvalidSettings(missing, "it is missing", "a certificate and its key are needed together")

@@ -122,3 +122,19 @@ def test_decide_all_holds_the_forced_too() -> None:
     assert NotReady().decide_all(USER) == {}
     assert overridden({}, a="off").decide_all(USER)["a"].value is False
     assert NotReady().origin == Origin()
+
+
+def test_an_override_that_forces_nothing_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who writes `Off` at 3 a.m. is told that nothing is off, and what there is to write."""
+    path = tmp_path / "overrides"
+    path.write_text("a: Off\nb: off\n")
+    file = OverridesFile(str(path))
+    assert file.refresh()
+    flags = {"a": boolean("a")}
+    with caplog.at_level("WARNING", "rollout_sdk"):
+        caplog.clear()
+        file.warn_of_typing_errors(flags)
+        file.warn_of_typing_errors(flags)
+    wrong = "'b' is no flag here; 'Off' is no variant of 'a', which has on, off"
+    assert caplog.messages == [f"the overrides file {path} forces less than it says: {wrong}"]
+    assert Overridden(NotReady(), flags, file.current).forced == ("b",)

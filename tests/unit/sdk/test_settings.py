@@ -99,3 +99,11 @@ def test_a_target_that_grpc_would_read_otherwise_is_refused(target: str) -> None
 @pytest.mark.parametrize("target", ["localhost:7070", "127.0.0.1:1", "[::1]:65535", "unix:/run/rollout.sock"])
 def test_a_target_is_host_and_port_or_a_socket(target: str) -> None:
     assert Settings(target=target).target == target
+
+
+def test_a_service_name_can_be_told() -> None:
+    """A variable that is no UTF-8 would otherwise keep the client from ever greeting its server."""
+    with pytest.raises(InvalidSettings, match="service"):
+        Settings(service="\udcff")
+    with pytest.raises(InvalidSettings, match="service"):
+        Settings.from_env({"ROLLOUT_SERVICE": "web\x1b[2J"})
