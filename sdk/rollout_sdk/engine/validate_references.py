@@ -54,7 +54,6 @@ class References:
         rollouts |= {key for key, named in self._audiences.items() if not named.isdisjoint(touched)}
         named = {flag for cohort in touched for flag in users.get(cohort, ())}
         named |= {key for key, by in self._by_rollout.items() if not by.isdisjoint(rollouts)}
-        named |= {self._rollouts[key].flag for key in rollouts if key in self._rollouts}
         rollouts |= {key for key, state in self._rollouts.items() if state.flag in flags}
         return reached({*flags, *named}, turned(self._parents)), touched, rollouts
 

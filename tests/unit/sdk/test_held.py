@@ -16,6 +16,8 @@ from rollout_sdk.engine.model import (
     Reason,
     Requirement,
     RolloutState,
+    Rule,
+    Serve,
 )
 from rollout_sdk.held import Held, changed_flags, work_out
 from rollout_sdk.wire.messages import Part
@@ -231,6 +233,16 @@ def test_a_state_that_uses_a_refused_cohort_is_held_back_and_its_rollback_is_not
     healed = work_out(second, [part(3, cohort("staff", "u-2"), base=2)])
     assert served(healed, "a", Context("u-9")) == (True, Reason.ROLLOUT)
     assert healed.quarantined == ()
+
+
+def test_new_rules_come_into_force_where_their_rollout_is_held_back() -> None:
+    """They come apart: the cohort that is refused is the rollout's, not the flag's."""
+    staged = rollout("x", "a", Reach("staff", 1_000_000, InCohort("staff")))
+    first = work_out(None, [part(1, cohort("staff", "u-1"), by_rollout("a"), staged)])
+    new_rules = boolean("a", on=False, rules=(Rule("new", Serve("on")), *by_rollout("a").rules))
+    second = work_out(first, [part(2, cohort("staff", "u-2"), new_rules, base=1, with_chunks=False)])
+    assert served(second, "a") == (True, Reason.RULE)
+    assert second.good.keys() == {(RecordKind.COHORT, "staff"), (RecordKind.ROLLOUT, "x")}
 
 
 def test_a_state_that_does_not_compile_keeps_its_source() -> None:

@@ -389,3 +389,14 @@ def test_large_flags_are_compared_in_bounded_work() -> None:
     ]
     assert proof(ruleset(flag("f", *wide)), ruleset(flag("f", *wide[1:]))).proven
     assert not proof(ruleset(flag("f", *wide[1:])), ruleset(flag("f", *reversed(wide)))).proven
+
+
+def test_what_was_found_of_one_flag_is_not_taken_for_another() -> None:
+    """Conditions made for a comparison live as long as what is remembered of them by identity."""
+    flags = [flag(f"f{at}", by_rollout(f"x{at}", PRO)) for at in range(60)]
+    narrow, wide = Reach("stage", PPM, KOREA), Reach("stage", PPM, ASIA)
+    states = [(wide, narrow) if at // 2 % 2 else (narrow, wide) for at in range(60)]
+    before = [rollout(f"x{at}", f"f{at}", reach, from_variant="blue") for at, (reach, _) in enumerate(states)]
+    after = [rollout(f"x{at}", f"f{at}", reach, from_variant="blue") for at, (_, reach) in enumerate(states)]
+    growth = proof(ruleset(*flags, *before), ruleset(*flags, *after)).growth
+    assert {sentence.split(":")[0] for sentence in growth} == {f"flag/f{at}" for at in range(60) if not at // 2 % 2}
