@@ -1,8 +1,9 @@
-"""Hypothesis strategies for what people write: flags and cohorts with everything that files can say."""
+"""Hypothesis strategies for what people write, of every kind, with everything that files can say."""
 
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from rollout_sdk.engine.model import (
     PPM,
     All,
     Any,
+    ByRollout,
     Condition,
     InCohort,
     Json,
@@ -27,8 +29,37 @@ from rollout_sdk.engine.model import (
     Variant,
     Weight,
 )
+from rollout_server.domain.files.durations import DURATION_MAX_MS
 from rollout_server.domain.files.operators import SHAPES, TYPE_CLASSES, OperandShape
-from rollout_server.domain.resources import CohortSpec, FlagSpec, Kind, Metadata, Resource
+from rollout_server.domain.files.policies import REQUIRABLE
+from rollout_server.domain.files.quantities import COUNT_MAX
+from rollout_server.domain.guardrails.spec import (
+    AbsoluteLimit,
+    Action,
+    Bad,
+    Guardrail,
+    Measures,
+    MetricSpec,
+    Per,
+    RelativeLimit,
+    Source,
+)
+from rollout_server.domain.resources import PLANNED, CohortSpec, FlagSpec, Kind, Metadata, Resource
+from rollout_server.domain.rollouts import (
+    AfterHold,
+    Approval,
+    ChannelSpec,
+    Escalation,
+    Exit,
+    Finish,
+    FreezeSpec,
+    OnBlind,
+    PipelineSpec,
+    PolicySpec,
+    RolloutSpec,
+    Stage,
+    Transport,
+)
 
 KEYS = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,12}", fullmatch=True)
 UNIT_KINDS = st.one_of(st.just("user"), st.from_regex(r"[a-z0-9][a-z0-9._-]{0,8}", fullmatch=True))
@@ -101,7 +132,8 @@ def splits(draw: st.DrawFn) -> Split:
     return Split(tuple(Weight(variant, share) for variant, share in zip(variants, shares, strict=True)))
 
 
-RULES = st.builds(Rule, KEYS, st.one_of(VARIANT_KEYS.map(Serve), splits()), st.one_of(st.none(), CONDITIONS))
+OUTCOMES = st.one_of(VARIANT_KEYS.map(Serve), splits(), KEYS.map(ByRollout))
+RULES = st.builds(Rule, KEYS, OUTCOMES, st.one_of(st.none(), CONDITIONS))
 VALUES: dict[ValueType, st.SearchStrategy[Json]] = {
     ValueType.BOOLEAN: st.booleans(),
     ValueType.STRING: WORDS,
@@ -137,6 +169,86 @@ def flag_specs(draw: st.DrawFn) -> FlagSpec:
     )
 
 
+SHARES = st.integers(0, PPM)
+DURATIONS = st.one_of(
+    st.just(0), st.integers(0, DURATION_MAX_MS), st.integers(0, 366).map(lambda days: days * 86_400_000)
+)
+COUNTS = st.one_of(st.just(0), st.integers(0, COUNT_MAX))
+METRIC_SPECS = st.builds(
+    MetricSpec,
+    st.sampled_from(Measures),
+    st.sampled_from(Per),
+    st.sampled_from(Bad),
+    quantile_ppm=st.integers(0, PPM - 1),
+    unit=WORDS,
+    late_ms=DURATIONS,
+    source=st.sampled_from(Source),
+    numerator=WORDS,
+    denominator=WORDS,
+)
+POINTS = st.builds(RelativeLimit, st.just(0), SHARES.map(lambda ppm: ppm / PPM), st.just(value=True))
+LIMITS = st.one_of(
+    st.builds(
+        lambda ppm, least: replace(least, ppm=ppm),
+        st.integers(1 - 10**9, 10**9 - 1),
+        st.one_of(POINTS, st.builds(RelativeLimit, st.just(0), FLOATS)),
+    ),
+    st.builds(AbsoluteLimit, FLOATS),
+)
+GUARDRAILS = st.builds(
+    Guardrail, KEYS, LIMITS, st.sampled_from(Action), weight=SHARES.map(lambda ppm: ppm / PPM), tolerance_ppm=SHARES
+)
+APPROVALS = st.builds(Approval, KEYS, COUNTS)
+EXITS = st.builds(Exit, COUNTS, st.booleans(), st.one_of(st.none(), APPROVALS))
+STAGES = st.builds(Stage, KEYS, SHARES, st.one_of(st.none(), CONDITIONS), DURATIONS, DURATIONS, EXITS, WORDS)
+PIPELINE_SPECS = st.builds(
+    PipelineSpec,
+    _tuples(STAGES),
+    _tuples(GUARDRAILS),
+    _tuples(SOME_TEXT),
+    st.builds(Finish, SHARES, DURATIONS),
+    st.one_of(st.none(), st.builds(OnBlind, DURATIONS, st.sampled_from(AfterHold))),
+    _tuples(st.builds(Escalation, DURATIONS, KEYS)),
+)
+SALTS = st.one_of(st.just(""), st.from_regex(r"[a-z0-9-]{16}", fullmatch=True))
+ROLLOUT_SPECS = st.builds(
+    RolloutSpec,
+    KEYS,
+    VARIANT_KEYS,
+    VARIANT_KEYS,
+    KEYS,
+    never=_tuples(CONDITIONS),
+    start=WORDS,
+    after_environment=st.one_of(st.just(""), KEYS),
+    salt=SALTS,
+)
+FREEZE_SPECS = st.builds(
+    FreezeSpec,
+    SOME_TEXT,
+    SOME_TEXT,
+    zone=WORDS,
+    tags=_tuples(SOME_TEXT),
+    exempt=_tuples(SOME_TEXT),
+    stagger_ms=DURATIONS,
+)
+CHANNEL_SPECS = st.one_of(
+    st.builds(ChannelSpec, st.sampled_from([Transport.WEBHOOK, Transport.APPRISE]), SOME_TEXT, secret_env=WORDS),
+    st.builds(ChannelSpec, st.just(Transport.COMMAND), SOME_TEXT, _tuples(SOME_TEXT), secret_env=WORDS),
+)
+_KINDS = st.sampled_from([kind.value for kind in PLANNED])
+
+
+def _pairs(names: st.SearchStrategy[str], values: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:
+    return st.dictionaries(names, values, max_size=3).map(lambda found: tuple(found.items()))
+
+
+POLICY_SPECS = st.builds(
+    PolicySpec,
+    _pairs(KEYS, _tuples(SOME_TEXT)),
+    _pairs(_KINDS, APPROVALS),
+    _pairs(_KINDS, SOME_TEXT),
+    _tuples(st.sampled_from(REQUIRABLE)),
+)
 METADATA = st.builds(
     Metadata,
     KEYS,
@@ -150,4 +262,13 @@ COHORT_SPECS = st.builds(
 )
 FLAGS = st.builds(Resource, st.just(Kind.FLAG), METADATA, flag_specs())
 COHORTS = st.builds(Resource, st.just(Kind.COHORT), METADATA, COHORT_SPECS)
-RESOURCES = st.one_of(FLAGS, COHORTS)
+SPECS = {
+    Kind.METRIC: METRIC_SPECS,
+    Kind.PIPELINE: PIPELINE_SPECS,
+    Kind.ROLLOUT: ROLLOUT_SPECS,
+    Kind.FREEZE: FREEZE_SPECS,
+    Kind.CHANNEL: CHANNEL_SPECS,
+    Kind.POLICY: POLICY_SPECS,
+}
+OTHERS = st.one_of(*(st.builds(Resource, st.just(kind), METADATA, specs) for kind, specs in SPECS.items()))
+RESOURCES = st.one_of(FLAGS, COHORTS, OTHERS)

@@ -8,14 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from rollout_sdk.engine.bucketing import salt16
 from rollout_server.app.actor import Actor
 from rollout_server.app.documents import Document
 from rollout_server.app.environment import Environment
 from rollout_server.app.intent import Intent
 from rollout_server.domain.files import read
 from rollout_server.domain.journal import Change, Draft, Entry
-from rollout_server.domain.resources import CohortStatus, FlagStatus, Kind, ResourceId
+from rollout_server.domain.resources import Kind, ResourceId, first_status
 from rollout_server.domain.rights import Role
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.memory_journal import MemoryJournal
@@ -74,8 +73,7 @@ async def put(environment: Environment, *documents: Document) -> Entry:
     for given in documents:
         resource, problems = read(json.loads(given.json))
         assert resource is not None, problems
-        status = FlagStatus(salt16(resource.metadata.key)) if resource.kind is Kind.FLAG else CohortStatus()
-        changes.append(Change(resource.id, replace(resource, status=status)))
+        changes.append(Change(resource.id, replace(resource, status=first_status(resource))))
     return await environment.commit(Draft({}, tuple(changes), MIA.label, "put", environment.clock.now_ms()))
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from rollout_sdk.wire.codec import record_of_cohort, record_of_flag, record_of_rollout, record_of_state
+from rollout_sdk.wire.codec import (
+    record_of_cohort,
+    record_of_flag,
+    record_of_metric,
+    record_of_rollout,
+    record_of_state,
+)
 from rollout_sdk.wire.snapshot import pack
 from rollout_server.domain.resources import Kind, ResourceId
 
@@ -44,4 +50,8 @@ def _records(state: State, ruleset: Ruleset) -> Iterator[WireRecord]:
         if ruleset.states[key].killed:
             yield record_of_state(ruleset.states[key], ruleset.versions[key])
     for key, rollout in sorted(ruleset.rollouts.items()):
-        yield record_of_rollout(rollout, state.resources[ResourceId(Kind.ROLLOUT, key)].version)
+        # The flag says whose buckets count, so a rollout is sent anew with it.
+        version = max(state.resources[ResourceId(Kind.ROLLOUT, key)].version, ruleset.versions.get(rollout.flag, 0))
+        yield record_of_rollout(rollout, version)
+    for key, metric in sorted(ruleset.metrics.items()):
+        yield record_of_metric(metric, state.resources[ResourceId(Kind.METRIC, key)].version)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rollout_server.app.environment import Environment
     from rollout_server.domain.resources import Resource
 
+
 @dataclass(frozen=True, slots=True)
 class ResourceView:
     """A resource as it stood.

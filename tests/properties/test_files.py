@@ -23,7 +23,7 @@ from rollout_server.domain.files import (
     write,
     write_stored,
 )
-from rollout_server.domain.resources import CohortStatus, FlagStatus, Kind, Resource
+from rollout_server.domain.resources import FlagStatus, Resource, first_status
 from tests.resource_strategies import RESOURCES
 
 SHORT = settings(max_examples=25)
@@ -51,7 +51,8 @@ def test_canonical_json_keeps_everything(resource: Resource) -> None:
 @given(RESOURCES, st.integers(0, 2**40), st.booleans())
 def test_the_stored_form_keeps_status_and_version(resource: Resource, version: int, killed: bool) -> None:  # noqa: FBT001 - drawn
     """read_stored(write_stored(x)) == x, through the bytes that a journal keeps."""
-    status = FlagStatus("abcdefghijklmnop", 1, killed) if resource.kind is Kind.FLAG else CohortStatus()
+    status = first_status(resource)
+    status = replace(status, killed=killed) if isinstance(status, FlagStatus) else status
     stored = replace(resource, status=status, version=version)
     assert read_stored(json.loads(canonical_json(write_stored(stored)))) == stored
 

@@ -19,7 +19,7 @@ TEXTS = [path.read_text(encoding="utf-8") for path in sorted(EXAMPLES.glob("*.ya
 SCHEMA = Draft202012Validator(schema())
 
 # What a schema has no words for.
-BEYOND_SCHEMA = {"bad_sum", "bad_date", "bad_variant", "wrong_type", "not_unicode", "too_deep"}
+BEYOND_SCHEMA = {"bad_sum", "bad_date", "bad_variant", "wrong_type", "not_unicode", "too_deep", "out_of_range"}
 WORDS_OF_OURS = [
     "kind",
     "metadata",
@@ -45,6 +45,23 @@ WORDS_OF_OURS = [
     "targets",
     "25%",
     "on",
+    "stages",
+    "share",
+    "soak",
+    "limit",
+    "relative",
+    "at_least",
+    "absolute",
+    "groups",
+    "webhook",
+    "command",
+    "30m",
+    "+5%",
+    "0.1pp",
+    "p95",
+    "everyone",
+    "healthy",
+    "Flag",
 ]
 
 

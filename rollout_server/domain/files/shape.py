@@ -117,8 +117,9 @@ class Reading:
         if not isinstance(name, str):
             self.refuse(path, "unknown_" + what, f"unknown {what}: {describe(name)}", "known: " + ", ".join(known))
             return
-        near = difflib.get_close_matches(name.casefold()[:64], known, 1)
-        hint = f'did you mean "{near[0]}"?' if near else "known: " + ", ".join(known)
+        folded = {word.casefold(): word for word in known}
+        near = difflib.get_close_matches(name.casefold()[:64], folded, 1)
+        hint = f'did you mean "{folded[near[0]]}"?' if near else "known: " + ", ".join(known)
         self.refuse(path, "unknown_" + what, f"unknown {what} {names.show(name)}", hint)
 
     def required(self, tree: Mapping[str, object], path: str, name: str, hint: str) -> bool:

@@ -46,6 +46,9 @@ async def test_the_file_is_what_streams_send() -> None:
     async with opened() as environment:
         await put(environment, flag("a"), flag("b"), cohort("beta", "u-1"))
         await kill(environment, Kill("b"), MIA)
+        moved = {"flag": "a", "from": "off", "to": "on", "pipeline": "p"}
+        await put(environment, document("Rollout", "a", moved), document("Metric", "b", {"measures": "mean"}))
+        await put(environment, flag("a", unit="tenant"))
         assert unpack(await export(environment)).ruleset_digest == FanOut(environment).ruleset_digest
 
 

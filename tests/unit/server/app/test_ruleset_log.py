@@ -10,6 +10,7 @@ from rollout_server.app.environment import Environment
 from rollout_server.app.kill import Kill, Unkill, kill, unkill
 from rollout_server.app.ruleset_log import PART_BYTES, RulesetLog
 from rollout_server.app.tokens import CreateToken, create_token
+from rollout_server.domain.resources import Kind, ResourceId
 from tests.reader import Reader
 from tests.small_environment import MIA, cohort, delete, document, flag, flag_id, opened, put
 
@@ -41,6 +42,26 @@ async def test_a_kill_travels_as_a_record_of_its_own() -> None:
         await unkill(environment, Unkill("checkout"), MIA)
         (part,) = log.parts_since(reader.held)
         assert part.removed == ((RecordKind.FLAG_STATE, "checkout"),)
+
+
+async def test_a_rollout_travels_as_a_record_of_its_own() -> None:
+    """Sent again when its flag buckets another unit; what no SDK needs is not sent; deleting takes it away."""
+    async with opened() as environment:
+        log = log_of(environment)
+        moved = {"flag": "checkout", "from": "off", "to": "on", "pipeline": "careful"}
+        await put(environment, flag("checkout"), document("Rollout", "checkout", moved))
+        await put(environment, document("Policy", "checkout"))
+        reader = whole(log)
+        assert set(reader.records) == {(RecordKind.FLAG, "checkout"), (RecordKind.ROLLOUT, "checkout")}
+        await put(environment, flag("checkout", unit="tenant"))
+        (part,) = log.parts_since(reader.held)
+        assert (RecordKind.ROLLOUT, "checkout") in {(record.kind, record.key) for record in part.records}
+        reader.take((part,))
+        assert reader.records == whole(log).records
+        await delete(environment, ResourceId(Kind.ROLLOUT, "checkout"), ResourceId(Kind.POLICY, "checkout"))
+        (part,) = log.parts_since(reader.held)
+        assert part.removed == ((RecordKind.ROLLOUT, "checkout"),)
+        assert (RecordKind.FLAG, "checkout") in whole(log).records
 
 
 async def test_a_token_moves_the_revision_and_sends_nothing() -> None:

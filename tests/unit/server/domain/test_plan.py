@@ -7,9 +7,10 @@ from rollout_sdk.engine.model import Position
 from rollout_server.domain.diff import Operation
 from rollout_server.domain.journal import Change, State
 from rollout_server.domain.plan import Plan, Wish, plan
-from rollout_server.domain.resources import FlagStatus, Kind, Metadata, Resource, TokenSpec, TokenStatus
+from rollout_server.domain.resources import FlagStatus, Kind, Metadata, Resource, ResourceId, TokenSpec, TokenStatus
 from rollout_server.domain.ruleset import cohort_id, flag_id, ruleset_of
-from tests.small_state import EMPTY, applied, cohort_document, committed, flag_document, killed, wished
+from tests import small_rollouts
+from tests.small_state import EMPTY, applied, cohort_document, committed, document, flag_document, killed, wished
 
 BETA = cohort_document("beta", "u-1", "u-2")
 PARENT = flag_document("parent", {"id": "half", "split": {"on": "50%", "off": "50%"}})
@@ -184,3 +185,55 @@ def test_the_plan_becomes_the_state() -> None:
     """Committing the writes leads to the state that was shown."""
     made = wished(STATE, LOWER, flag_document("new"))
     assert committed(STATE, *made.writes).resources == made.after.resources
+
+
+def test_what_rollouts_stand_on_cannot_be_deleted() -> None:
+    """A metric, a channel, a pipeline, a flag, a policy whose group is asked: each is told who needs it."""
+    staged = {"name": "a", "share": "1%", "exit": {"approval": {"from": "managers"}}}
+    told = [{"after": "0m", "notify": "team"}]
+    state = applied(
+        small_rollouts.STATE, small_rollouts.pipeline(staged, guardrails=small_rollouts.GUARDED, escalation=told)
+    )
+    for kind, key in [
+        (Kind.METRIC, "errors"),
+        (Kind.CHANNEL, "team"),
+        (Kind.POLICY, "people"),
+        (Kind.PIPELINE, "careful"),
+        (Kind.FLAG, "checkout"),
+        (Kind.ROLLOUT, "launch"),
+    ]:
+        id_ = ResourceId(kind, key)
+        assert codes(plan(state, Wish([], delete=frozenset({id_})))) == [(str(id_), "", "still_referenced")]
+    both = frozenset({ResourceId(Kind.FLAG, "checkout"), ResourceId(Kind.ROLLOUT, "launch")})
+    assert codes(plan(state, Wish([], delete=both))) == []
+
+
+def test_pruning_deletes_every_kind_that_people_write() -> None:
+    """All of an environment goes with an empty wish."""
+    made = plan(small_rollouts.STATE, Wish([], prune=True))
+    assert made.problems == ()
+    assert made.after.resources == {}
+    assert made.rulesets[1].rollouts == {}
+
+
+def test_a_change_of_what_decides_nothing_moves_nobody() -> None:
+    """A metric or a pipeline has dependents, and no flag that could decide otherwise."""
+    made = wished(small_rollouts.STATE, document("Metric", "errors", measures="proportion", late="1m"))
+    assert "flag/checkout" in {str(one.id) for one in made.dependents}
+    assert made.flags == ()
+    assert made.proof.proven
+    assert wished(small_rollouts.STATE, cohort_document("staff", "u-9")).flags == ()
+    assert wished(small_rollouts.STATE, small_rollouts.rollout(never=["staff"])).flags == ("checkout",)
+
+
+def test_a_rollouts_salt_is_settled_at_creation() -> None:
+    """As a flag's."""
+    assert codes(wished(small_rollouts.STATE, small_rollouts.rollout(salt="another-salt-001"))) == [
+        ("rollout/launch", "spec.salt", "salt_change")
+    ]
+
+
+def test_policies_are_read_by_every_plan() -> None:
+    """What they demand was checked against them as they stood."""
+    made = wished(small_rollouts.STATE, cohort_document("another", "u-1"))
+    assert ResourceId(Kind.POLICY, "people") in made.reads

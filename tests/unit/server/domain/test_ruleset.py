@@ -9,6 +9,7 @@ from rollout_sdk.engine.cohorts import contains
 from rollout_server.domain.journal import Change
 from rollout_server.domain.resources import CohortSpec, Kind, Metadata, Resource, ResourceId, TokenSpec, TokenStatus
 from rollout_server.domain.ruleset import cohort_id, cohort_of, flag_id, flag_of, ruleset_after, ruleset_of
+from tests import small_rollouts
 from tests.small_state import EMPTY, applied, cohort_document, committed, flag_document, killed
 
 RULE = {"id": "all", "serve": "on"}
@@ -69,6 +70,32 @@ def test_a_ruleset_goes_on_from_an_earlier_one() -> None:
     assert ruleset_after(before, STATE, state, changed, None) == ruleset_of(state)
     gone = committed(STATE, Change(flag_id("checkout"), None), Change(cohort_id("beta"), None))
     assert ruleset_after(before, STATE, gone, [flag_id("checkout"), cohort_id("beta")], None) == ruleset_of(gone)
+
+
+def test_rollouts_are_in_it_and_follow_their_flag() -> None:
+    """Whole or step by step, the same; a rollout that goes takes no flag or cohort of its name along."""
+    before = small_rollouts.STATE
+    tenants = flag_document("checkout", {"id": "launch", "rollout": "launch"}, unit="tenant")
+    after = applied(before, tenants, flag_document("launch"))
+    changed = [flag_id("checkout"), flag_id("launch")]
+    stepped = ruleset_after(ruleset_of(before), before, after, changed, None)
+    assert stepped == ruleset_of(after)
+    assert stepped.rollouts["launch"].unit == "tenant"
+    launch = ResourceId(Kind.ROLLOUT, "launch")
+    gone = committed(after, Change(launch, None))
+    assert ruleset_after(stepped, after, gone, [launch], None) == ruleset_of(gone)
+    assert "launch" in ruleset_of(gone).flags
+
+
+def test_rollouts_that_stay_are_the_same_objects() -> None:
+    """Nothing that does not change is compiled again."""
+    before = ruleset_of(small_rollouts.STATE)
+    after = applied(small_rollouts.STATE, flag_document("other"))
+    assert (
+        ruleset_after(before, small_rollouts.STATE, after, [flag_id("other")], None).rollouts["launch"]
+        is (before.rollouts["launch"])
+    )
+    assert ruleset_of(after, (small_rollouts.STATE, before)).rollouts["launch"] is before.rollouts["launch"]
 
 
 def test_cohorts_that_were_hashed_for_a_plan_are_taken_over() -> None:

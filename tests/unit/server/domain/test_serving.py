@@ -69,6 +69,16 @@ def test_the_sentence_follows_the_decision_order(spec: dict[str, Any], sentence:
     assert serving(flag(spec)) == sentence
 
 
+def test_what_a_rollout_decides_is_said_by_its_name() -> None:
+    """How far it is, is the rollout's to say."""
+    launch = {"id": "launch", "rollout": "checkout-v2"}
+    assert serving(flag({"rules": [launch]})) == "as rollout checkout-v2 says"
+    staff = {"id": "staff", "when": {"cohort": "staff"}, "serve": "on"}
+    assert serving(flag({"rules": [staff, launch]})) == "on by rule staff, else as rollout checkout-v2 says"
+    some = {**launch, "when": {"cohort": "beta"}}
+    assert serving(flag({"rules": [some]})) == "as rollout checkout-v2 says by rule launch, else off"
+
+
 def test_a_killed_flag_says_so_first() -> None:
     """Nothing else matters while a flag is killed."""
     assert serving(flag({"default": "on"}, killed=True)) == "killed: off to everybody"

@@ -59,3 +59,37 @@ def test_shares_are_shown_the_shortest_exact_way() -> None:
     """A person reads back what was written, and sums beyond one whole are shown too."""
     shown = [percent.show(share) for share in (0, 1, 250_000, 5_000, 999_999, 1_000_000, 1_250_000)]
     assert shown == ["0%", "0.0001%", "25%", "0.5%", "99.9999%", "100%", "125%"]
+
+
+@pytest.mark.parametrize(
+    ("text", "change_ppm"), [("+20%", 200_000), ("-3%", -30_000), ("+0%", 0), ("+250.5%", 2_505_000)]
+)
+def test_changes_carry_their_sign(text: str, change_ppm: int) -> None:
+    """More or less than the control, exactly; the sign is never guessed."""
+    assert percent.parse_change(text) == change_ppm
+    assert percent.parse_change(percent.show_change(change_ppm)) == change_ppm
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("20%", "has no sign"), ("+20", "not a percentage"), ("+100000%", "100000%"), ("+0.00001%", "finer")],
+)
+def test_other_changes_are_refused(text: str, why: str) -> None:
+    """With what to write instead."""
+    with pytest.raises(percent.NotAPercentage, match=why) as caught:
+        percent.parse_change(text)
+    assert caught.value.hint
+
+
+def test_points_are_exact_parts_per_million() -> None:
+    """Of the whole, not of the control."""
+    assert percent.parse_points("0.1pp") == 1_000
+    assert percent.show_points(1_000) == "0.1pp"
+    assert percent.parse_points("100pp") == 1_000_000
+
+
+@pytest.mark.parametrize("text", ["0.1%", "+0.1pp", "0.1 pp", "101pp", "pp", "0.00001pp"])
+def test_other_points_are_refused(text: str) -> None:
+    """A sign, a percentage, or finer than can be told."""
+    with pytest.raises(percent.NotAPercentage, match="percentage points"):
+        percent.parse_points(text)

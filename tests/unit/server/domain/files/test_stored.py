@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
-from rollout_sdk.engine.model import Json, ValueType
+from rollout_sdk.engine.model import InCohort, Json, ValueType
+from rollout_server.domain.files.canonical import canonical_json
 from rollout_server.domain.files.flags import BOOLEAN_VARIANTS
 from rollout_server.domain.files.stored import read_status, read_stored, write_status, write_stored
+from rollout_server.domain.guardrails.spec import Guardrail, RelativeLimit
+from rollout_server.domain.machine import Phase, Run
+from rollout_server.domain.machine.run import Entered
 from rollout_server.domain.resources import (
     CohortSpec,
     CohortStatus,
@@ -15,9 +22,11 @@ from rollout_server.domain.resources import (
     Kind,
     Metadata,
     Resource,
+    RolloutStatus,
     TokenSpec,
     TokenStatus,
 )
+from rollout_server.domain.rollouts import Exit, PipelineSpec, RolloutSpec, Stage
 from rollout_server.errors import Corrupt
 
 FLAG = Resource(
@@ -78,3 +87,29 @@ def test_depth_is_damage() -> None:
         tree = [tree]
     with pytest.raises(Corrupt, match="nested"):
         read_stored(tree)
+
+
+def test_a_rollout_keeps_its_run() -> None:
+    """With the pipeline that it copied, through the bytes that a journal keeps."""
+    stage = Stage("canary", 10_000, InCohort("staff"), 0, 3_600_000, Exit(5, is_healthy=True))
+    pipeline = PipelineSpec((stage,), (Guardrail("errors", RelativeLimit(200_000, 0.001, in_points=True)),))
+    run = Run("launch", "checkout", "off", "on", 2, pipeline, phase=Phase.RUNNING, entered=(Entered(0, 1, 10_000),))
+    spec = RolloutSpec("checkout", "off", "on", "careful")
+    stored = Resource(Kind.ROLLOUT, Metadata("launch"), spec, RolloutStatus("s" * 16, 1, run), 7)
+    assert read_stored(json.loads(canonical_json(write_stored(stored)))) == stored
+    without = replace(stored, status=RolloutStatus("s" * 16))
+    assert write_status(without) == {"salt": "s" * 16, "law": 1, "run": None}
+    assert read_stored(write_stored(without)) == without
+
+
+@pytest.mark.parametrize("pipeline", [None, {}, {"stages": [{"name": "a"}]}, {"stages": [], "more": 1}])
+def test_a_run_with_a_pipeline_that_is_none_is_damage(pipeline: Json) -> None:
+    """Nobody wrote that here."""
+    run = Run("launch", "checkout", "off", "on", 2, PipelineSpec(()))
+    status = RolloutStatus("s" * 16, 1, run)
+    stored = Resource(Kind.ROLLOUT, Metadata("launch"), RolloutSpec("checkout", "off", "on", "careful"), status, 7)
+    tree = write_status(stored)
+    assert isinstance(tree["run"], dict)
+    tree["run"]["pipeline"] = pipeline
+    with pytest.raises(Corrupt):
+        read_status(Kind.ROLLOUT, tree)
