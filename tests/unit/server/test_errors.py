@@ -1,0 +1,40 @@
+"""Every refusal has a stable code and says what to do next."""
+
+from __future__ import annotations
+
+import pytest
+
+from rollout_sdk.engine.problems import Problem
+from rollout_server import errors
+
+PROBLEM = Problem("flag/a", "spec.off", "unknown_variant", 'there is no variant "of"', 'did you mean "off"?')
+REFUSALS = [
+    errors.InvalidInput([PROBLEM]),
+    errors.NotFound("flag", "a", "see `rollout get flags`"),
+    errors.Conflict("flag/a", 3, 5),
+    errors.Refused("frozen", "nothing grows now", "wait until Monday"),
+    errors.Forbidden("the token has expired", "make another"),
+    errors.Unavailable("journal", "the disk is full"),
+    errors.Corrupt("rollout.db", "a digest does not hold", "restore a backup"),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.code)
+def test_a_refusal_says_what_happened_and_what_next(refusal: errors.RolloutError) -> None:
+    """None is a bare word, and none leaves the reader without a next step."""
+    assert str(refusal)
+    assert refusal.hint
+
+
+def test_codes_are_stable_and_tell_refusals_apart() -> None:
+    """Programs branch on them, so they change never."""
+    codes = [refusal.code for refusal in REFUSALS]
+    assert codes == ["invalid_input", "not_found", "conflict", "refused", "forbidden", "unavailable", "corrupt"]
+    assert {type(refusal) for refusal in REFUSALS} == set(errors.RolloutError.__subclasses__())
+
+
+def test_all_problems_are_kept_and_the_first_is_told() -> None:
+    """One line for a log, the whole list for whoever mends it."""
+    both = errors.InvalidInput([PROBLEM, PROBLEM])
+    assert both.problems == (PROBLEM, PROBLEM)
+    assert str(both).startswith("2 problems, the first: flag/a: spec.off: there is no variant")
