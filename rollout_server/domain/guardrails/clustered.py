@@ -25,10 +25,10 @@ from math import exp, log, sqrt
 
 from rollout_server.domain.guardrails.bound import Bound
 from rollout_server.domain.guardrails.data import HASH_BUCKETS, WindowSums
-from rollout_server.domain.guardrails.mixtures import FROM_START, RESTART_EVERY, restart_weight, unspent
+from rollout_server.domain.guardrails.mixtures import FROM_START, unspent
 from rollout_server.domain.guardrails.normal import normal_of_t, one_sided
 
-NOTE_EVERY = 4  # restarts
+NOTE_EVERY = 120  # windows
 NOTES_KEPT = 8
 SCALES = ((0.75, 0.4), (0.25, 1.5))  # the prior of `mixtures`: weights and half-normal scales of a log ratio
 FREEDOM_MIN = 5.0  # with evidence from fewer classes nothing is said
@@ -64,9 +64,9 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """The sums as they stood when the restart with this number began."""
+    """The sums as they stood before this window."""
 
-    restart: int
+    window: int
     tally: Tally
 
 
@@ -176,17 +176,17 @@ class Clustered:
 def advance(state: ClusteredState, tally: Tally) -> ClusteredState:
     """Return the state after a window that led to these sums."""
     windows, notes = state.windows, state.notes
-    if windows and windows % (RESTART_EVERY * NOTE_EVERY) == 0:
-        notes = (*notes, Note(windows // RESTART_EVERY, state.tally))[-NOTES_KEPT:]
+    if windows and windows % NOTE_EVERY == 0:
+        notes = (*notes, Note(windows, state.tally))[-NOTES_KEPT:]
     return ClusteredState(tally, notes, windows + 1)
 
 
 def over_onsets(state: ClusteredState, e_since: Callable[[Tally], float]) -> float:
     """Return log E mixed over the start and the notes kept; onsets to come count 1."""
-    begun = max(0, state.windows - 1) // RESTART_EVERY // NOTE_EVERY * NOTE_EVERY
-    logs = [log(FROM_START) + e_since(state.tally), log(unspent(begun * RESTART_EVERY + 1))]
+    noted = max(0, state.windows - 1) // NOTE_EVERY * NOTE_EVERY
+    logs = [log(FROM_START) + e_since(state.tally), log(unspent(noted + 1))]
     for note in state.notes:
-        weight = sum(restart_weight(number) for number in range(note.restart - NOTE_EVERY + 1, note.restart + 1))
+        weight = unspent(note.window - NOTE_EVERY + 1) - unspent(note.window + 1)
         logs.append(log(weight) + e_since(state.tally - note.tally))
     high = max(logs)
     return high + log(sum([exp(value - high) for value in logs]))

@@ -2,14 +2,13 @@
 
 An e-process E starts at 1, is never negative, and its expectation is at most 1 under the null hypothesis at any
 stopping time; then P(E ever reaches 1/alpha) <= alpha (Ville 1939), however often one looks. A weighted mean of
-e-processes is an e-process, so the size of an effect need not be known: E = sum_i prior_i E_i over a grid of sizes.
-Nor when it began: a share of the prior starts at the first window, the rest at restarts every 30 windows, each
-worth 1 until it starts.
+e-processes is an e-process, so the size of an effect need not be known: E = sum_i prior_i E_i over a grid of sizes. Nor
+need its onset: a share of the prior starts at the first window, the rest is spread over restarts, each worth 1 until it
+starts. They are spread evenly, one before each window (docs/adr/0009 says what restarts 30 windows apart would cost).
 
-For each size only the sum over the onsets that have started is carried, because all of them grow by the same
-factor:
+For each size only the sum over the onsets that have started is carried, because all of them grow by the same factor:
 
-    V_i <- (V_i + weight of a restart due now) * exp(increment_i)
+    V_i <- (V_i + weight of the restart due now) * exp(increment_i)
     E    = sum_i prior_i V_i + weight of all restarts yet to come
 """
 
@@ -24,9 +23,8 @@ _SMALLEST = 0.04
 _LARGEST = 4.0
 
 FROM_START = 0.7  # share of the prior on "it was so from the first window"
-RESTART_EVERY = 30  # windows
-DAY = 48  # restarts that share the first part of what is left: 1 440 windows, a day of minutes
-FIRST_DAY = 0.8  # that part; later days share the rest, the d-th 1 / (d (d - 1)) of it
+DAY = 1440  # windows whose restarts share the first part of what is left, evenly
+FIRST_DAY = 0.9  # that part; later days share the rest, the d-th 1 / (d (d - 1)) of it
 
 _EXPONENT_MAX = 600.0
 _VALUE_MAX = 1e250  # evidence beyond it says nothing new, and floats end at 1e308
@@ -71,17 +69,17 @@ def start(sizes: int = _SIZES) -> Mixture:
     return Mixture((FROM_START,) * sizes)
 
 
-def restart_weight(number: int) -> float:
-    """Return the prior weight of restart 1, 2, 3, ...; with `FROM_START` they sum to 1."""
-    day = (number - 1) // DAY
+def restart_weight(window: int) -> float:
+    """Return the prior weight of the restart before window 1, 2, 3, ...; with `FROM_START` they sum to 1."""
+    day = (window - 1) // DAY
     late = 1 - FROM_START
     share = FIRST_DAY if day == 0 else (1 - FIRST_DAY) / (day * (day + 1))
     return late * share / DAY
 
 
 def unspent(windows: int) -> float:
-    """Return the weight of the restarts that have not begun after so many windows."""
-    begun = max(0, windows - 1) // RESTART_EVERY
+    """Return the weight of the restarts that have not begun once so many windows are added."""
+    begun = max(0, windows - 1)
     day, rest = divmod(begun, DAY)
     late = 1 - FROM_START
     left = late if day == 0 else late * (1 - FIRST_DAY) / day
@@ -96,7 +94,7 @@ def grow(mixture: Mixture, increments: Sequence[float]) -> Mixture:
         increments: of log E, for each size.
     """
     windows = mixture.windows
-    due = restart_weight(windows // RESTART_EVERY) if windows and windows % RESTART_EVERY == 0 else 0.0
+    due = restart_weight(windows) if windows else 0.0
     values = tuple(
         [
             min(_VALUE_MAX, (value + due) * exp(min(_EXPONENT_MAX, step)))

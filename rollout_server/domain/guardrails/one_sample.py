@@ -118,7 +118,7 @@ class OneClustered:
 
 
 class OneClusteredQuantile:
-    """Judges a quantile of clustered events against a limit: the share beyond it, its variance inflated as in `quantiles`."""
+    """Judges a quantile of clustered events against a limit: the share beyond it, with variance as in `quantiles`."""
 
     def __init__(self, share: float, *, rising: bool, counted: Counted) -> None:
         self._share = share

@@ -31,7 +31,7 @@ from rollout_server.domain.guardrails.data import WindowSums
 from rollout_server.domain.guardrails.levels import Levels, learn, level_of
 from rollout_server.domain.guardrails.mixtures import EFFECTS, Mixture
 
-SMALL = 0.02  # below this the two increments differ by less than 2 %, and the first needs no prediction
+SMALL = 0.002  # below this the two increments differ by less than 0.2 %, and the first needs no prediction
 _CAP = 0.25  # alternatives keep this share of the room between the level and 1
 _NONE = (0.0,) * len(EFFECTS)
 
