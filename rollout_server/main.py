@@ -77,6 +77,7 @@ class Running:
         address: of the gRPC port, "127.0.0.1:40123".
         http_address: empty where HTTP is not served.
         served: environments by name.
+        telemetry: what takes their reports, and holds their sums.
         first_tokens: environment to the file that holds its first admin token, where one was made just now.
         broken: set when something that must never end has ended by a bug; better no server than one that, say, cuts
             no revoked token any more.
@@ -86,6 +87,7 @@ class Running:
     address: str
     http_address: str
     served: Mapping[str, Served]
+    telemetry: Mapping[str, IngestTelemetry]
     first_tokens: Mapping[str, Path]
     broken: asyncio.Event
 
@@ -206,6 +208,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
             address=_with_port(settings.listen, port),
             http_address=_with_port(settings.http_listen, listening.getsockname()[1]) if listening else "",
             served=served,
+            telemetry=telemetry,
             first_tokens=first_tokens,
             broken=broken,
         )

@@ -162,7 +162,7 @@ class SqliteTelemetry:
     async def sums(self, run: RunId, metric: str, after: int, through: int) -> tuple[WindowSums, ...]:
         """See `ports.TelemetryStore`."""
         rows = await self._rows(
-            "SELECT window, allocation, reach_ppm, stratum, arm, body FROM cell JOIN run ON run.id = cell.run"
+            "SELECT window, allocation, reach_ppm, stratum, arm, cell.body FROM cell JOIN run ON run.id = cell.run"
             " WHERE environment = ? AND rollout = ? AND number = ? AND metric = ? AND window > ? AND window <= ?"
             " ORDER BY window, allocation, reach_ppm, stratum",
             (*run, metric, after, through),
