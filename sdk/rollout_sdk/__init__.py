@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from rollout_sdk.client import Client
 from rollout_sdk.engine.context import Context
-from rollout_sdk.engine.model import Decision, Reason
+from rollout_sdk.engine.model import Arm, Decision, Reason
 from rollout_sdk.errors import Corrupt, InvalidSettings, RolloutError
 from rollout_sdk.scope import Scope
 from rollout_sdk.settings import Settings
@@ -22,6 +22,7 @@ from rollout_sdk.status import Status
 __version__ = "0.1.0"
 
 __all__ = [
+    "Arm",
     "Client",
     "Context",
     "Corrupt",

@@ -103,6 +103,12 @@ class _Compilation:
     def __init__(self, ruleset: Ruleset, previous: CompiledRuleset | None) -> None:
         self._ruleset = ruleset
         self._flags_before: Mapping[str, CompiledFlag] = previous.flags if previous else {}
+        refused = previous.quarantined if previous else ()
+        self._bare_before = {
+            key: flag for key in refused if (flag := self._flags_before.get(key)) is not None and flag.is_bare
+        }
+        if self._bare_before:  # a kill alone is no rules to fall back on
+            self._flags_before = {key: flag for key, flag in self._flags_before.items() if key not in self._bare_before}
         self._rollouts_before: Mapping[str, CompiledRollout] = previous.rollouts if previous else {}
         self._cohorts_before: Mapping[str, CompiledCohort] = previous.cohorts if previous else {}
         self._memberships_before: Mapping[tuple[bytes, ...], Membership] = previous.memberships if previous else {}
@@ -225,7 +231,7 @@ class _Compilation:
         while refused := self._attempt(wanted):
             for key, reason in refused.items():
                 quarantined.setdefault(key, reason)
-                last_good = self._before(key)
+                last_good = self._flags_before.get(key)
                 if last_good is None or wanted[key].last_good is not None:
                     del wanted[key]
                 else:
@@ -250,7 +256,7 @@ class _Compilation:
         free = [key for key in wanted if ("flag", key) not in requiring]
         for key in [*free, *(node[1] for node in order if node not in cyclic)]:
             try:
-                self._flags[key] = self._flag(key, wanted[key], taken_over.get(key) or self._before(key))
+                self._flags[key] = self._flag(key, wanted[key], taken_over.get(key) or self._flags_before.get(key))
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one flag harms no other
                 refused[key] = _reason(error)
         return refused
@@ -301,8 +307,8 @@ class _Compilation:
         if not self._is_killed(key):
             return
         flag, version = self._ruleset.flags[key], self._ruleset.versions.get(key, 0)
-        known = self._flags_before.get(key)
-        if known is not None and known.is_bare and known.flag is flag and known.version == version:
+        known = self._bare_before.get(key)
+        if known is not None and known.flag is flag and known.version == version:
             self._flags[key] = known
             return
         try:
@@ -311,11 +317,6 @@ class _Compilation:
             return
         nothing: Mapping[str, Never] = MappingProxyType({})
         self._flags[key] = CompiledFlag(flag, version, True, rules, 1, 1, nothing, nothing, nothing, is_bare=True)
-
-    def _before(self, key: str) -> CompiledFlag | None:
-        """Return the rules that were in force before; a kill alone is none."""
-        known = self._flags_before.get(key)
-        return None if known is None or known.is_bare else known
 
     def _is_killed(self, key: str) -> bool:
         state = self._ruleset.states.get(key)
