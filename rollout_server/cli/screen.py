@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 
 from rollout_server.cli import yaml_text
 from rollout_server.cli.yaml_text import Data
+from rollout_server.domain.unseen import escaped_in_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -152,11 +153,11 @@ class Screen:
             sys.stderr.flush()
 
     def data(self, value: Data) -> None:
-        """Write the answer for a program, as JSON or YAML."""
+        """Write the answer for a program, as JSON or YAML; a terminal that shows it obeys nothing in it."""
         if self.format is Format.YAML:
             sys.stdout.write(yaml_text.dump(value))
         else:
-            sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+            sys.stdout.write(escaped_in_json(json.dumps(value, ensure_ascii=False, indent=2)) + "\n")
 
     def show(self, value: Data, draw: Callable[[], None]) -> None:
         """Answer a program with `value`, a person with `draw`."""

@@ -7,9 +7,10 @@ import re
 from typing import TYPE_CHECKING
 
 from rollout_server.domain.files import scalars
-from rollout_server.domain.files.layout import lay_out, unhidden
+from rollout_server.domain.files.layout import lay_out
 from rollout_server.domain.files.nodes import ListNode, MapNode, Node, ScalarNode
 from rollout_server.domain.files.writer import write
+from rollout_server.domain.unseen import escaped_in_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +41,7 @@ def export_json(resources: Iterable[Resource], *, with_versions: bool = False) -
     """Return one JSON list of documents: large cohorts are read back much faster than from YAML."""
     documents = [_document(resource, with_versions=with_versions) for resource in resources]
     text = json.dumps(documents, ensure_ascii=False, allow_nan=False, indent=2)
-    return unhidden(text) + "\n"
+    return escaped_in_json(text) + "\n"
 
 
 def _document(resource: Resource, *, with_versions: bool) -> dict[str, Json]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from rollout_server.domain.files.comments import Comment, is_apart
 from rollout_server.domain.files.nodes import ListNode, MapNode, Node, ScalarNode
 from rollout_server.domain.files.text import HIDDEN
+from rollout_server.domain.unseen import escaped_in_json, escaped_in_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -165,17 +166,12 @@ def quote(value: str) -> str:
     """Return text in double quotes, or in single ones where that saves escapes; nothing hidden stays unescaped."""
     if ('"' in value or "\\" in value) and "'" not in value and value.isprintable():
         return f"'{value}'"
-    return double_quoted(value)
+    return escaped_in_yaml(json.dumps(value, ensure_ascii=False))
 
 
 def double_quoted(value: str) -> str:
-    """Return text as both JSON and YAML read it, nothing hidden in it."""
-    return unhidden(json.dumps(value, ensure_ascii=False))
-
-
-def unhidden(text: str) -> str:
-    """Escape what a reviewer would not see, in text whose hidden characters all stand inside double quotes."""
-    return HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04X}", text)
+    """Return text as JSON, nothing hidden in it."""
+    return escaped_in_json(json.dumps(value, ensure_ascii=False))
 
 
 def _literal(node: ScalarNode) -> list[str] | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from rollout_server.cli.screen import BAD, Column, Format, Mark, Screen, Stack, quantity, visible
 
@@ -124,6 +126,17 @@ def test_data_as_json_and_yaml(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == '{\n  "a": "ä"\n}\n'
     Screen(Format.YAML, {}).show({"a": "on"}, lambda: None)
     assert capsys.readouterr().out == 'a: "on"\n'
+
+
+@pytest.mark.parametrize("format", [Format.JSON, Format.YAML])
+def test_data_shows_what_hides_as_escapes(format: Format, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: A002
+    """A terminal that shows data obeys nothing in it; a program reads the same text."""
+    text = "a\x9b\u202e\u200b\U000e0001b"
+    Screen(format, {}).data({"reason": text})
+    out = capsys.readouterr().out
+    assert out.replace("\n", "").isprintable()
+    assert YAML(typ="safe", pure=True).load(out) == {"reason": text} if format is Format.YAML else True
+    assert json.loads(out) == {"reason": text} if format is Format.JSON else True
 
 
 def test_formats() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from rollout_sdk.engine.model import ValueType, Variant
-from rollout_server.domain.files import export, export_json, load
+from rollout_server.domain.files import export, export_json, fmt, load
 from rollout_server.domain.files.flags import BOOLEAN_VARIANTS
 from rollout_server.domain.resources import CohortSpec, FlagSpec, Kind, Metadata, Resource
 
@@ -46,6 +48,18 @@ def test_a_plain_flag_is_two_lines() -> None:
     plain = Resource(Kind.FLAG, Metadata("a"), FlagSpec(ValueType.BOOLEAN, BOOLEAN_VARIANTS, "off", "off"))
     assert export([plain]) == "kind: Flag\nmetadata: {key: a}\n"
     assert export([]) == ""
+
+
+@pytest.mark.parametrize("owner", ["\x9b2J", "\u202e", "zero\u200bwidth", "\U000e0001", "\ue000", "\u2028"])
+def test_nothing_hidden_stays_unescaped(owner: str) -> None:
+    """What a terminal obeys or a reviewer does not see is an escape, and reads back as it was."""
+    resource = Resource(Kind.COHORT, Metadata("a", owner=owner), CohortSpec())
+    for text, name in ((export([resource]), "f.yaml"), (export_json([resource]), "f.json")):
+        assert text.replace("\n", "").isprintable()
+        (document,) = load(text, name).documents
+        assert document.resource is not None
+        assert document.resource.metadata.owner == owner
+        assert fmt(export([resource])) == export([resource])
 
 
 def test_json_is_a_list() -> None:

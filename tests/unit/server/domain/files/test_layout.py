@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rollout_server.domain.files import comments, nodes
-from rollout_server.domain.files.layout import LINE_WIDTH, double_quoted, lay_out, quote, unhidden
+from rollout_server.domain.files.layout import LINE_WIDTH, double_quoted, lay_out, quote
 
 
 def laid_out(text: str) -> str:
@@ -58,5 +58,6 @@ def test_quotes_are_the_readable_ones() -> None:
     assert quote("a") == '"a"'
     assert quote('say "x"') == "'say \"x\"'"
     assert quote('it\'s "x"') == '"it\'s \\"x\\""'
-    assert double_quoted("\u202e\n") == '"\\u202E\\n"'
-    assert unhidden("\x7f") == "\\u007F"
+    assert quote("\u202e\u200b\x7f\n") == '"\\u202E\\u200B\\u007F\\n"'
+    assert quote("\U000e0001") == '"\\U000E0001"'
+    assert double_quoted("\U000e0001\n") == '"\\uDB40\\uDC01\\n"'
