@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,10 +81,25 @@ def sources(given: Sequence[str]) -> Iterator[Source]:
             yield Source("<stdin>", sys.stdin.buffer.read(_BYTES_MAX))
             continue
         try:
+            refuse_irregular(Path(name))
             with Path(name).open("rb") as file:
                 yield Source(name, file.read(_BYTES_MAX))
         except OSError as error:
             raise usage(f"{name} cannot be read: {error.strerror}") from error
+
+
+def refuse_irregular(path: Path) -> None:
+    """Check that there is an end to read up to: opening a pipe waits for somebody to write, a device never ends.
+
+    Raises:
+        CommandFailed: usage; it is a pipe, a socket or a device.
+        OSError: it does not exist.
+    """
+    mode = path.stat().st_mode
+    kinds = ((stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"), (stat.S_ISCHR, "device"), (stat.S_ISBLK, "device"))
+    kind = next((name for is_kind, name in kinds if is_kind(mode)), "")
+    if kind:
+        raise usage(f"{path} is a {kind} and no regular file", "name a file, or - to read standard input")
 
 
 def read(given: Sequence[str], environment: str | None) -> Documents:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rollout_server.cli.documents import refuse_irregular
 from rollout_server.cli.failures import CommandFailed, usage
+from rollout_server.domain.unseen import escaped_in_json
 
 if TYPE_CHECKING:
     from rollout_server.cli.yaml_text import Data
@@ -65,7 +67,8 @@ def save(path: str, saved: SavedPlan) -> None:
         "plan": saved.plan,
     }
     try:
-        Path(path).write_text(json.dumps(tree, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        text = escaped_in_json(json.dumps(tree, ensure_ascii=False, indent=2))
+        Path(path).write_text(text + "\n", encoding="utf-8")
     except OSError as error:
         raise CommandFailed(f"the plan cannot be saved in {path}: {error.strerror}") from error
 
@@ -77,6 +80,7 @@ def load(path: str) -> SavedPlan:
         CommandFailed: usage; it cannot be read or is none.
     """
     try:
+        refuse_irregular(Path(path))
         with Path(path).open("rb") as file:
             tree = json.loads(file.read(_BYTES_MAX))
     except OSError as error:

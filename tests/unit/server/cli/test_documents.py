@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,17 @@ def test_what_cannot_be_read_is_usage(given: list[str]) -> None:
     with pytest.raises(CommandFailed) as failed:
         documents.load_all(given, "x")
     assert failed.value.exit_code is Exit.USAGE
+
+
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    """A pipe may never end, a device never does."""
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    for name, what in ((str(pipe), "a pipe"), ("/dev/zero", "a device")):
+        with pytest.raises(CommandFailed, match=f"{name} is {what} and no regular file") as failed:
+            list(documents.sources([name]))
+        assert failed.value.exit_code is Exit.USAGE
+        assert "-" in failed.value.hint
 
 
 def test_nothing_to_read_is_usage(tmp_path: Path) -> None:
