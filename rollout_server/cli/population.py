@@ -82,8 +82,12 @@ class Population:
             context = json.loads(text)
         except UnicodeDecodeError:
             raise self._bad(number, "the line is not UTF-8") from None
-        except (ValueError, RecursionError) as error:
+        except RecursionError:
+            raise self._bad(number, "the line is nested too deep") from None
+        except json.JSONDecodeError as error:
             raise self._bad(number, f"the line is no JSON: {error}") from None
+        except ValueError:  # the only other thing that a line of JSON can do wrong to Python
+            raise self._bad(number, "a number in the line is too long; write it as text") from None
         if not isinstance(context, dict) or not context.keys() <= _FIELDS:
             raise self._bad(number, "a context has units and attributes and nothing else")
         units = context.get("units", {})

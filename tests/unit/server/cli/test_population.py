@@ -43,7 +43,8 @@ def test_blank_lines_are_passed_over_and_places_still_hold(tmp_path: Path) -> No
     ("line", "message"),
     [
         ("{", "is no JSON"),
-        ("[" * 100_000, "is no JSON"),
+        ("[" * 100_000, "nested too deep"),
+        ('{"attributes": {"n": ' + "9" * 5_000 + "}}", "a number in the line is too long"),
         ("\udcff", "not UTF-8"),
         ('"text"', "has units and attributes"),
         ('{"user": "u-1"}', "has units and attributes"),
@@ -59,6 +60,7 @@ def test_a_bad_line_is_named_by_its_number(tmp_path: Path, line: str, message: s
     assert population.failure is not None
     assert "users.jsonl:3: " in population.failure.what
     assert message in population.failure.what
+    assert "sys." not in population.failure.what
     assert '{"units"' in population.failure.hint
 
 
