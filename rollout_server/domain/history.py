@@ -11,7 +11,7 @@ from rollout_server.domain.journal import Change, Draft, fold
 from rollout_server.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rollout_server.domain.checkpoint import Checkpoint
     from rollout_server.domain.journal import Entry, State
@@ -91,11 +91,10 @@ def revert(entry: Entry, before: State, now: State, intent: Draft) -> Draft:
         raise ValueError(f"entry {entry.revision} is not undone from revision {before.position.revision}")
     moved = [change.id for change in entry.changes if _moved_since(change, now)]
     if moved:
-        versions = ", ".join(str(_version(now, resource_id)) for resource_id in moved)
         raise Conflict(
             ", ".join(str(resource_id) for resource_id in moved),
             f"revision {entry.revision}",
-            f"revision {versions} (0: deleted)",
+            _found(moved, now),
             "later entries changed them again: undo those first, or apply the specs you want",
         )
     changes = (_way_back(change, before, now) for change in entry.changes)
@@ -104,6 +103,15 @@ def revert(entry: Entry, before: State, now: State, intent: Draft) -> Draft:
         reads={change.id: _version(now, change.id) for change in entry.changes},
         changes=tuple(change for change in changes if change is not None),
     )
+
+
+def _found(moved: Sequence[ResourceId], now: State) -> str:
+    """Say how these stand, as the end of "expected revision 3, found ..."."""
+    versions = [(resource_id, _version(now, resource_id)) for resource_id in moved]
+    if len(versions) == 1:
+        version = versions[0][1]
+        return f"revision {version}" if version else "that it was deleted since"
+    return ", ".join(f"{key} at revision {version}" if version else f"{key} deleted since" for key, version in versions)
 
 
 def _moved_since(change: Change, now: State) -> bool:

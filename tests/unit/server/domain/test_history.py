@@ -151,7 +151,20 @@ def test_later_changes_are_a_conflict_that_names_them_all() -> None:
     with pytest.raises(Conflict) as refusal:
         undone(drafts, 1)
     assert refusal.value.what == "flag/a, flag/b, flag/c"
+    assert str(refusal.value).endswith(
+        "expected revision 2, found flag/a at revision 3, flag/b deleted since, flag/c at revision 3"
+    )
     assert "undo those first" in refusal.value.hint
+
+
+@pytest.mark.parametrize(
+    ("later", "found"),
+    [(draft(flag("a")), "found revision 3"), (draft(flag_id("a")), "found that it was deleted since")],
+)
+def test_a_conflict_over_one_resource_is_a_sentence(later: Draft, found: str) -> None:
+    """No code of ours stands where a word should."""
+    with pytest.raises(Conflict, match=f"^flag/a moved: expected revision 2, {found}$"):
+        undone([draft(flag("a")), draft(flag("a", "on")), later], 1)
 
 
 def test_undoing_twice_is_a_conflict_or_nothing() -> None:
