@@ -22,7 +22,7 @@ from rollout_sdk.engine.problems import Problem
 from rollout_server.api.calls import Call, Caller, Calls
 from rollout_server.api.error_map import DETAIL_KEY, Answer, accepted_detail_bytes, answer, bug
 from rollout_server.app.tokens import authenticate
-from rollout_server.domain.rights import allows, is_open, roles
+from rollout_server.domain.rights import allows, is_open, refusal
 from rollout_server.errors import Forbidden, InvalidInput, RolloutError, Unavailable
 from rollout_server.logs import get_logger, without_message
 
@@ -173,9 +173,7 @@ def _check_right(caller: Caller, method: str, wanted: str) -> None:
     if wanted not in {"", caller.environment.name}:
         raise Forbidden(f"this token does not open environment {wanted!r}", "use a token of that environment")
     if not allows(role, method):
-        able = ", ".join(sorted(one.value for one in roles(method))) or "nobody"
-        verb = method.rpartition("/")[2]
-        raise Forbidden(f"a token with role {role.value} may not call {verb}", f"roles that may: {able}")
+        raise Forbidden(refusal(role, method), "use a token with such a role, or ask somebody who has one")
 
 
 async def _answer(method: _Method, call: Call, context: Context) -> None:

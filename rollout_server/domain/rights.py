@@ -59,6 +59,33 @@ RIGHTS: Mapping[str, frozenset[Role]] = MappingProxyType(
 )
 """Full gRPC method name to the roles that may call it."""
 
+_DEEDS: Mapping[str, str] = MappingProxyType(
+    {
+        "/rollout.v1.DeliveryService/Watch": "watch flags as an SDK does",
+        "/rollout.v1.TelemetryService/Report": "report telemetry",
+        _CONTROL + "ExportSnapshot": "export a snapshot",
+        _CONTROL + "GetStatus": "see the status",
+        _CONTROL + "GetResource": "see resources",
+        _CONTROL + "ListResources": "list resources",
+        _CONTROL + "ListHistory": "see the history",
+        _CONTROL + "Explain": "explain decisions",
+        _CONTROL + "ListInstances": "list connected SDKs",
+        _CONTROL + "VerifyAudit": "verify the audit",
+        _CONTROL + "Diagnose": "diagnose the server",
+        _CONTROL + "Plan": "plan",
+        _CONTROL + "Apply": "apply",
+        _CONTROL + "Revert": "revert",
+        _CONTROL + "Kill": "kill",
+        _CONTROL + "Unkill": "unkill",
+        _CONTROL + "CreateToken": "create tokens",
+        _CONTROL + "ListTokens": "list tokens",
+        _CONTROL + "RevokeToken": "revoke tokens",
+        _CONTROL + "Backup": "back up the store",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": "ask for the shape of the contract",
+    }
+)
+"""Full gRPC method name to what calling it is, after "may not"."""
+
 _NOBODY: frozenset[Role] = frozenset()
 
 
@@ -70,6 +97,15 @@ def is_open(method: str) -> bool:
 def roles(method: str) -> frozenset[Role]:
     """Return who may call the method; nobody where it has no row."""
     return RIGHTS.get(method, _NOBODY)
+
+
+def refusal(role: Role, method: str) -> str:
+    """Return what a token of this role is told that may not call the method: what it may not do, and who may."""
+    able = [one.value for one in Role if one in roles(method)]
+    if not able:
+        return "no role may do this"
+    either = f"{', '.join(able[:-1])} or {able[-1]}" if able[1:] else able[0]
+    return f"a token with role {role.value} may not {_DEEDS[method]}; it takes role {either}"
 
 
 def allows(role: Role, method: str) -> bool:

@@ -7,7 +7,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from rollout_sdk.wire.v1 import control_pb2, delivery_pb2, telemetry_pb2
-from rollout_server.domain.rights import OPEN, RIGHTS, Role, allows, is_open, roles
+from rollout_server.domain.rights import OPEN, RIGHTS, Role, allows, is_open, refusal, roles
 
 FILES = (control_pb2, delivery_pb2, telemetry_pb2, health_pb2, reflection_pb2)
 METHODS = sorted(
@@ -71,6 +71,23 @@ def test_what_has_no_row_is_denied_to_everybody() -> None:
         assert roles(method) == frozenset()
         assert not is_open(method)
         assert not any(allows(role, method) for role in Role)
+
+
+@pytest.mark.parametrize("method", sorted(RIGHTS))
+def test_a_refusal_never_names_a_procedure(method: str) -> None:
+    """Every right has its words: a person typed a command, and not the name of a method."""
+    for role in set(Role) - roles(method):
+        told = refusal(role, method)
+        assert told.startswith(f"a token with role {role.value} may not ")
+        assert method.rpartition("/")[2] not in told
+
+
+def test_a_refusal_says_what_and_who() -> None:
+    assert refusal(Role.AUTHOR, "/rollout.v1.ControlService/Unkill") == (
+        "a token with role author may not unkill; it takes role operator or admin"
+    )
+    assert refusal(Role.VIEWER, "/rollout.v1.ControlService/Kill").endswith("author, operator, approver or admin")
+    assert refusal(Role.ADMIN, "/rollout.v1.ControlService/Newcomer") == "no role may do this"
 
 
 def test_only_health_is_open() -> None:
