@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rollout_sdk.engine.model import ByRollout, Serve, Split
+from rollout_sdk.engine.model import ByRollout, InCohort, Serve, Split
 from rollout_server.domain.files import percent
 from rollout_server.domain.resources import FlagSpec, FlagStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from rollout_sdk.engine.model import Rule
+    from rollout_sdk.engine.model import Condition, Rule
     from rollout_server.domain.resources import Resource
 
 RULES_TOLD_MAX = 6
+COHORTS_TOLD_MAX = 3
 
 
 def serving(flag: Resource) -> str:
@@ -32,9 +33,22 @@ def serving(flag: Resource) -> str:
         return f"killed: {spec.off} to everybody"
     limits = [f"needs {item.flag} ({' or '.join(item.variants)})" for item in spec.requires]
     if spec.never:
-        count = len(spec.never)
-        limits.append(f"never for {count} {'condition' if count == 1 else 'conditions'}")
+        limits.append(f"never for {_never(spec.never)}")
     return "; ".join([", ".join(_answers(spec)), *limits])
+
+
+def _never(conditions: Sequence[Condition]) -> str:
+    """Return "cohort opted-out or 2 conditions": people know a cohort by its name, a condition has none."""
+    cohorts = [condition.cohort for condition in conditions if isinstance(condition, InCohort)]
+    others = len(conditions) - len(cohorts)
+    parts = []
+    if len(cohorts) > COHORTS_TOLD_MAX:
+        parts.append(f"{len(cohorts)} cohorts")
+    elif cohorts:
+        parts.append(f"cohort {' or '.join(cohorts)}")
+    if others:
+        parts.append(f"{others} {'condition' if others == 1 else 'conditions'}")
+    return " or ".join(parts)
 
 
 def _answers(spec: FlagSpec) -> Iterator[str]:

@@ -46,7 +46,14 @@ QUARTER = {"split": {"on": "25%", "off": "75%"}}
         ),
         (
             {"never": ["banned"], "requires": [{"flag": "new-cart", "variants": ["on"]}]},
-            "off to everybody; needs new-cart (on); never for 1 condition",
+            "off to everybody; needs new-cart (on); never for cohort banned",
+        ),
+        ({"never": ["banned", "opted-out"]}, "off to everybody; never for cohort banned or opted-out"),
+        ({"never": [STAFF]}, "off to everybody; never for 1 condition"),
+        ({"never": ["a", "b", "c", "d", "e"]}, "off to everybody; never for 5 cohorts"),
+        (
+            {"never": ["banned", STAFF, {"not": STAFF}]},
+            "off to everybody; never for cohort banned or 2 conditions",
         ),
         (
             {"rules": [{"id": f"r{number}", "when": STAFF, "serve": "on"} for number in range(9)]},
