@@ -297,7 +297,7 @@ class _Compilation:
                 for name, parent in parents.items()
                 if parent is not None
             },
-            rollouts=rollouts,
+            rollouts={name: rollout.stages for name, rollout in rollouts.items()},
         )
         named_by_it = MappingProxyType(cohorts), MappingProxyType(rollouts), MappingProxyType(parents)
         return CompiledFlag(flag, version, killed, rules, depth, nodes, *named_by_it)
@@ -327,7 +327,8 @@ def _withdrawn(rollout: CompiledRollout) -> CompiledRollout:
     """Return a rollout that is gone, as rules that still name it see it: it exposes nobody."""
     if not rollout.state.reaches:
         return rollout
-    return CompiledRollout(replace(rollout.state, reaches=(), never=()), Stages(), 1, 1, MappingProxyType({}))
+    state = replace(rollout.state, reaches=(), never=())
+    return CompiledRollout(state, Stages(state), 1, 1, MappingProxyType({}))
 
 
 def _effort(

@@ -35,13 +35,14 @@ class Stage(NamedTuple):
 
 
 class Stages(NamedTuple):
-    """A rollout's conditions, compiled.
+    """A rollout's state with its conditions compiled.
 
     Attributes:
         never: true or unknown in any of these is out.
         by_share: the largest first, up to the first that holds for everybody; those that hold nobody are left out.
     """
 
+    state: RolloutState
     never: tuple[Asked, ...] = ()
     by_share: tuple[Stage, ...] = ()
 
@@ -57,7 +58,7 @@ def compile_stages(state: RolloutState, cohorts: Mapping[str, Asked]) -> Stages:
         Uncompilable: the message says what is wrong.
     """
     if not state.reaches:
-        return Stages()
+        return Stages(state)
     _check(state)
     never = tuple(compile_condition(condition, cohorts) for condition in state.never)
     stages = [Stage(reach, _audience(reach, cohorts)) for reach in state.reaches]
@@ -68,7 +69,7 @@ def compile_stages(state: RolloutState, cohorts: Mapping[str, Asked]) -> Stages:
             by_share.append(stage)
             if stage.asked is None:
                 break
-    return Stages(never, tuple(by_share))
+    return Stages(state, never, tuple(by_share))
 
 
 def _audience(reach: Reach, cohorts: Mapping[str, Asked]) -> Asked | None:
@@ -110,18 +111,16 @@ def unexposed_variant(flag: Flag, state: RolloutState) -> str:
     return state.from_variant if has_variant else flag.off
 
 
-def compile_exposure(
-    flag: Flag, rule: str, state: RolloutState, stages: Stages, outcomes: Outcomes
-) -> Callable[[Context], int]:
+def compile_exposure(flag: Flag, rule: str, stages: Stages, outcomes: Outcomes) -> Callable[[Context], int]:
     """Return the rollout's answer to every context: the number of an outcome.
 
     Args:
         flag: has both variants, see `misfit`.
         rule: id of the rule that names the rollout.
-        state: what the stages were compiled of.
         stages: by `compile_stages`.
         outcomes: of the flag.
     """
+    state = stages.state
     unexposed = unexposed_variant(flag, state)
     nobody = Exposure(state.rollout, state.run, None, None, state.allocation, 0)
     no_unit = outcomes.number(unexposed, Reason.NO_UNIT, rule, nobody)

@@ -254,16 +254,13 @@ class Reach:
 
 @dataclass(frozen=True, slots=True)
 class RolloutState:
-    """Where a rollout stands, apart from the rules that name it.
-
-    A unit's reach is the largest share among the stages entered whose audience is true; it is exposed where its bucket
-    is below. Without reaches nobody is: not started, rolled back, cancelled.
+    """Where a rollout stands, apart from the rules that name it: `exposure` says what follows.
 
     Attributes:
         run: number of the pass, from 1; 0 before the first.
         unit: kind of unit whose bucket decides.
         salt: of the rollout, never of the run, so that a new run exposes the same units first.
-        reaches: in the order in which the stages were entered.
+        reaches: of the stages entered, in that order; none exposes nobody: not started, rolled back, cancelled.
         never: true or unknown in any of these keeps `from_variant`, and belongs to no arm.
         allocation: period of the run in which every unit's reach stands still.
         stage: the one entered last.

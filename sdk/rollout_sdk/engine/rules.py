@@ -17,12 +17,11 @@ from mmh3 import mmh3_32_uintdigest
 from rollout_sdk.engine import limits
 from rollout_sdk.engine.bucketing import SALT_LENGTH, hash_bound, split_head
 from rollout_sdk.engine.conditions import Asked, Uncompilable, compile_condition
-from rollout_sdk.engine.exposure import compile_exposure
+from rollout_sdk.engine.exposure import Stages, compile_exposure
 from rollout_sdk.engine.model import LAW_1, PPM, ByRollout, Flag, Reason, Rule, Serve, Split
 from rollout_sdk.engine.outcomes import Outcome, Outcomes, variant_values
 
 if TYPE_CHECKING:
-    from rollout_sdk.engine.compiled import CompiledRollout
     from rollout_sdk.engine.context import Context
     from rollout_sdk.engine.model import Json
 
@@ -32,7 +31,7 @@ Evaluate: TypeAlias = "Callable[[Context], int]"
 Splitter: TypeAlias = "Callable[[Context], int | None]"
 """A compiled split or rollout; None where the context lacks the unit and the next rule is asked."""
 
-_NO_ROLLOUTS: Mapping[str, CompiledRollout] = MappingProxyType({})
+_NO_ROLLOUTS: Mapping[str, Stages] = MappingProxyType({})
 
 
 class Parent(NamedTuple):
@@ -56,7 +55,7 @@ def compile_rules(
     killed: bool,
     cohorts: Mapping[str, Asked],
     parents: Mapping[str, Parent],
-    rollouts: Mapping[str, CompiledRollout] = _NO_ROLLOUTS,
+    rollouts: Mapping[str, Stages] = _NO_ROLLOUTS,
 ) -> FlagRules:
     """Compile one flag, whole: a killed flag's rules too, so that what is wrong with them is known.
 
@@ -175,9 +174,7 @@ def _with_targets(flag: Flag, outcomes: Outcomes, rest: Evaluate) -> Evaluate:
 # -------------------------------------------------------------------------------------------------------- rules
 
 
-def _rules(
-    flag: Flag, outcomes: Outcomes, cohorts: Mapping[str, Asked], rollouts: Mapping[str, CompiledRollout]
-) -> Evaluate:
+def _rules(flag: Flag, outcomes: Outcomes, cohorts: Mapping[str, Asked], rollouts: Mapping[str, Stages]) -> Evaluate:
     default = outcomes.number(flag.default, Reason.DEFAULT)
     no_unit = outcomes.number(flag.default, Reason.NO_UNIT)
     rules = [_rule(flag, rule, outcomes, cohorts, rollouts) for rule in flag.rules]
@@ -199,7 +196,7 @@ def _rule(
     rule: Rule,
     outcomes: Outcomes,
     cohorts: Mapping[str, Asked],
-    rollouts: Mapping[str, CompiledRollout],
+    rollouts: Mapping[str, Stages],
 ) -> tuple[Asked | None, int, Splitter | None]:
     """Return when it answers (None: always), what it serves, and, where it splits, how."""
     try:
@@ -215,13 +212,11 @@ def _rule(
             return asked, -1, _exposure(flag, rule, by, outcomes, rollouts)
 
 
-def _exposure(
-    flag: Flag, rule: Rule, by: ByRollout, outcomes: Outcomes, rollouts: Mapping[str, CompiledRollout]
-) -> Evaluate:
+def _exposure(flag: Flag, rule: Rule, by: ByRollout, outcomes: Outcomes, rollouts: Mapping[str, Stages]) -> Evaluate:
     found = rollouts.get(by.rollout)
     if found is None:
         raise Uncompilable(f"rule {rule.id!r}: there is no rollout {by.rollout!r} in force")
-    return compile_exposure(flag, rule.id, found.state, found.stages, outcomes)
+    return compile_exposure(flag, rule.id, found, outcomes)
 
 
 def _served_rules(rules: tuple[tuple[Asked, int], ...], default: int) -> Evaluate:

@@ -23,7 +23,7 @@ FLAG = flag("f", default="on")
 
 def outcome(state: RolloutState, context: Context, cohorts: Mapping[str, Asked] | None = None) -> Outcome:
     outcomes = Outcomes(variant_values(FLAG))
-    evaluate = compile_exposure(FLAG, "launch", state, compile_stages(state, cohorts or {}), outcomes)
+    evaluate = compile_exposure(FLAG, "launch", compile_stages(state, cohorts or {}), outcomes)
     return outcomes.table()[evaluate(context)]
 
 
@@ -112,7 +112,8 @@ def test_what_no_reader_takes(what: str, state: RolloutState) -> None:
     """Refused by name; and once it exposes nobody, taken all the same."""
     with pytest.raises(Uncompilable, match=what):
         compile_stages(state, {})
-    assert compile_stages(replace(state, reaches=()), {}) == ((), ())
+    nobody = replace(state, reaches=())
+    assert compile_stages(nobody, {}) == (nobody, (), ())
 
 
 def test_a_rollout_fits_the_flag_that_it_moves() -> None:
