@@ -35,13 +35,14 @@ def exposing(run: Run, tick: Tick) -> Outcome:
         return endings.by_blindness(run, tick, f"{sight.holds.sentence}; {why}" if sight.holds else why)
     run, effects = _alarmed(run, sight)
     run, is_edited = _in_closure(run, tick.closure)
+    was_needed = run.need is not None
     if sight.holds is not None:
         run, more = _hold(run, sight)
     elif is_back or is_edited:  # neither a clock that went back nor verdicts of an earlier allocation lead on
         more = ()
     else:
         run, more = _GOING[run.phase](run, tick, sight, elapsed_ms)
-    run, last = escalate(run, elapsed_ms) if not more else (run, ())
+    run, last = escalate(run, elapsed_ms if was_needed else 0)
     return run, (*effects, *more, *last)
 
 
@@ -118,7 +119,11 @@ def _alarmed(run: Run, sight: Sight) -> Outcome:
 
 
 def _hold(run: Run, sight: Sight) -> Outcome:
-    """Hold, or stay held. A paused run stays a person's; a new kind of reason is a new need for one."""
+    """Hold, or stay held. A paused run stays a person's.
+
+    Another kind of reason is said at once, and is news to whoever acknowledged the one before; nobody who waits to be
+    called waits longer because reasons take turns.
+    """
     why = sight.holds
     if why is None or run.phase is Phase.PAUSED:
         return run, ()
@@ -126,7 +131,11 @@ def _hold(run: Run, sight: Sight) -> Outcome:
         guards = tuple(dict.fromkeys((*run.held.guards, *why.guards)))
         return replace(run, held=replace(run.held, guards=guards)), ()
     sentence = f"{growth.named(run)} is held at {run.stage_name} ({growth.percent(run)}): {why.sentence}"
-    return call_person(replace(run, phase=Phase.HELD, held=why), NoticeKind.HELD, sentence)
+    is_waited_for = run.held is not None and run.need is not None and not run.need.acknowledged_by
+    run, need = replace(run, phase=Phase.HELD, held=why), run.need
+    if not is_waited_for or need is None:
+        return call_person(run, NoticeKind.HELD, sentence)
+    return tell(replace(run, need=replace(need, sentence=sentence)), NoticeKind.HELD, sentence)
 
 
 def _running(run: Run, tick: Tick, sight: Sight, elapsed_ms: int) -> Outcome:
