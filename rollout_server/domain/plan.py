@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from rollout_server.domain.resources import Resource
 
 _NAMED_MAX = 5
-_LOST = frozenset(f"unknown_{kind.value.lower()}" for kind in PLANNED) | {"unknown_group"}
+_LOST = frozenset(f"unknown_{kind.value.lower()}" for kind in PLANNED)
 _DECIDING = frozenset({Kind.FLAG, Kind.COHORT, Kind.ROLLOUT})
 
 
@@ -209,6 +209,11 @@ def _problems(ruleset: Ruleset, changed: set[ResourceId], graph: Graph, before: 
     named = {str(id_) for id_ in changed}
     problems = [problem for problem in found if problem.resource in named or problem.code not in _LOST]
     for id_ in sorted(_gone(before, after), key=str):
+        status = before.resources[id_].status
+        if isinstance(status, RolloutStatus) and status.is_active:
+            message = f"run {status.runs} is under way, and would be forgotten with all whom it exposes"
+            hint = f"`rollout rollback {id_.key}` first, or wait for its end"
+            problems.append(Problem(str(id_), "", "under_way", message, hint))
         # The graph knows the references of both sides: one that this very change takes out holds nothing back.
         users = [
             str(user)

@@ -14,8 +14,8 @@ from rollout_server.domain.files import canonical_json, fmt, load, read, schema,
 from rollout_server.errors import InvalidInput
 from tests.resource_strategies import JSON_VALUES, RESOURCES
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "flags"
-TEXTS = [path.read_text(encoding="utf-8") for path in sorted(EXAMPLES.glob("*.yaml"))]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TEXTS = [path.read_text(encoding="utf-8") for path in sorted(EXAMPLES.glob("*/*.yaml"))]
 SCHEMA = Draft202012Validator(schema())
 
 # What a schema has no words for.

@@ -43,7 +43,7 @@ class Scope:
 def validate_resources(
     resources: Mapping[ResourceId, Resource], cohorts: Mapping[str, Cohort], scope: Scope
 ) -> tuple[Problem, ...]:
-    """Return every problem of what a change touches; total over anything that the resources' types can hold.
+    """Return every problem of what a change touches; total over resources that the files' reader made.
 
     Args:
         resources: all of the environment, as it would be after the change.

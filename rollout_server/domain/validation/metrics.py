@@ -103,7 +103,8 @@ def _check_relative(findings: Findings, limit: RelativeLimit, metric: MetricSpec
         findings.add(place, "misfit", message, hint)
     elif is_proportion and not limit.in_points:
         message = "the difference of two proportions is written in percentage points"
-        findings.add(place, "misfit", message, f"write {percent.show_points(round(limit.at_least * PPM))}")
+        meant = percent.show_points(round(limit.at_least * PPM)) if 0 < limit.at_least <= _WHOLE else "it like 0.1pp"
+        findings.add(place, "misfit", message, f"write {meant}")
     elif not (isfinite(limit.at_least) and limit.at_least >= 0):
         findings.add(place, "wrong_sign", "at_least is the size of a difference, without a sign", "leave the sign out")
 

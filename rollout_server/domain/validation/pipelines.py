@@ -119,13 +119,12 @@ def _check_shares(findings: Findings, audiences: Audiences, spec: PipelineSpec) 
             findings.add(f"spec.stages[{at}].share", "shrinking_share", message, "let shares grow from stage to stage")
     finish_ppm = spec.finish.share_ppm
     widest_ppm = max((stage.share_ppm for stage in spec.stages if stage.audience is None), default=0)
-    if finish_ppm < max(widest_ppm, 1):
-        message = (
-            f"{percent.show(max(0, finish_ppm))} of everyone is less than the stages expose: {percent.show(widest_ppm)}"
-        )
-        findings.add(
-            "spec.finish.share", "shrinking_share", message, "write at least as much, or leave it out for 100%"
-        )
+    hint = "write at least as much, or leave it out for 100%"
+    if finish_ppm <= 0:
+        findings.add("spec.finish.share", "bad_share", "a finish at 0% takes everybody back", hint)
+    elif finish_ppm < widest_ppm:
+        message = f"{percent.show(finish_ppm)} of everyone is less than the stages expose: {percent.show(widest_ppm)}"
+        findings.add("spec.finish.share", "shrinking_share", message, hint)
 
 
 def _check_sizes(findings: Findings, audiences: Audiences, spec: PipelineSpec) -> None:

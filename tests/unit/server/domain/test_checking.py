@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from rollout_server.domain.checking import lint, run_cases
-from rollout_server.domain.files import load
+from rollout_server.domain.files import export, load
 from rollout_server.domain.files.document import Document
+from tests.small_state import EMPTY, applied, wished
 
 BETA = "kind: Cohort\nmetadata: {key: beta}\nspec: {include: [u-1]}\n"
-EXAMPLES = Path(__file__).parents[4] / "examples" / "flags"
+ROOT = Path(__file__).parents[4]
+EXAMPLES = ROOT / "examples" / "flags"
+DOCUMENTS = ROOT / "tests" / "documents"
 
 
 def examples(environment: str | None = None) -> list[Document]:
@@ -68,3 +71,38 @@ def test_a_case_that_fails_says_what_was_decided() -> None:
     assert (first.passed, first.decision.variant, first.origin) == (False, "on", "a.yaml:5:5")
     assert second.passed
     assert second.flag == "a"
+
+
+def test_rollout_examples_are_in_order_over_the_flag_examples() -> None:
+    """Whoever applies them to what `rollout dev` started is refused nothing."""
+    flags, rollouts = (
+        [document for path in sorted(folder.glob("*.yaml")) for document in load(path.read_text(), path.name).documents]
+        for folder in (EXAMPLES, EXAMPLES.parent / "rollouts")
+    )
+    standing = applied(EMPTY, *(document.resource for document in flags if document.resource is not None))
+    wanted = [document.resource for document in rollouts if document.resource is not None]
+    assert len(wanted) == len(rollouts) >= 11
+    assert wished(standing, *wanted).problems == ()
+    assert lint(rollouts, standing.resources.values()) == ()
+
+
+def test_the_example_of_the_design_loads_round_trips_and_is_in_order() -> None:
+    """With the cohorts, metrics and the channel that it names and does not show."""
+    documents: list[Document] = []
+    for name in ("design.yaml", "surroundings.yaml"):
+        loaded = load((DOCUMENTS / name).read_text(encoding="utf-8"), name)
+        assert loaded.problems == ()
+        documents += loaded.documents
+    assert lint(documents) == ()
+    resources = [document.resource for document in documents if document.resource is not None]
+    assert len(resources) == 15
+    again = load(export(resources)).documents
+    assert [document.resource for document in again] == resources
+    assert wished(EMPTY, *resources).problems == ()
+
+
+def test_lint_tells_what_is_wrong_around_flags_at_its_line() -> None:
+    """Validation of every kind comes with places in the file."""
+    text = "kind: Pipeline\nmetadata: {key: p}\nspec:\n  stages:\n    - {name: a, share: 0%}\n"
+    (problem,) = lint(load(text, "p.yaml").documents)
+    assert (problem.origin, problem.code) == ("p.yaml:5:17", "bad_share")

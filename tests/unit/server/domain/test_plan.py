@@ -6,8 +6,19 @@ from rollout_sdk.engine.bucketing import salt16
 from rollout_sdk.engine.model import Position
 from rollout_server.domain.diff import Operation
 from rollout_server.domain.journal import Change, State
+from rollout_server.domain.machine import Phase, Run
 from rollout_server.domain.plan import Plan, Wish, plan
-from rollout_server.domain.resources import FlagStatus, Kind, Metadata, Resource, ResourceId, TokenSpec, TokenStatus
+from rollout_server.domain.resources import (
+    FlagStatus,
+    Kind,
+    Metadata,
+    Resource,
+    ResourceId,
+    RolloutStatus,
+    TokenSpec,
+    TokenStatus,
+)
+from rollout_server.domain.rollouts import PipelineSpec, Stage
 from rollout_server.domain.ruleset import cohort_id, flag_id, ruleset_of
 from tests import small_rollouts
 from tests.small_state import EMPTY, applied, cohort_document, committed, document, flag_document, killed, wished
@@ -197,7 +208,6 @@ def test_what_rollouts_stand_on_cannot_be_deleted() -> None:
     for kind, key in [
         (Kind.METRIC, "errors"),
         (Kind.CHANNEL, "team"),
-        (Kind.POLICY, "people"),
         (Kind.PIPELINE, "careful"),
         (Kind.FLAG, "checkout"),
         (Kind.ROLLOUT, "launch"),
@@ -237,3 +247,14 @@ def test_policies_are_read_by_every_plan() -> None:
     """What they demand was checked against them as they stood."""
     made = wished(small_rollouts.STATE, cohort_document("another", "u-1"))
     assert ResourceId(Kind.POLICY, "people") in made.reads
+
+
+def test_a_rollout_under_way_is_not_deleted() -> None:
+    """Not even with its flag: whom it exposes would be forgotten."""
+    resource = small_rollouts.STATE.resources[ResourceId(Kind.ROLLOUT, "launch")]
+    assert isinstance(resource.status, RolloutStatus)
+    run = Run("launch", "checkout", "off", "on", 1, PipelineSpec((Stage("a", 10_000),)), phase=Phase.PAUSED)
+    for phase, found in [(Phase.PAUSED, [("rollout/launch", "", "under_way")]), (Phase.ROLLED_BACK, [])]:
+        status = replace(resource.status, run=replace(run, phase=phase))
+        state = committed(small_rollouts.STATE, Change(resource.id, replace(resource, status=status)))
+        assert codes(plan(state, Wish([], prune=True))) == found

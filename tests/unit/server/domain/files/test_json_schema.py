@@ -31,7 +31,8 @@ def test_it_is_a_schema() -> None:
 def test_the_examples_are_valid() -> None:
     """As they stand in their files, environments and tests included."""
     validator = Draft202012Validator(schema())
-    for path in sorted((ROOT / "examples" / "flags").glob("*.yaml")):
+    design = ROOT / "tests" / "documents" / "design.yaml"
+    for path in [*sorted((ROOT / "examples").glob("*/*.yaml")), design]:
         for tree in YAML(typ="safe", pure=True).load_all(path.read_text(encoding="utf-8")):
             assert [error.message for error in validator.iter_errors(tree)] == []
 

@@ -78,6 +78,7 @@ def test_a_limit_that_fits_its_metric_is_taken(guardrail: dict[str, Anything]) -
         ({"metric": "conversion", "limit": "-100%"}, "limit", "bad_limit"),
         ({"metric": "latency", "limit": {"relative": "+10%", "at_least": "1pp"}}, "limit.at_least", "misfit"),
         ({"metric": "errors", "limit": {"relative": "+10%", "at_least": 0.001}}, "limit.at_least", "misfit"),
+        ({"metric": "errors", "limit": {"relative": "+10%", "at_least": 1e308}}, "limit.at_least", "misfit"),
         ({"metric": "latency", "limit": {"relative": "+10%", "at_least": -1}}, "limit.at_least", "wrong_sign"),
         ({"metric": "errors", "limit": {"absolute": 5}}, "limit.absolute", "bad_limit"),
         ({"metric": "latency", "limit": {"absolute": 0}}, "limit.absolute", "bad_limit"),

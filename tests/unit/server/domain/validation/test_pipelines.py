@@ -73,7 +73,7 @@ def test_a_share_that_exposes_nobody_new_is_refused() -> None:
     assert wrong({"share": "25%"}, {"audience": STAFF, "share": "10%"}) == [("spec.stages[1].share", "shrinking_share")]
     assert wrong({"audience": STAFF, "share": "100%"}, {"share": "10%"}) == []
     assert wrong({"share": "50%"}, finish={"share": "20%"}) == [("spec.finish.share", "shrinking_share")]
-    assert wrong({"audience": STAFF}, finish={"share": "0%"}) == [("spec.finish.share", "shrinking_share")]
+    assert wrong({"audience": STAFF}, finish={"share": "0%"}) == [("spec.finish.share", "bad_share")]
 
 
 def test_healthy_needs_something_that_can_be_healthy() -> None:

@@ -5,7 +5,9 @@ from typing import Any as Anything
 
 import pytest
 
-from tests.small_rollouts import STATE, places, wrong
+from rollout_server.domain.plan import Wish, plan
+from rollout_server.domain.resources import Kind
+from tests.small_rollouts import STATE, id_of, pipeline, places, wrong
 from tests.small_state import applied, cohort_document, document, flag_document
 
 
@@ -97,3 +99,16 @@ def test_names_are_demanded_of_what_is_created() -> None:
     state = applied(STATE, document("Policy", "p", names={"Cohort": "x-.*"}))
     assert wrong(cohort_document("staff", "u-9"), state=state) == []
     assert wrong(cohort_document("other", "u-9"), state=state) == [("cohort/other", "metadata.key", "policy_name")]
+
+
+def test_a_group_that_others_ask_does_not_vanish() -> None:
+    """Neither by an edit of the policy nor by its deletion; who asks is told."""
+    staged = {"name": "a", "share": "1%", "exit": {"approval": {"from": "managers"}}}
+    state = applied(STATE, pipeline(staged))
+    unknown = ("pipeline/careful", "spec.stages[0].exit.approval.from", "unknown_group")
+    assert wrong(document("Policy", "people", groups={"leads": ["mia"]}), state=state) == [unknown]
+    gone = plan(state, Wish([], delete=frozenset({id_of(Kind.POLICY, "people")}))).problems
+    assert [(one.resource, one.code) for one in gone] == [
+        ("pipeline/careful", "unknown_group"),
+        ("policy/people", "still_referenced"),
+    ]
