@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from rollout_server.cli.documents import refuse_irregular
 from rollout_server.cli.failures import CommandFailed, usage
-from rollout_server.domain.unseen import escaped_in_json
 
 if TYPE_CHECKING:
     from rollout_server.cli.yaml_text import Data
@@ -57,6 +56,8 @@ def save(path: str, saved: SavedPlan) -> None:
     Raises:
         CommandFailed: it cannot be written.
     """
+    from rollout_server.domain.unseen import escaped_in_json
+
     tree = {
         "kind": KIND,
         "format": FORMAT,

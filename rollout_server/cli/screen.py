@@ -15,7 +15,6 @@ from typing import IO, TYPE_CHECKING, TypeAlias
 
 from rollout_server.cli import yaml_text
 from rollout_server.cli.yaml_text import Data
-from rollout_server.domain.unseen import escaped_in_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,6 +156,8 @@ class Screen:
         if self.format is Format.YAML:
             sys.stdout.write(yaml_text.dump(value))
         else:
+            from rollout_server.domain.unseen import escaped_in_json
+
             sys.stdout.write(escaped_in_json(json.dumps(value, ensure_ascii=False, indent=2)) + "\n")
 
     def show(self, value: Data, draw: Callable[[], None]) -> None:
