@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from rollout_server.cli import changes, documents, messages, preview, saved_plan
+from rollout_server.cli.connection import DOCUMENTS_TIMEOUT_MS
 from rollout_server.cli.failures import CommandFailed, Exit, usage
 from rollout_server.cli.plan import begin, data, files_option, population_options
 from rollout_server.cli.preview import Preview, Question
@@ -99,8 +101,9 @@ def _apply(session: Session, question: Question, answer: Preview, consent: _Cons
         plan_hash=answer.summary.hash,
         allow_unsupported=allow,
     )
+    apply_once = partial(connection.ask_again, connection.stub.Apply, request, timeout_ms=DOCUMENTS_TIMEOUT_MS)
     try:
-        applied = told_how_to_repeat(intent, lambda: connection.ask_again(connection.stub.Apply, request))
+        applied = told_how_to_repeat(intent, apply_once)
     except CommandFailed as failed:
         raise _refused(failed, question) from failed
     if not screen.is_data:

@@ -10,7 +10,7 @@ from rollout_server.cli.target import Target, is_loopback
 from rollout_server.cli.times import SECOND_MS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     import grpc
@@ -20,9 +20,16 @@ if TYPE_CHECKING:
 _Q = TypeVar("_Q")
 _A = TypeVar("_A")
 
-CALL_TIMEOUT_MS = 15_000
+CALL_TIMEOUT_MS = 10_000
+DOCUMENTS_TIMEOUT_MS = 30_000
+"""For a call that carries documents, up to 64 MiB of them."""
+
 STREAM_TIMEOUT_MS = 3_600_000
 _DETAIL_BYTES_MAX = 1 << 20  # some thousand problems; without asking, the server sends what fits into 6 KiB
+_PATIENCE_MS = 2_000  # people wonder whether anything happens after about so long
+_CONNECT_MS = 10_000
+_SILENCE_MS = 20_000
+_PONG_MS = 10_000
 _RECEIVED_BYTES_MAX = 256 << 20  # a cohort of a million keys is about 20 MB as a document
 
 
@@ -31,10 +38,23 @@ class Connection:
 
     Args:
         target: where to go and with which token.
+        waiting: is told what is waited for when an answer takes long.
+        waited: is called when that wait is over.
+        patience_ms: how long "long" is.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(
+        self,
+        target: Target,
+        waiting: Callable[[str], None] = lambda _: None,
+        waited: Callable[[], None] = lambda: None,
+        *,
+        patience_ms: int = _PATIENCE_MS,
+    ) -> None:
         self.target = target
+        self._waiting = waiting
+        self._waited = waited
+        self._patience_ms = patience_ms
         self._channel: grpc.Channel | None = None
         self._stub: ControlServiceStub | None = None
 
@@ -62,12 +82,17 @@ class Connection:
 
         from rollout_server.cli.refusals import refusal
 
+        call = method.future(request, timeout=timeout_ms / SECOND_MS, metadata=self._metadata())
         try:
-            return method(request, timeout=timeout_ms / SECOND_MS, metadata=self._metadata())
+            return self._answer(call)
         except grpc.RpcError as error:
             raise refusal(error, self.target) from error
+        finally:
+            call.cancel()  # who was interrupted stops the server's work too; a call that ended stays as it is
 
-    def ask_again(self, method: grpc.UnaryUnaryMultiCallable[_Q, _A], request: _Q) -> _A:
+    def ask_again(
+        self, method: grpc.UnaryUnaryMultiCallable[_Q, _A], request: _Q, *, timeout_ms: int = CALL_TIMEOUT_MS
+    ) -> _A:
         """Make a call that carries an idempotency key: repeated once when the connection broke under it.
 
         Raises:
@@ -76,11 +101,11 @@ class Connection:
         from rollout_server.cli.failures import ServerRefused
 
         try:
-            return self.ask(method, request)
+            return self.ask(method, request, timeout_ms=timeout_ms)
         except ServerRefused as refused:
             if refused.code != "unreachable":
                 raise
-            return self.ask(method, request)
+            return self.ask(method, request, timeout_ms=timeout_ms)
 
     def receive(self, method: grpc.UnaryStreamMultiCallable[_Q, _A], request: _Q) -> Iterator[_A]:
         """Yield the answers of a streaming call.
@@ -103,6 +128,18 @@ class Connection:
         """Close the channel, if one was opened."""
         if self._channel is not None:
             self._channel.close()
+
+    def _answer(self, call: grpc.Future[_A]) -> _A:
+        import grpc
+
+        try:
+            return call.result(timeout=self._patience_ms / SECOND_MS)
+        except grpc.FutureTimeoutError:
+            self._waiting(f"waiting for the server at {self.target.server}")
+        try:
+            return call.result()
+        finally:
+            self._waited()
 
     def _drain(self, call: grpc._CallIterator[_A]) -> Iterator[_A]:
         import grpc
@@ -132,6 +169,10 @@ class Connection:
             # base64 and the rest of the metadata come on top
             ("grpc.max_metadata_size", 2 * _DETAIL_BYTES_MAX),
             ("grpc.absolute_max_metadata_size", 2 * _DETAIL_BYTES_MAX),
+            # A server that takes connections and never speaks, and one that falls silent within a stream.
+            ("grpc.min_reconnect_backoff_ms", _CONNECT_MS),
+            ("grpc.keepalive_time_ms", _SILENCE_MS),
+            ("grpc.keepalive_timeout_ms", _PONG_MS),
         ]
         if is_loopback(self.target.server):
             options.append(("grpc.enable_http_proxy", 0))

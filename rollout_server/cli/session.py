@@ -67,7 +67,7 @@ class Session:
         if self._connection is None:
             from rollout_server.cli.connection import Connection
 
-            self._connection = Connection(self.target)
+            self._connection = Connection(self.target, self.screen.progress, self.screen.end_progress)
         return self._connection
 
     @property

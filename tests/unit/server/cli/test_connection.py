@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from rollout_sdk.wire.v1 import control_pb2 as pb
-from rollout_server.cli.connection import Connection
-from rollout_server.cli.failures import CommandFailed, ServerRefused
+from rollout_server.cli.connection import CALL_TIMEOUT_MS, Connection
+from rollout_server.cli.failures import CommandFailed, Exit, ServerRefused
 from rollout_server.cli.target import Target
 from tests.doubles.control_service import ScriptedControl, serving
 
@@ -40,6 +41,24 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch: p
         connection = Connection(Target(server, ""))
         connection.ask(connection.stub.GetStatus, pb.GetStatusRequest())
         connection.close()
+
+
+def test_a_server_that_stopped_ends_the_wait_and_says_so() -> None:
+    """It takes the connection and never speaks, as a process under SIGSTOP does."""
+    told: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = Target(f"127.0.0.1:{silent.getsockname()[1]}", "")
+        connection = Connection(target, told.append, lambda: told.append("over"), patience_ms=1)
+        with pytest.raises(ServerRefused, match="did not answer in time") as refused:
+            connection.ask(connection.stub.GetStatus, pb.GetStatusRequest(), timeout_ms=50)
+        connection.close()
+    assert refused.value.exit_code is Exit.UNREACHABLE
+    assert told == [f"waiting for the server at {target.server}", "over"]
+
+
+def test_no_call_waits_for_ever() -> None:
+    """Whoever types a command learns within ten seconds that nobody answers."""
+    assert CALL_TIMEOUT_MS <= 10_000
 
 
 def test_plaintext_does_not_answer_tls(tmp_path: Path) -> None:
