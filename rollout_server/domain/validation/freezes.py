@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zoneinfo
 from difflib import get_close_matches
+from functools import cache
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.findings import show
@@ -34,7 +35,7 @@ def check_freeze(findings: Findings, spec: FreezeSpec) -> None:
     else:
         _check_given(findings, spec)
     if spec.zone and not _is_zone(spec.zone):
-        near = get_close_matches(spec.zone, zoneinfo.available_timezones(), 1)
+        near = get_close_matches(spec.zone[:64], _zones(), 1)
         hint = f"did you mean {show(near[0])}?" if near else "use an IANA name, like Asia/Seoul"
         findings.add("spec.zone", "unknown_zone", f"there is no time zone {show(spec.zone)}", hint)
     if not 0 <= spec.stagger_ms <= STAGGER_MAX_MS:
@@ -81,10 +82,16 @@ def _check_weekly_place(findings: Findings, text: str, path: str) -> tuple[str, 
 
 
 def _is_zone(name: str) -> bool:
+    """Names in small letters are a machine's own (`localtime`), or count leap seconds (`right/UTC`)."""
+    if not name[:1].isupper():
+        return False
     try:
         zoneinfo.ZoneInfo(name)
-    except (ValueError, OSError):  # not found is an OSError's cousin: a KeyError
-        return False
-    except zoneinfo.ZoneInfoNotFoundError:
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
         return False
     return True
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())

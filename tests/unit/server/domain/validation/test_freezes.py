@@ -23,6 +23,8 @@ def test_good_freezes_are_good() -> None:
         ("FRI 16:00", "MON 08:00", "Asia/Seol", "spec.zone", "unknown_zone"),
         ("FRI 16:00", "MON 08:00", "../../etc/passwd", "spec.zone", "unknown_zone"),
         ("FRI 16:00", "MON 08:00", "Asia", "spec.zone", "unknown_zone"),
+        ("FRI 16:00", "MON 08:00", "right/UTC", "spec.zone", "unknown_zone"),
+        ("FRI 16:00", "MON 08:00", "localtime", "spec.zone", "unknown_zone"),
         ("FRY 16:00", "MON 08:00", "UTC", "spec.from", "unknown_weekday"),
         ("fri 16:00", "MON 08:00", "UTC", "spec.from", "unknown_weekday"),
         ("FRI 16:00", "MON 24:00", "UTC", "spec.to", "bad_moment"),
