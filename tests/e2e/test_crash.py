@@ -168,7 +168,7 @@ async def test_sigterm_ends_a_server_cleanly_and_tells_its_streams(tmp_path: Pat
         code, said = await ending
     assert code == 0
     assert '"event": "stopped"' in said
-    assert "an admin token lies in" in said
+    assert "admin token of environment production lies in" in said
 
 
 async def test_a_taken_port_is_named_with_its_option(tmp_path: Path) -> None:
