@@ -16,7 +16,7 @@ from benchmarks.guardrails.simulate import OURS, Outcome, interval, over_floor, 
 from rollout_server.domain.guardrails.look import ALPHA
 
 FULL = 2000
-QUICK = 12
+QUICK = 2
 METHODS = (OURS, "z 5%", "z 1%", "threshold", "asymptotic CS")
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log, log1p
+from math import exp, log, log1p, sqrt
 
 from rollout_server.domain.guardrails import mixtures
 from rollout_server.domain.guardrails.data import ExposureSums, UnitCounts
@@ -29,6 +29,7 @@ _PRIOR = (1 / len(TILTS),) * len(TILTS)
 
 BAD_SPLIT = 0.2  # log odds of a split so bad that `healthy` must wait until it would have been seen
 _SLACK = 3.0  # nats for not knowing its size, sign and onset
+_SURE = 1.645  # standard deviations: nineteen of twenty such splits would have been seen
 
 CAUSES = (
     "units that crash or leave before they report, a redirect or cache that keeps one arm from deciding, "
@@ -104,8 +105,11 @@ def is_skewed(state: RatioState) -> bool:
 
 
 def could_object(state: RatioState) -> bool:
-    """Whether a bad split would have been seen by now."""
-    return state.power >= log(1 / ALPHA) + _SLACK
+    """Whether a bad split would have been seen by now, nineteen times of twenty.
+
+    Evidence whose mean is `power` has variance of about twice that.
+    """
+    return state.power - _SURE * sqrt(2 * state.power) >= log(1 / ALPHA) + _SLACK
 
 
 def explain(state: RatioState) -> str:

@@ -27,7 +27,6 @@ class Reason(Enum):
     TOO_FEW_UNITS = "too_few_units"  # undecided: the minimum of exposed units is not reached in both arms
     RATIO_UNPROVEN = "ratio_unproven"  # undecided: the sample-ratio test could not have objected yet
     QUIET = "quiet"  # undecided: instances report, nothing happens
-    NO_BASELINE = "no_baseline"  # undecided: no earlier windows to fix a threshold or a level from
     SHARED_OUTAGE = "shared_outage"  # undecided, holds: both arms break an absolute limit
     PARTNER_UNCLEAR = "partner_unclear"  # undecided, holds: past an absolute limit, the control may be too
     NO_REPORTS = "no_reports"  # blind: nobody reported by the watermark
