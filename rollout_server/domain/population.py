@@ -108,8 +108,19 @@ class Tally:
             if is_move(old, new):
                 self._moves[flag][old.variant, new.variant][old.reason, new.reason] += 1
                 key = context.units.get(unit, "")
-                variants, why = (old.variant, new.variant), (old.reason, new.reason, old.rule, new.rule)
-                moves.append(Move(flag, unit, key, *variants, *why))
+                moves.append(
+                    Move(
+                        flag,
+                        unit_kind=unit,
+                        unit_key=key,
+                        variant_before=old.variant,
+                        variant_after=new.variant,
+                        reason_before=old.reason,
+                        reason_after=new.reason,
+                        rule_before=old.rule,
+                        rule_after=new.rule,
+                    )
+                )
         return moves
 
     def result(self) -> tuple[FlagMoves, ...]:
