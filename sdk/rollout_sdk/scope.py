@@ -164,17 +164,25 @@ class Scope:
 
 
 class _Inside:
-    """Makes a scope the current one for one call, on whatever thread."""
+    """Makes a scope the current one for one call, on whatever thread; unless it is around the caller already."""
 
     __slots__ = ("_scope", "_token")
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
+        self._token: Token[Scope | None] | None = None
 
     def __enter__(self) -> None:
-        self._token = CURRENT.set(self._scope)
+        around = CURRENT.get()
+        for _ in range(DEPTH_MAX):
+            if around is None or around is self._scope:
+                break
+            around = around._outer  # noqa: SLF001 - of the same module
+        if around is not self._scope:
+            self._token = CURRENT.set(self._scope)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        CURRENT.reset(self._token)
+        if self._token is not None:
+            CURRENT.reset(self._token)

@@ -1,29 +1,24 @@
-"""How the server is dialled."""
-
-from __future__ import annotations
+"""Channels; whether they reach anybody is asked in tests/e2e."""
 
 from pathlib import Path
 
 import pytest
 
-from rollout_sdk.channel import _pem, cast_anchor, dial
+from rollout_sdk import channel as module
+from rollout_sdk.channel import cast_anchor, dial
 from rollout_sdk.settings import Settings
 
 
-def test_a_certificate_file_has_an_end(tmp_path: Path) -> None:
-    """What is no certificate file is refused after a MiB, not read until memory is gone."""
-    assert _pem("") is None
-    path = tmp_path / "ca.pem"
-    path.write_bytes(b"x" * 10)
-    assert _pem(str(path)) == b"x" * 10
-    with pytest.raises(ValueError, match="1 MiB"):
-        _pem("/dev/zero")
-    with pytest.raises(OSError, match="gone"):
-        dial(Settings(tls_ca=str(tmp_path / "gone")))
+def test_one_anchor_holds_for_the_process() -> None:
+    """The last channel of a process is never closed."""
+    cast_anchor()
+    (first,) = module._anchor.values()
+    cast_anchor()
+    assert list(module._anchor.values()) == [first]
 
 
-def test_dialling_sends_nothing() -> None:
-    """A channel to nobody is made at once, and the anchor is cast once a process."""
-    cast_anchor()
-    cast_anchor()
-    dial(Settings(target="127.0.0.1:1")).close()
+def test_a_missing_certificate_is_said_at_the_dial(tmp_path: Path) -> None:
+    """It may be there at the next one."""
+    with pytest.raises(OSError, match="nowhere"):
+        dial(Settings("example.com:443", tls_ca=str(tmp_path / "nowhere.pem")))
+    dial(Settings("localhost:1")).close()
