@@ -283,8 +283,9 @@ def _edited_rollout(dice: Dice, state: RolloutState) -> RolloutState:
                 (replace(state, salt=salt16("another")), replace(state, unit=dice.random.choice(("user", "tenant"))))
             )
         case 5:
-            name = dice.random.choice(("from_variant", "to_variant"))
-            return replace(state, **{name: dice.random.choice(VARIANTS)})
+            variant = dice.random.choice(VARIANTS)
+            edits = (replace(state, from_variant=variant), replace(state, to_variant=variant))
+            return dice.random.choice(edits)
     if not state.reaches:
         return replace(state, reaches=(dice.reach("first"),))
     at = dice.random.randrange(len(state.reaches))
