@@ -17,7 +17,7 @@ JOBS ?= logical
 
 BIN := .venv/bin
 STAMP := .venv/.installed
-CODE := sdk rollout_server tests scripts $(sort $(foreach path,$(wildcard examples/*.py examples/*/*.py benchmarks/*.py),$(firstword $(subst /, ,$(path)))))
+CODE := sdk rollout_server tests scripts $(sort $(foreach path,$(wildcard examples/*.py examples/*/*.py benchmarks/*.py benchmarks/*/*.py),$(firstword $(subst /, ,$(path)))))
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 

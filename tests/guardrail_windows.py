@@ -7,9 +7,9 @@ from itertools import product
 from math import comb, exp
 from random import Random
 
+from rollout_sdk.engine.log_histogram import bin_of
 from rollout_server.domain.guardrails import sample_ratio
 from rollout_server.domain.guardrails.data import HASH_BUCKETS, Cell, ExposureSums, UnitCounts, WindowSums
-from rollout_server.domain.guardrails.histogram import bin_of
 from rollout_server.domain.guardrails.look import Feed, Look
 from rollout_server.domain.guardrails.sample_ratio import RatioState
 from rollout_server.domain.guardrails.spec import Bad, Measures, MetricSpec, Per, Source
@@ -53,7 +53,7 @@ def window(
 
 
 def had(n: int, x: float) -> Cell:
-    """n units, x of which had it."""
+    """N units, x of which had it."""
     return Cell(n, x, x)
 
 
@@ -96,7 +96,7 @@ def world(
     metric: MetricSpec, factor: float, *, windows: int = 60, seed: int = 1, reach_ppm: int = HALF
 ) -> Iterator[list[WindowSums]]:
     """Windows of a candidate that is `factor` times the control."""
-    rng = Random(seed)
+    rng = Random(seed)  # noqa: S311 - a seeded world
     for number in range(windows):
         candidate, control = cell(rng, metric, factor), cell(rng, metric, 1.0)
         yield [window(number, candidate, control if reach_ppm < 1_000_000 else Cell(), reach_ppm=reach_ppm)]

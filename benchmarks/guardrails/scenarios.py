@@ -11,6 +11,7 @@ from numpy.random import Generator
 from benchmarks.guardrails.worlds import (
     WINDOWS,
     Run,
+    Traffic,
     Users,
     clustered,
     cycle,
@@ -35,6 +36,7 @@ MEAN_REQUESTS = MetricSpec(Measures.MEAN, Per.EVENT)
 COUNTERS = MetricSpec(Measures.PROPORTION, Per.EVENT, source=Source.PROMETHEUS, numerator="a", denominator="b")
 ANY = RelativeLimit(0)  # the hardest: being no better is already the edge of the null
 TWENTY = RelativeLimit(200_000)
+TENTH = flat(0.1)
 USERS = Users()
 FEW = Users(count=800)
 MANY = Users(count=20_000, per_window=0.1)
@@ -62,20 +64,16 @@ class Scenario:
     ceiling: float | None = None
 
 
-def _one(**world: object) -> Callable[[Generator], Run]:
-    return lambda rng: Run([units(rng, **_units(world))])
-
-
-def _units(world: dict[str, object]) -> dict[str, object]:
-    return {"per_window": flat(400), "reach": flat(0.5), "level": flat(0.02), "ratio": flat(1.0)} | world
+def _one(traffic: Traffic) -> Callable[[Generator], Run]:
+    return lambda rng: Run([units(rng, traffic)])
 
 
 def _outages(rng: Generator) -> Run:
-    return Run([units(rng, **_units({"level": 0.02 * outages(rng)}))])
+    return Run([units(rng, Traffic(level=0.02 * outages(rng)))])
 
 
 def _everything(rng: Generator) -> Run:
-    return Run([units(rng, **_units({"reach": ramp(), "per_window": 400 * cycle(0.7), "level": 0.02 * outages(rng)}))])
+    return Run([units(rng, Traffic(400 * cycle(0.7), ramp(), 0.02 * outages(rng)))])
 
 
 def _strata(rng: Generator) -> Run:
@@ -87,11 +85,12 @@ def _strata(rng: Generator) -> Run:
         [
             units(
                 rng,
-                per_window=size * cycle(0.5),
-                reach=np.where(np.arange(WINDOWS) < rng.integers(200, 1200), reach / 3, reach),
-                level=level * outages(rng, 2.0),
-                ratio=flat(1.0),
-                stratum=f"tenant-{place}",
+                Traffic(
+                    size * cycle(0.5),
+                    np.where(np.arange(WINDOWS) < rng.integers(200, 1200), reach / 3, reach),
+                    level * outages(rng, 2.0),
+                    stratum=f"tenant-{place}",
+                ),
             )
             for place, (reach, level, size) in enumerate(zip(reaches, levels, sizes, strict=True))
         ]
@@ -99,13 +98,13 @@ def _strata(rng: Generator) -> Run:
 
 
 def _missing(rng: Generator) -> Run:
-    return Run([thinned(rng, units(rng, **_units({"level": 0.02 * outages(rng)})), 0.3)])
+    return Run([thinned(rng, units(rng, Traffic(level=0.02 * outages(rng))), 0.3)])
 
 
-def _late(ratio: float, **world: object) -> Callable[[Generator], Run]:
+def _late(ratio: float) -> Callable[[Generator], Run]:
     def make(rng: Generator) -> Run:
         ratios, onset = late(rng, ratio)
-        return Run([units(rng, **_units({**world, "ratio": ratios}))], onset)
+        return Run([units(rng, Traffic(reach=TENTH, ratio=ratios))], onset)
 
     return make
 
@@ -141,14 +140,14 @@ def _sticky_counters(rng: Generator) -> Run:
 
 
 NOTHING_WRONG = (
-    Scenario("steady, 2 %", ERRORS, _one()),
-    Scenario("steady, 10 % exposed", ERRORS, _one(reach=flat(0.1))),
+    Scenario("steady, 2 %", ERRORS, _one(Traffic())),
+    Scenario("steady, 10 % exposed", ERRORS, _one(Traffic(reach=TENTH))),
     Scenario("shared outages (level up to x10)", ERRORS, _outages),
     Scenario("ramp, daily cycle, outages", ERRORS, _everything),
     Scenario("unequal strata and reach", ERRORS, _strata),
     Scenario("late and missing reports", ERRORS, _missing),
-    Scenario("conversion 30 %, low is bad", CONVERSION, _one(level=flat(0.3), per_window=flat(100))),
-    Scenario("conversion, cycle and ramp", CONVERSION, _one(level=0.3 * cycle(0.5), reach=ramp())),
+    Scenario("conversion 30 %, low is bad", CONVERSION, _one(Traffic(level=flat(0.3), per_window=flat(100)))),
+    Scenario("conversion, cycle and ramp", CONVERSION, _one(Traffic(level=0.3 * cycle(0.5), reach=ramp()))),
     Scenario("p95 per unit, outages", P95, _values()),
     Scenario("mean per unit, heavy tail", BASKET, _values(sigma=1.5), exact=False),
     Scenario("mean per unit, 5 % exposed", BASKET, _values(sigma=1.0, reach=0.05), exact=False),
@@ -161,19 +160,24 @@ NOTHING_WRONG = (
     Scenario("counters, users who stay *", COUNTERS, _sticky_counters, exact=False, in_target=False, worth=0.5),
 )
 
-SMALL = {"reach": flat(0.1)}
 REGRESSIONS = (
-    Scenario("constant 1.25x", ERRORS, _one(ratio=flat(1.25), **SMALL), ceiling=1.5, worth=0.5),
-    Scenario("constant 1.5x", ERRORS, _one(ratio=flat(1.5), **SMALL), ceiling=1.5, worth=0.5),
-    Scenario("constant 2x", ERRORS, _one(ratio=flat(2.0), **SMALL), ceiling=1.5, worth=0.5),
-    Scenario("constant 2x, limit +20 %", ERRORS, _one(ratio=flat(2.0), **SMALL), TWENTY, ceiling=1.5, worth=0.5),
-    Scenario("conversion 30 % -> 27 %", CONVERSION, _one(level=flat(0.3), ratio=flat(0.9)), ceiling=1.5, worth=0.5),
-    Scenario("constant 5x (no target)", ERRORS, _one(ratio=flat(5.0), **SMALL), worth=0.5),
-    Scenario("late 1.5x", ERRORS, _late(1.5, **SMALL), ceiling=2.5, worth=0.5),
-    Scenario("late 2x", ERRORS, _late(2.0, **SMALL), ceiling=2.5, worth=0.5),
-    Scenario("late 2x, limit +20 %", ERRORS, _late(2.0, **SMALL), TWENTY, ceiling=2.5, worth=0.5),
-    Scenario("slow, to 2x in 1 440", ERRORS, _one(ratio=1 + np.arange(WINDOWS) / WINDOWS, **SMALL), worth=0.5),
-    Scenario("1.5x during a ramp", ERRORS, _one(ratio=flat(1.5), reach=ramp()), worth=0.5),
+    Scenario("constant 1.25x", ERRORS, _one(Traffic(ratio=flat(1.25), reach=TENTH)), ceiling=1.5, worth=0.5),
+    Scenario("constant 1.5x", ERRORS, _one(Traffic(ratio=flat(1.5), reach=TENTH)), ceiling=1.5, worth=0.5),
+    Scenario("constant 2x", ERRORS, _one(Traffic(ratio=flat(2.0), reach=TENTH)), ceiling=1.5, worth=0.5),
+    Scenario(
+        "constant 2x, limit +20 %", ERRORS, _one(Traffic(ratio=flat(2.0), reach=TENTH)), TWENTY, ceiling=1.5, worth=0.5
+    ),
+    Scenario(
+        "conversion 30 % -> 27 %", CONVERSION, _one(Traffic(level=flat(0.3), ratio=flat(0.9))), ceiling=1.5, worth=0.5
+    ),
+    Scenario("constant 5x (no target)", ERRORS, _one(Traffic(ratio=flat(5.0), reach=TENTH)), worth=0.5),
+    Scenario("late 1.5x", ERRORS, _late(1.5), ceiling=2.5, worth=0.5),
+    Scenario("late 2x", ERRORS, _late(2.0), ceiling=2.5, worth=0.5),
+    Scenario("late 2x, limit +20 %", ERRORS, _late(2.0), TWENTY, ceiling=2.5, worth=0.5),
+    Scenario(
+        "slow, to 2x in 1 440", ERRORS, _one(Traffic(ratio=1 + np.arange(WINDOWS) / WINDOWS, reach=TENTH)), worth=0.5
+    ),
+    Scenario("1.5x during a ramp", ERRORS, _one(Traffic(ratio=flat(1.5), reach=ramp())), worth=0.5),
     Scenario("tail: 10 % are 3x slower", P95, _values(slow_share=0.1), worth=0.25),
     Scenario("mean +10 %", BASKET, _values(ratio=1.1), exact=False, worth=0.25),
     Scenario("clustered 2x, 50 %", REQUESTS, _users(0.5, 2.0), exact=False, worth=0.2),

@@ -1,21 +1,21 @@
 """Seeded worlds: what an instance-fleet would report of one run, window by window.
 
-Each world is a function from a random generator to a `Run`. Truth is set here and nowhere read by the judge. Units are
-drawn per arm and window; clustered worlds draw users first (activity and habit stay with a user for the whole run, and so
-does the arm), then their events.
+Each world is a function from a random generator to a `Run`. Truth is set here and nowhere read by the judge. Units
+are drawn per arm and window; clustered worlds draw users first (activity and habit stay with a user for the whole
+run, and so does the arm), then their events.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from rollout_sdk.engine.log_histogram import BINS_PER_DOUBLING
 from rollout_server.domain.guardrails.data import HASH_BUCKETS, Cell, WindowSums
-from rollout_server.domain.guardrails.histogram import BINS_PER_DOUBLING
 
 WINDOWS = 1440
 SESSION = 30  # windows that a user stays, and after which reach may change
@@ -103,17 +103,27 @@ def late(rng: Generator, ratio: float) -> tuple[Floats, int]:
     return np.where(np.arange(WINDOWS) < onset, 1.0, ratio), onset
 
 
-def units(
-    rng: Generator, *, per_window: Floats, reach: Floats, level: Floats, ratio: Floats, stratum: str = ""
-) -> Slice:
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Independent units of one stratum, by window: how many, what share exposed, how many fail, and how much worse."""
+
+    per_window: Floats = field(default_factory=lambda: flat(400))
+    reach: Floats = field(default_factory=lambda: flat(0.5))
+    level: Floats = field(default_factory=lambda: flat(0.02))
+    ratio: Floats = field(default_factory=lambda: flat(1.0))
+    stratum: str = ""
+
+
+def units(rng: Generator, traffic: Traffic) -> Slice:
     """Independent units, each failing once or not."""
-    n_t, n_c = rng.poisson(per_window * reach), rng.poisson(per_window * (1 - reach))
+    reach, level, ratio = traffic.reach, traffic.level, traffic.ratio
+    n_t, n_c = rng.poisson(traffic.per_window * reach), rng.poisson(traffic.per_window * (1 - reach))
     x_t = rng.binomial(n_t, np.minimum(1.0, level * ratio))
     x_c = rng.binomial(n_c, np.minimum(1.0, level))
-    return Slice(stratum, reach, ratio, level, _plain(n_t, x_t), _plain(n_c, x_c))
+    return Slice(traffic.stratum, reach, ratio, level, _plain(n_t, x_t), _plain(n_c, x_c))
 
 
-def values(  # noqa: PLR0913 - a world has many sides
+def values(
     rng: Generator,
     *,
     per_window: float,
@@ -232,7 +242,7 @@ def _valued(place: NDArray[np.int64], drawn: Floats) -> list[Cell]:
     return [Cell(*sums) for sums in zip(n, x, xx, _histograms(place, drawn), strict=True)]
 
 
-def _user_values(  # noqa: PLR0913, PLR0917 - the parts of one draw
+def _user_values(
     rng: Generator,
     present: NDArray[np.bool_],
     activity: Floats,

@@ -9,7 +9,7 @@ from benchmarks.guardrails import __main__ as tables
 from benchmarks.guardrails.baselines import NEVER, alarms, confidence_sequence, pooled, threshold, z_test
 from benchmarks.guardrails.scenarios import NOTHING_WRONG, REGRESSIONS
 from benchmarks.guardrails.simulate import guardrail, interval, outcome, over_floor
-from benchmarks.guardrails.worlds import Run, flat, units
+from benchmarks.guardrails.worlds import Run, Traffic, flat, units
 from rollout_server.domain.guardrails.judge import Judge
 from rollout_server.domain.guardrails.spec import Guardrail
 from rollout_server.domain.guardrails.together import verdicts
@@ -28,7 +28,7 @@ def test_published_costs_of_peeking_are_reproduced(looks: int, published: float)
     step = 0.02
     grid = np.arange(-20, 20 + step / 2, step)
     kernel = np.exp(-(np.arange(-6, 6 + step / 2, step) ** 2) / 2) * step / np.sqrt(2 * np.pi)
-    density = np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi)
+    density, kept = np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi), 1.0
     for look_number in range(1, looks + 1):
         density = np.where(np.abs(grid) < 1.959964 * np.sqrt(look_number), density, 0.0)
         kept = density.sum() * step
@@ -59,9 +59,9 @@ def test_the_simulation_rolls_back_when_the_judge_does() -> None:
 def test_baselines_see_what_everybody_would_see() -> None:
     """Each finds a tenfold rate at once and leaves equal, certain arms alone."""
     rng = np.random.default_rng(1)
-    bad = Run([units(rng, per_window=flat(400), reach=flat(0.5), level=flat(0.05), ratio=flat(10.0))])
+    bad = Run([units(rng, Traffic(level=flat(0.05), ratio=flat(10.0)))])
     assert all(0 <= window < 20 for window in alarms(bad, 1).values())
-    equal = Run([units(rng, per_window=flat(400), reach=flat(0.5), level=flat(1.0), ratio=flat(1.0))])
+    equal = Run([units(rng, Traffic(level=flat(1.0)))])
     assert set(alarms(equal, 1).values()) == {NEVER}
     assert z_test(pooled(bad), -1, 1.645) == threshold(pooled(bad), -1) == confidence_sequence(pooled(bad), -1) == NEVER
 

@@ -1,4 +1,4 @@
-"""Log histograms of durations: a bin is a thirty-second of a doubling, about 2.2 % wide, so a limit is met closely.
+"""Log histograms of durations, whose bins are a law of the engine: 2.2 % wide, so a limit is met closely.
 
 A histogram is a tuple of (bin, count), ascending by bin, without zeros. It merges by addition.
 """
@@ -8,18 +8,9 @@ from __future__ import annotations
 from math import ceil, floor, log2
 from typing import TypeAlias
 
-BINS_PER_DOUBLING = 32
-BIN_MIN = -32 * BINS_PER_DOUBLING  # everything below 2**-32, zero and less included
-BIN_MAX = 32 * BINS_PER_DOUBLING  # everything from 2**32 on
+from rollout_sdk.engine.log_histogram import BIN_MAX, BINS_PER_DOUBLING
 
 Histogram: TypeAlias = tuple[tuple[int, int], ...]
-
-
-def bin_of(value: float) -> int:
-    """Return the bin of a value: floor(log2(value) * 32), bounded. NaN is the caller's to refuse."""
-    if value <= 0:
-        return BIN_MIN
-    return min(BIN_MAX, max(BIN_MIN, floor(position(value))))
 
 
 def position(value: float) -> float:

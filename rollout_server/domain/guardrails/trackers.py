@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from math import exp, floor, inf, log, sqrt
 
+from rollout_sdk.engine.log_histogram import BINS_PER_DOUBLING
 from rollout_server.domain.guardrails.bound import Bound
 from rollout_server.domain.guardrails.clustered import Tally, inflated, scored
 from rollout_server.domain.guardrails.data import HASH_BUCKETS, WindowSums
-from rollout_server.domain.guardrails.histogram import BINS_PER_DOUBLING, Histogram
+from rollout_server.domain.guardrails.histogram import Histogram
 from rollout_server.domain.guardrails.interval import ALPHA, PRECISION, Span, Sums, around
 from rollout_server.domain.guardrails.normal import boundary
 

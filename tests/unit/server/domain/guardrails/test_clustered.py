@@ -27,7 +27,7 @@ RISING = Bound(1.0, rising=True)
 
 def sticky(seed: int, factor: float = 1.0, windows: int = 60) -> list[list[WindowSums]]:
     """Two hundred users who stay in their arm, a few of them busy, each with a habit of failing."""
-    rng = Random(seed)
+    rng = Random(seed)  # noqa: S311 - a seeded world
     users = [
         (rng.random() < 0.5, rng.randrange(HASH_BUCKETS), exp(rng.gauss(0, 1)), min(0.5, 0.05 * exp(rng.gauss(0, 1))))
         for _ in range(200)

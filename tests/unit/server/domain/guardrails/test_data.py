@@ -7,7 +7,7 @@ from math import inf, nan
 
 import pytest
 
-from rollout_server.domain.guardrails.data import HASH_BUCKETS, Cell, UnitCounts, is_possible, last_passed
+from rollout_server.domain.guardrails.data import HASH_BUCKETS, Cell, UnitCounts, WindowSums, is_possible, last_passed
 from tests.guardrail_windows import dealt, had, valued, window
 
 
@@ -28,14 +28,24 @@ def test_windows_of_one_place_merge() -> None:
     assert part + part == window(7, had(20, 2), had(40, 4))
 
 
+PART = window(7, had(10, 1), had(20, 2))
+
+
 @pytest.mark.parametrize(
-    "change", [{"run": 2}, {"allocation": 2}, {"reach_ppm": 1}, {"stratum": "t"}, {"metric": "m"}, {"window": 8}]
+    "other",
+    [
+        replace(PART, run=2),
+        replace(PART, allocation=2),
+        replace(PART, reach_ppm=1),
+        replace(PART, stratum="t"),
+        replace(PART, metric="m"),
+        replace(PART, window=8),
+    ],
 )
-def test_other_places_are_never_pooled(change: dict[str, object]) -> None:
+def test_other_places_are_never_pooled(other: WindowSums) -> None:
     """Time, reach, strata, allocations, runs and metrics stay apart."""
-    part = window(7, had(10, 1), had(20, 2))
     with pytest.raises(ValueError, match="never pooled"):
-        _ = part + replace(part, **change)
+        _ = PART + other
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,9 @@ from math import inf
 
 import pytest
 
+from rollout_sdk.engine.log_histogram import BIN_MAX, BIN_MIN, bin_of
 from rollout_server.domain.guardrails.histogram import (
-    BIN_MAX,
-    BIN_MIN,
     above,
-    bin_of,
     count,
     cut_at,
     merge,

@@ -17,7 +17,7 @@ def test_the_interval_is_right_at_every_look_at_once() -> None:
     """Of sixty runs with a true ratio of 1.5, looked at two hundred times, few ever exclude it."""
     missed, tracker = 0, Likelihoods()
     for seed in range(60):
-        rng, state, wrong = Random(seed), interval.start(tracker), False
+        rng, state, wrong = Random(seed), interval.start(tracker), False  # noqa: S311 - a seeded world
         for number in range(200):
             arms = [had(40, sum(rng.random() < share for _ in range(40))) for share in (0.15, 0.1)]
             state = interval.absorb(tracker, state, [window(number, *arms)])

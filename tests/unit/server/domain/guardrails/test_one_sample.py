@@ -7,10 +7,10 @@ from math import exp, log
 
 import pytest
 
+from rollout_server.domain.guardrails.bound import Bound
 from rollout_server.domain.guardrails.families import one_arm
 from rollout_server.domain.guardrails.one_sample import Against, OneRate, beyond, plain, swapped
 from rollout_server.domain.guardrails.paired import Signs
-from rollout_server.domain.guardrails.bound import Bound
 from rollout_server.domain.guardrails.spec import MetricSpec
 from tests.guardrail_windows import KINDS, binomial, had, valued, window, world
 

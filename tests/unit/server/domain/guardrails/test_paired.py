@@ -57,7 +57,7 @@ def test_bursts_inside_windows_are_learnt() -> None:
     """Errors that come in bursts of forty do not count as forty."""
     false = 0
     for seed in range(30):
-        rng, test = Random(seed), Counters(RISING)
+        rng, test = Random(seed), Counters(RISING)  # noqa: S311 - a seeded world
         state, high = test.start(), 0.0
         for number in range(200):
             arms = [had(2000, 40.0 * sum(rng.random() < 0.25 for _ in range(4))) for _ in range(2)]

@@ -27,7 +27,7 @@ def exposures(
 
 def drawn(share: float, *, reach_ppm: int = HALF, windows: int = 60, seed: int = 1) -> RatioState:
     """A run in which each unit is the candidate's with this chance."""
-    rng, state = Random(seed), sample_ratio.start(1)
+    rng, state = Random(seed), sample_ratio.start(1)  # noqa: S311 - a seeded world
     for number in range(windows):
         mine = sum(rng.random() < share for _ in range(200))
         counts = UnitCounts(mine, mine), UnitCounts(200 - mine, 200 - mine)
@@ -80,7 +80,7 @@ def test_a_bad_split_is_mostly_found_before_healthy_could_fire() -> None:
     """Of forty runs with the split that power is reckoned for, at most one in ten could be healthy before the alarm."""
     early = 0
     for seed in range(40):
-        rng, state = Random(seed), sample_ratio.start(1)
+        rng, state = Random(seed), sample_ratio.start(1)  # noqa: S311 - a seeded world
         for number in range(400):
             mine = sum(rng.random() < 0.45 for _ in range(100))
             counts = UnitCounts(mine, mine), UnitCounts(100 - mine, 100 - mine)

@@ -42,8 +42,10 @@ LEVEL = Figures(
         (Reason.PAST_LIMIT, "checkout.latency p95 +7.1 % [+5.2, +9.0] is past its limit +5.0 %; 4 812 users exposed"),
         (
             Reason.TOGETHER,
-            "checkout.latency p95 +7.1 % [+5.2, +9.0], limit +5.0 %, carried most of the evidence that the guardrails "
-            "together are past their limits; 4 812 users exposed",
+            (
+                "checkout.latency p95 +7.1 % [+5.2, +9.0], limit +5.0 %, carried most of the evidence that the "
+                "guardrails together are past their limits; 4 812 users exposed"
+            ),
         ),
         (Reason.RULED_OUT, "checkout.latency p95 +7.1 % [+5.2, +9.0] is healthy: worse than +7.5 % is ruled out"),
         (

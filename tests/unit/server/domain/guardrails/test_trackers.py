@@ -10,9 +10,9 @@ from rollout_server.domain.guardrails import interval
 from rollout_server.domain.guardrails.data import Cell
 from rollout_server.domain.guardrails.histogram import above
 from rollout_server.domain.guardrails.interval import Tracker
+from rollout_server.domain.guardrails.spec import MetricSpec
 from rollout_server.domain.guardrails.trackers import Buckets, Likelihoods, Pairs, Shifts, crossing, tail
 from tests.guardrail_windows import BASKET, ERRORS, P95, P95_REQUESTS, REQUESTS, had, valued, window, world
-from rollout_server.domain.guardrails.spec import MetricSpec
 
 CASES = [
     (Likelihoods(), ERRORS),

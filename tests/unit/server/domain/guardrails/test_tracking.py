@@ -6,15 +6,15 @@ from math import inf, log
 
 import pytest
 
+from rollout_server.domain.guardrails.bound import Bound
 from rollout_server.domain.guardrails.difference import AtLeastState
 from rollout_server.domain.guardrails.histogram import position
 from rollout_server.domain.guardrails.interval import Span
 from rollout_server.domain.guardrails.level_trackers import OneBuckets, OneLevel, OneQuantile, OneShare
 from rollout_server.domain.guardrails.quantiles import Quantiles
-from rollout_server.domain.guardrails.bound import Bound
 from rollout_server.domain.guardrails.spec import AbsoluteLimit, Guardrail, RelativeLimit
-from rollout_server.domain.guardrails.tracking import Shown, place_of, shown, tracker_for
 from rollout_server.domain.guardrails.trackers import Buckets, Likelihoods, Pairs, Shifts
+from rollout_server.domain.guardrails.tracking import Shown, place_of, shown, tracker_for
 from tests.guardrail_windows import ERRORS, KINDS, P95, valued, window
 
 TWO = [Likelihoods, Likelihoods, Buckets, Pairs, Pairs, Buckets, Shifts, Shifts, Pairs, Pairs]
@@ -31,8 +31,11 @@ def test_each_kind_has_its_tracker(kind: str, two: type, one: type) -> None:
 def test_spans_are_read_as_people_speak() -> None:
     """A log ratio becomes a relative difference, a log level a level, an open side nothing."""
     span = Span(log(1.2), -inf, log(2), 0.1)
-    assert shown(span, relative=True) == Shown(pytest.approx(0.2), None, pytest.approx(1.0))
-    assert shown(span, relative=False) == Shown(pytest.approx(1.2), None, pytest.approx(2.0))
+    ratio, level = shown(span, relative=True), shown(span, relative=False)
+    assert (ratio.estimate, ratio.high) == pytest.approx((0.2, 1.0))
+    assert (level.estimate, level.high) == pytest.approx((1.2, 2.0))
+    assert ratio.low is None
+    assert level.low is None
     assert shown(None, relative=True) == Shown()
 
 
