@@ -286,6 +286,8 @@ def _edited_rollout(dice: Dice, state: RolloutState) -> RolloutState:
             variant = dice.random.choice(VARIANTS)
             edits = (replace(state, from_variant=variant), replace(state, to_variant=variant))
             return dice.random.choice(edits)
+        case _:
+            pass
     if not state.reaches:
         return replace(state, reaches=(dice.reach("first"),))
     at = dice.random.randrange(len(state.reaches))
