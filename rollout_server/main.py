@@ -30,7 +30,7 @@ from rollout_server.api.calls import Calls
 from rollout_server.api.control import Control
 from rollout_server.api.delivery import Delivery
 from rollout_server.api.interceptors import Door
-from rollout_server.api.metrics import EnvironmentFigures, Metrics
+from rollout_server.api.metrics import Metrics, figures_of
 from rollout_server.api.server import GrpcServer
 from rollout_server.api.speaking import Pace
 from rollout_server.api.telemetry import Telemetry
@@ -40,7 +40,7 @@ from rollout_server.app.compact import keep_compact
 from rollout_server.app.diagnose import Surroundings
 from rollout_server.app.environment import Environment
 from rollout_server.app.first_token import write_first_token
-from rollout_server.app.ingest_telemetry import IngestTelemetry
+from rollout_server.app.ingest_telemetry import IngestTelemetry, pace
 from rollout_server.app.keep_instances import keep_instances, recall_instances
 from rollout_server.app.process_losses import ProcessLosses
 from rollout_server.app.prune_telemetry import keep_pruned
@@ -53,10 +53,10 @@ from rollout_server.logs import configure, get_logger, without_message
 from rollout_server.settings import is_loopback, split_address
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 
-    from rollout_sdk.engine.model import Ruleset
     from rollout_server.adapters.sqlite_journal import SqliteStore
+    from rollout_server.ports import TelemetryStore
     from rollout_server.settings import Settings
 
 STORE_FILE = "rollout.db"
@@ -177,7 +177,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         telemetry = await _open_telemetry(settings, served, stack)
         first_tokens = await _first_tokens(settings, served)
         phase = _Phase()
-        metrics = Metrics(lambda: _figures(served.values()), DURABILITY, is_durable=True)
+        metrics = Metrics(lambda: [figures_of(served[n], telemetry[n]) for n in served], DURABILITY, is_durable=True)
         for one in served.values():
             _count_commits(one.environment, metrics)
         if listening is not None:
@@ -198,8 +198,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         ):
             _in_background(stack, work, broken)
         door = Door({name: one.environment for name, one in served.items()}, calls, metrics)
-        reports = Telemetry(telemetry, settings.report_every_ms)
-        server = GrpcServer(door, _control(settings, served), delivery, reports, settings.streams_max)
+        server = GrpcServer(door, _control(settings, served), delivery, Telemetry(telemetry), settings.streams_max)
         port = await server.start(settings.listen, certificates)
         stack.push_async_callback(_stop, settings, server, served, phase)
         phase.is_ready = True
@@ -272,12 +271,12 @@ async def _open_telemetry(
     for name, one in served.items():
         store = file.store(name)
         windows = WindowClock(clock, store.window_ms, await store.last_window())
-        telemetry[name] = IngestTelemetry(store, windows, _ruleset_of(one.environment))
+        telemetry[name] = _ingest(one, store, windows, settings.report_every_ms)
     return telemetry
 
 
-def _ruleset_of(environment: Environment) -> Callable[[], Ruleset]:
-    return lambda: environment.ruleset
+def _ingest(one: Served, store: TelemetryStore, clock: WindowClock, every_ms: int) -> IngestTelemetry:
+    return IngestTelemetry(store, clock, lambda: one.environment.ruleset, lambda: pace(every_ms, one.streams))
 
 
 def _notes(settings: Settings, environment: str) -> NotesFile:
@@ -317,20 +316,6 @@ def _certificates(settings: Settings) -> Certificates | None:
     if settings.tls_cert is None or settings.tls_key is None:
         return None
     return Certificates(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
-
-
-def _figures(served: Iterable[Served]) -> list[EnvironmentFigures]:
-    return [
-        EnvironmentFigures(
-            environment=one.environment.name,
-            revision=one.fan_out.position.revision,
-            streams=one.streams,
-            instances={state.value: count for state, count in one.instances.counts().items()},
-            epoch_renewals=one.fan_out.epoch_renewals,
-            is_following=one.environment.is_following,
-        )
-        for one in served
-    ]
 
 
 def _count_commits(environment: Environment, metrics: Metrics) -> None:

@@ -37,6 +37,7 @@ _LOSSES = {
     pb.LOSS_REASON_NO_ROOM: "no_room",
     pb.LOSS_REASON_TOO_OLD: "too_old",
     pb.LOSS_REASON_REFUSED: "refused",
+    pb.LOSS_REASON_BAD_TOKEN: "bad_token",
 }
 
 

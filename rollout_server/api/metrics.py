@@ -6,15 +6,18 @@ a label. What can be looked up is looked up when it is asked for; only what happ
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from rollout_server.app.ingest_telemetry import IngestTelemetry
+    from rollout_server.app.served import Served
 
 _LAG_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 _CALL_BUCKETS_S = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0)
@@ -30,6 +33,7 @@ class EnvironmentFigures:
         instances: processes by state.
         epoch_renewals: since this server started.
         is_following: the store answered when it was last asked.
+        reports, unattributed, losses: of processes, since this server started; see `app.ingest_telemetry`.
     """
 
     environment: str
@@ -38,6 +42,24 @@ class EnvironmentFigures:
     instances: Mapping[str, int]
     epoch_renewals: int
     is_following: bool
+    reports: int = 0
+    unattributed: int = 0
+    losses: Mapping[str, int] = field(default_factory=dict)
+
+
+def figures_of(one: Served, telemetry: IngestTelemetry) -> EnvironmentFigures:
+    """Look an environment up."""
+    return EnvironmentFigures(
+        environment=one.environment.name,
+        revision=one.fan_out.position.revision,
+        streams=one.streams,
+        instances={state.value: count for state, count in one.instances.counts().items()},
+        epoch_renewals=one.fan_out.epoch_renewals,
+        is_following=one.environment.is_following,
+        reports=telemetry.reports,
+        unattributed=telemetry.unattributed,
+        losses=dict(telemetry.losses),
+    )
 
 
 class Metrics:
@@ -113,7 +135,7 @@ class _LookedUp(Collector):
         self._durability = durability
         self._is_durable = is_durable
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
+    def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
         """Look everything up."""
         revision = GaugeMetricFamily("rollout_revision", "Revision in force here.", labels=["environment"])
         streams = GaugeMetricFamily("rollout_streams", "Open Watch streams.", labels=["environment"])
@@ -137,4 +159,19 @@ class _LookedUp(Collector):
             following.add_metric([one.environment], float(one.is_following))
             for state, count in one.instances.items():
                 instances.add_metric([one.environment, state], count)
-        return [revision, streams, instances, renewals, following, durable]
+        return [revision, streams, instances, renewals, following, durable, *self._telemetry()]
+
+    def _telemetry(self) -> Iterable[CounterMetricFamily]:
+        reports = CounterMetricFamily("rollout_reports", "Reports of processes taken.", labels=["environment"])
+        unattributed = CounterMetricFamily(
+            "rollout_unattributed", "Outcomes that belong to no arm.", labels=["environment"]
+        )
+        lost = CounterMetricFamily(
+            "rollout_telemetry_lost", "Sums and outcomes not counted, by reason.", labels=["environment", "reason"]
+        )
+        for one in self._figures():
+            reports.add_metric([one.environment], one.reports)
+            unattributed.add_metric([one.environment], one.unattributed)
+            for reason, count in one.losses.items():
+                lost.add_metric([one.environment, reason], count)
+        return [reports, unattributed, lost]

@@ -17,18 +17,13 @@ if TYPE_CHECKING:
 class Telemetry(telemetry_pb2_grpc.TelemetryServiceServicer):
     """The telemetry service."""
 
-    def __init__(self, ingest: Mapping[str, IngestTelemetry], report_every_ms: int) -> None:
-        """Serve.
-
-        Args:
-            ingest: by environment.
-            report_every_ms: how often processes are asked to report.
-        """
+    def __init__(self, ingest: Mapping[str, IngestTelemetry]) -> None:
+        """Serve what takes the reports of each environment."""
         self._ingest = ingest
-        self._report_every_ms = report_every_ms
 
     async def Report(self, request: telemetry_pb2.ReportRequest, context: object) -> telemetry_pb2.ReportResponse:
         """Take a report; it is acknowledged once it is committed."""
         caller = current_caller()
-        dropped = await self._ingest[caller.environment.name].take(caller.actor.token_id, report_of(request))
-        return telemetry_pb2.ReportResponse(report_every_ms=self._report_every_ms, dropped=dropped)
+        ingest = self._ingest[caller.environment.name]
+        dropped = await ingest.take(caller.actor.token_id, report_of(request))
+        return telemetry_pb2.ReportResponse(report_every_ms=ingest.report_every_ms(), dropped=dropped)

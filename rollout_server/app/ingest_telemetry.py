@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.metrics import Measures, Per
-from rollout_server.domain.guardrails.data import is_possible
+from rollout_server.domain.guardrails.data import is_possible, last_passed
 from rollout_server.domain.telemetry import Intake, Place, RunId, stratum_of
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 AGE_MAX_MS = 24 * 3_600_000
 """Older sums are of no use to anybody. Shorter than instances are remembered, so that a repeat is always known."""
 
+REPORTS_PER_S = 200
+"""One server takes more, but it has streams to look after."""
+REPORT_EVERY_MAX_MS = 60_000
+
 
 class IngestTelemetry:
     """Takes the reports of one environment.
@@ -29,19 +33,33 @@ class IngestTelemetry:
         store: of the environment.
         clock: of windows; whoever judges them must go by it too.
         ruleset: returns the present one.
+        report_every_ms: returns how often processes are to report now.
+        reports: taken since this server started; repeats are not counted.
+        unattributed, losses: in no sum since then; the store's ledger knows of all times.
     """
 
-    def __init__(self, store: TelemetryStore, clock: WindowClock, ruleset: Callable[[], Ruleset]) -> None:
+    def __init__(
+        self,
+        store: TelemetryStore,
+        clock: WindowClock,
+        ruleset: Callable[[], Ruleset],
+        report_every_ms: Callable[[], int],
+    ) -> None:
         """Be ready.
 
         Args:
             store: of the environment.
             clock: of windows.
             ruleset: returns the present one; it says which runs and metrics there are.
+            report_every_ms: returns how often processes are to report now, see `pace`.
         """
         self.store = store
         self.clock = clock
         self.ruleset = ruleset
+        self.report_every_ms = report_every_ms
+        self.reports = 0
+        self.unattributed = 0
+        self.losses: Counter[str] = Counter()
 
     async def take(self, token_id: str, report: Report) -> int:
         """Commit a report; a repeat changes nothing.
@@ -73,7 +91,27 @@ class IngestTelemetry:
             losses=dict(losses),
         )
         receipt = await self.store.commit(intake)
-        return 0 if receipt.is_repeat else sorting.losses.total() + receipt.late
+        if receipt.is_repeat:
+            return 0
+        self.reports += 1
+        self.unattributed += sorting.unattributed.total()
+        self.losses.update(losses)
+        if receipt.late:
+            self.losses["late"] += receipt.late
+        return sorting.losses.total() + receipt.late
+
+    def watermark(self, late_ms: int) -> int:
+        """Return the last window that may be judged: every report of it has had its time to come.
+
+        Args:
+            late_ms: the metric's own; 0 for exposures.
+        """
+        return last_passed(self.clock.now_ms(), late_ms + 2 * self.report_every_ms(), self.clock.window_ms)
+
+
+def pace(report_every_ms: int, processes: int) -> int:
+    """Return how often each of so many processes is to report, so that together they stay below `REPORTS_PER_S`."""
+    return min(REPORT_EVERY_MAX_MS, max(report_every_ms, processes * 1_000 // REPORTS_PER_S))
 
 
 class _Sorting:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from rollout_sdk.carry import BadToken
-from rollout_sdk.carry import read as read_token
-from rollout_sdk.engine.context import EMPTY
+from rollout_sdk.engine.context import EMPTY, as_context
 from rollout_sdk.engine.model import ValueType
 from rollout_sdk.errors import Corrupt
 from rollout_sdk.runtime import Runtime
@@ -38,8 +35,6 @@ _BOOLEAN, _STRING, _INTEGER, _FLOAT, _JSON = (
 )
 
 CLOSE_TIMEOUT_S = 1.0
-
-_log = logging.getLogger("rollout_sdk")
 
 
 class Client:
@@ -175,21 +170,16 @@ class Client:
 
         `with client.scope(user) as scope: ... scope.enabled("checkout-v2") ... scope.record("checkout.latency", 0.118)`
         """
-        return Scope(self, self._runtime.counting, context)
+        return Scope(self, self._runtime.counting, as_context(context))
 
     def resume(self, token: str, context: Context = EMPTY) -> Scope:
         """Go on in the scope that `Scope.carry` wrote down, in another process or later.
 
         Args:
-            token: what `carry` returned. One that cannot be read is a scope in which nothing was decided yet.
+            token: what `carry` returned. One that cannot be read is counted as lost, and the scope begins empty.
             context: for decisions made in it.
         """
-        try:
-            carried = read_token(token)
-        except BadToken as error:
-            _log.warning("a scope is resumed without what was decided before: %s", error)
-            carried = ()
-        return Scope(self, self._runtime.counting, context, carried)
+        return Scope(self, self._runtime.counting, as_context(context), self._runtime.counting.read_token(token))
 
     def record(self, metric: str, context: Context, value: object = True) -> None:  # noqa: FBT002 - true is what happened
         """Count an outcome of a context. Never raises, never waits for the network.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from rollout_sdk import carry
 from rollout_sdk.outbox import Outbox
 from rollout_sdk.reporter import Reporter
+from rollout_sdk.sums import LossReason
 from rollout_sdk.telemetry import Telemetry
 
 if TYPE_CHECKING:
@@ -75,6 +77,14 @@ class Counting:
     def record_for(self, metric: str, value: object, attributions: Collection[Attribution], open_count: int) -> None:
         """See `scope.Desk`."""
         self.telemetry.record_for(metric, value, attributions, open_count)
+
+    def read_token(self, token: str) -> tuple[Attribution, ...]:
+        """Return what was carried here; of a token that cannot be read nothing, and that is counted."""
+        try:
+            return carry.read(token)
+        except carry.BadToken:
+            self.telemetry.tally.lose(LossReason.BAD_TOKEN)
+            return ()
 
     def rotate(self) -> Window:
         """See `reporter.Source`."""

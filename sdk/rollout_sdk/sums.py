@@ -22,6 +22,7 @@ class LossReason(IntEnum):
     NO_ROOM = 3
     TOO_OLD = 4
     REFUSED = 5
+    BAD_TOKEN = 6
 
 
 class RunKey(NamedTuple):

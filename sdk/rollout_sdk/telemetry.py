@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from mmh3 import mmh3_x64_128_uintdigest
 
 from rollout_sdk.attribution import Attribution, Place, stratum_of
+from rollout_sdk.engine.context import as_context
 from rollout_sdk.engine.model import Reason
 from rollout_sdk.engine.sample import HASH_BITS, run_key, unit_hash
 from rollout_sdk.scope import CURRENT
@@ -126,7 +127,7 @@ class Telemetry:
         """
         try:
             scope = CURRENT.get()
-            if scope is not None and scope.is_about(self._desk, context):
+            if scope is not None and scope.is_about(self._desk, as_context(context)):
                 scope.record(metric, value)
             else:
                 self._record_bare(metric, context, value)
@@ -148,6 +149,7 @@ class Telemetry:
             self._fail()
 
     def _record_bare(self, metric: str, context: Context, value: object) -> None:
+        context = as_context(context)
         declaration = self._declaration(metric)
         if declaration is None:
             return

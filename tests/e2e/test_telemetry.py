@@ -35,7 +35,9 @@ DOCUMENTS = (
     document("Metric", "errors", {"measures": "proportion", "per": "event", "bad": "high"}),
     document("Metric", "latency", {"measures": "quantile", "quantile": "p95", "per": "event", "unit": "seconds"}),
     document("Metric", "orders", {"measures": "proportion", "per": "unit", "bad": "low"}),
-    document("Pipeline", "careful", {"stages": [{"name": "canary", "audience": "everyone", "share": "50%", "soak": "1h"}]}),
+    document(
+        "Pipeline", "careful", {"stages": [{"name": "canary", "audience": "everyone", "share": "50%", "soak": "1h"}]}
+    ),
     document("Rollout", "launch", {"flag": "checkout", "from": "off", "to": "on", "pipeline": "careful"}),
 )
 
@@ -157,10 +159,10 @@ async def check(house: World, told: list[dict[str, Any]]) -> None:
         assert orders[arm].n == sum(of == arm for of in arms.values())
         assert orders[arm].x == sum(ordered[user] for user, of in arms.items() if of == arm)
     exposed = await house.running.telemetry["production"].store.exposures(LAUNCH, -1, FOREVER)
-    for arm, counts in ((Arm.CANDIDATE, "candidate"), (Arm.CONTROL, "control")):
-        wanted = sum(of == arm.value for of in arms.values())
-        assert sum(getattr(each, counts).exposed for each in exposed) == wanted
-        assert sum(getattr(each, counts).reporting for each in exposed) == wanted
+    for of in Arm:
+        wanted = sum(arm == of.value for arm in arms.values())
+        assert sum(getattr(each, of.value).exposed for each in exposed) == wanted
+        assert sum(getattr(each, of.value).reporting for each in exposed) == wanted
 
 
 @pytest.mark.asyncio
@@ -246,3 +248,16 @@ async def test_an_ended_run_counts_no_more(tmp_path: Path) -> None:
             scope.record("errors", value=True)
             assert await asyncio.to_thread(client.flush, WAIT_S)
         assert await house.running.telemetry["production"].store.sums(LAUNCH, "errors", -1, FOREVER) == ()
+
+
+@pytest.mark.asyncio
+async def test_a_process_that_just_ends_reports_first(tmp_path: Path) -> None:
+    """Without a line of its own: what was counted in the last moment is delivered before the goodbye."""
+    program = """
+    for number in range(30):
+        work(number)
+    say()
+    """
+    async with launched(tmp_path, report_every_ms=60_000) as house:
+        told = await (await child(house, 0, program)).told()
+        await check(house, [told])

@@ -75,7 +75,9 @@ class World:
     def __init__(self, store: TelemetryStore) -> None:
         self.clock = FakeClock()
         self.now_s = 0.0
-        self.ingest = IngestTelemetry(store, WindowClock(self.clock, store.window_ms, -1), launch_ruleset)
+        self.ingest = IngestTelemetry(
+            store, WindowClock(self.clock, store.window_ms, -1), launch_ruleset, lambda: 5_000
+        )
         self.names = 0
         self.processes = [self.process() for _ in range(3)]
         self.messages: list[bytes] = []

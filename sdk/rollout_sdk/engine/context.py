@@ -122,6 +122,11 @@ EMPTY = Context()
 """A context without units and attributes: what an object that is no context counts as."""
 
 
+def as_context(context: object) -> Context:
+    """Return a context as it is, and `EMPTY` for anything else."""
+    return context if isinstance(context, Context) else EMPTY
+
+
 # ------------------------------------------------------------------------------------------------ the shared JSON form
 
 

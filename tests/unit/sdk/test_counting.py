@@ -4,6 +4,7 @@ from rollout_sdk.counting import Counting
 from rollout_sdk.engine.context import Context
 from rollout_sdk.engine.model import Origin
 from rollout_sdk.settings import Settings
+from rollout_sdk.sums import LossReason
 from rollout_sdk.testing import RulesetClient
 from tests.telemetry_world import launch_ruleset
 
@@ -42,3 +43,10 @@ def test_without_a_thread_there_is_nothing_to_wait_for() -> None:
     assert counting.flush(0)
     assert counting.join(0)
     assert counting.instance_id == "i"
+
+
+def test_a_token_that_cannot_be_read_is_counted() -> None:
+    """It comes from a queue; nothing is raised and nothing logged for each."""
+    counting = Counting(Settings(), lambda: "i")
+    assert counting.read_token("nonsense") == ()
+    assert counting.rotate().losses == {LossReason.BAD_TOKEN: 1}

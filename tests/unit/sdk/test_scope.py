@@ -202,3 +202,15 @@ def test_a_scope_shows_nothing_personal() -> None:
     with one.scope(Context("somebody@example.com")) as scope:
         scope.enabled("checkout")
     assert "somebody" not in repr(scope)
+
+
+@pytest.mark.parametrize("odd", [None, 7, "u-1", object()])
+def test_a_scope_of_anything_else_is_one_of_nobody(odd: object) -> None:
+    """Decisions are made, outcomes recorded, nothing is raised."""
+    one = client()
+    with one.scope(odd) as scope:  # type: ignore[arg-type] # that is the point
+        assert scope.enabled("plain")
+        scope.enabled("checkout")
+        one.record("errors", odd)  # type: ignore[arg-type] # that is the point
+    one.resume(odd, odd).record("errors")  # type: ignore[arg-type] # that is the point
+    assert counted(one) == {}

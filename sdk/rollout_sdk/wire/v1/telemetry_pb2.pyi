@@ -53,6 +53,8 @@ class _LossReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LossReason
     """Sums of whole windows that had to go while the server was away."""
     LOSS_REASON_REFUSED: _LossReason.ValueType  # 5
     """The server cannot read the report."""
+    LOSS_REASON_BAD_TOKEN: _LossReason.ValueType  # 6
+    """A scope was resumed by a token that cannot be read."""
 
 class LossReason(_LossReason, metaclass=_LossReasonEnumTypeWrapper): ...
 
@@ -67,6 +69,8 @@ LOSS_REASON_TOO_OLD: LossReason.ValueType  # 4
 """Sums of whole windows that had to go while the server was away."""
 LOSS_REASON_REFUSED: LossReason.ValueType  # 5
 """The server cannot read the report."""
+LOSS_REASON_BAD_TOKEN: LossReason.ValueType  # 6
+"""A scope was resumed by a token that cannot be read."""
 Global___LossReason: _TypeAlias = LossReason  # noqa: Y015
 
 @_typing.final

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rollout_sdk.engine.bucketing import unit64
 from rollout_sdk.engine.cohorts import key_hash
-from rollout_sdk.engine.context import EMPTY, Context, from_json, to_json
+from rollout_sdk.engine.context import EMPTY, Context, as_context, from_json, to_json
 from rollout_sdk.engine.limits import CONTEXT_JSON_BYTES
 from tests.odd_values import ODD_MAKERS, PLAIN_VALUES, Plan, circular, hostile
 
@@ -171,3 +171,10 @@ def test_what_json_cannot_say_is_refused() -> None:
     for value in (object(), {1}, float("nan"), 10**5000, [hostile(object)], circular()):
         with pytest.raises(ValueError, match=r"JSON|digits|Circular"):
             to_json(Context("u", a=value))
+
+
+def test_anything_else_counts_as_an_empty_context() -> None:
+    """Callers hold all sorts of things."""
+    context = Context("u-1")
+    assert as_context(context) is context
+    assert as_context(None) is as_context({"user": "u-1"}) is EMPTY

@@ -29,6 +29,17 @@ def test_figures_are_looked_up_when_they_are_asked_for() -> None:
     assert 'rollout_streams{environment="production"} 3.0' in told
 
 
+def test_what_is_in_no_sum_is_shown() -> None:
+    """Losses are counted by a closed set of reasons."""
+    one = EnvironmentFigures(
+        "production", 1, 0, {}, 0, is_following=True, reports=7, unattributed=2, losses={"late": 3, "no_room": 1}
+    )
+    told = lines(Metrics(lambda: [one], "SQLite", is_durable=True))
+    assert 'rollout_reports_total{environment="production"} 7.0' in told
+    assert 'rollout_unattributed_total{environment="production"} 2.0' in told
+    assert 'rollout_telemetry_lost_total{environment="production",reason="late"} 3.0' in told
+
+
 def test_what_happens_is_counted() -> None:
     metrics = Metrics(list, "SQLite", is_durable=True)
     metrics.answered("/a/B", "OK", 0.02)

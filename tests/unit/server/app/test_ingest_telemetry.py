@@ -8,10 +8,18 @@ from typing import Any
 import pytest
 
 from rollout_sdk.engine.model import Ruleset
-from rollout_server.app.ingest_telemetry import AGE_MAX_MS, IngestTelemetry
+from rollout_server.app.ingest_telemetry import AGE_MAX_MS, REPORTS_PER_S, IngestTelemetry, pace
 from rollout_server.app.window_clock import WindowClock
 from rollout_server.domain.guardrails.data import Cell
-from rollout_server.domain.telemetry import RECOMPUTED, ArmReport, Outcome, Report, RunId, WindowReport
+from rollout_server.domain.telemetry import (
+    RECOMPUTED,
+    ArmReport,
+    Outcome,
+    Report,
+    RunCheckpoint,
+    RunId,
+    WindowReport,
+)
 from rollout_server.errors import Unavailable
 from tests.doubles.fake_clock import START_MS, FakeClock
 from tests.doubles.memory_telemetry import MemoryTelemetry
@@ -26,7 +34,9 @@ class Stand:
         self.clock = FakeClock()
         self.store = MemoryTelemetry()
         self.present = ruleset or launch_ruleset()
-        self.ingest = IngestTelemetry(self.store, WindowClock(self.clock, 10_000, -1), lambda: self.present)
+        self.ingest = IngestTelemetry(
+            self.store, WindowClock(self.clock, 10_000, -1), lambda: self.present, lambda: 5_000
+        )
         self.sequence = 0
 
     async def report(self, *arms: ArmReport, age_ms: int = 0, **more: Any) -> int:
@@ -157,3 +167,30 @@ async def test_a_store_that_is_away_acknowledges_nothing() -> None:
     stand.store.is_away = False
     await stand.ingest.take("t", report)
     assert await stand.windows() == [NOW]
+
+
+async def test_what_is_taken_and_what_is_not_is_counted() -> None:
+    """For whoever watches the server."""
+    stand = Stand()
+    await stand.store.keep(RunCheckpoint(RUN, 1, {"errors": NOW}, b""))
+    await stand.report(errors(), errors(run=RunId("odd", 1)), unattributed=(("errors", 3),))
+    await stand.ingest.take("t", Report("i", 1))
+    assert (stand.ingest.reports, stand.ingest.unattributed) == (1, 3)
+    assert stand.ingest.losses == {"unknown_run": 1, "late": 1}
+
+
+def test_the_watermark_waits_for_late_outcomes_and_two_reports_and_for_nobody() -> None:
+    """A window is over when everything of it has had its time to come."""
+    stand = Stand()
+    assert stand.ingest.watermark(0) == NOW - 2
+    stand.clock.advance(60_000)
+    assert stand.ingest.watermark(0) == NOW + 4
+    assert stand.ingest.watermark(60_000) == NOW - 2
+
+
+@pytest.mark.parametrize(("processes", "every_ms"), [(0, 5_000), (1_000, 5_000), (4_000, 20_000), (99_999, 60_000)])
+def test_a_large_fleet_reports_less_often(processes: int, every_ms: int) -> None:
+    """Together they stay below what one server takes while it looks after streams."""
+    assert pace(5_000, processes) == every_ms
+    if every_ms < 60_000:
+        assert processes * 1_000 / every_ms <= REPORTS_PER_S

@@ -20,7 +20,7 @@ from tests.telemetry_world import RUN, cell, intake, launch_ruleset, place
 async def test_a_week_is_kept() -> None:
     """And no more."""
     clock, store = FakeClock(), MemoryTelemetry()
-    ingest = IngestTelemetry(store, WindowClock(clock, 10_000, -1), launch_ruleset)
+    ingest = IngestTelemetry(store, WindowClock(clock, 10_000, -1), launch_ruleset, lambda: 5_000)
     now = ingest.clock.window_at(ingest.clock.now_ms())
     old, new = now - KEEP_MS // 10_000 - 1, now
     await store.commit(intake(events=tuple((place(), each, "errors", cell()) for each in (old, new))))
@@ -50,7 +50,7 @@ async def test_it_goes_on_until_cancelled(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("rollout_server.app.prune_telemetry.PRUNE_EVERY_S", 0.0)
     store = Flaky()
     await store.commit(intake(events=((place(), 1, "errors", cell()),)))
-    ingest = IngestTelemetry(store, WindowClock(FakeClock(), 10_000, -1), launch_ruleset)
+    ingest = IngestTelemetry(store, WindowClock(FakeClock(), 10_000, -1), launch_ruleset, lambda: 5_000)
     work = asyncio.create_task(keep_pruned([ingest]))
     await store.answered.wait()
     work.cancel()
