@@ -256,6 +256,7 @@ def test_the_machine_is_what_its_reference_says() -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1_800)
 def test_the_machine_is_what_its_reference_says_for_long() -> None:
     """The same, with more and longer lives."""
     many = settings(max_examples=3_000, stateful_step_count=80, deadline=None)

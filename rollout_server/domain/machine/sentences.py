@@ -57,11 +57,12 @@ def _waits(run: Run) -> str:
     progress, stage = run.progress, run.stage
     soak_ms = run.pipeline.finish.watch_ms if stage is None else stage.soak_ms
     verb = "watched" if stage is None else "soaked"
-    if stage is not None and not is_at_full_share(run) and not {"thaw", "turn"} & set(progress.waits_for):
-        return f"ramps to {stage.share_ppm / 10_000:g} %: {duration(progress.ramp_ms)} of {duration(stage.ramp_ms)}"
     words = [_WAITS[word] for word in progress.waits_for if word in _WAITS]
-    soaked = f"has {verb} {duration(progress.soak_ms)} of {duration(soak_ms)}"
-    return f"{soaked}, waits for {' and '.join(words)}" if words else soaked
+    if stage is not None and not is_at_full_share(run):
+        done = f"ramps to {stage.share_ppm / 10_000:g} %: {duration(progress.ramp_ms)} of {duration(stage.ramp_ms)}"
+    else:
+        done = f"has {verb} {duration(progress.soak_ms)} of {duration(soak_ms)}"
+    return f"{done}, waits for {' and '.join(words)}" if words else done
 
 
 def _by(act: Act | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rollout_server.domain.machine import endings, growth
 from rollout_server.domain.machine.notices import call_person, escalate, tell
 from rollout_server.domain.machine.run import NoticeKind, Phase, Run
+from rollout_server.domain.machine.sentences import duration
 from rollout_server.domain.machine.sight import Sight, look
 from rollout_server.domain.rollouts import AfterHold
 
@@ -31,7 +32,7 @@ def exposing(run: Run, tick: Tick) -> Outcome:
     elapsed_ms, is_back = _elapsed_ms(run, tick), _is_back(run, tick)
     run = _timed(run, tick, sight, elapsed_ms)
     if _is_overdue(run, sight):
-        why = f"nothing was seen for longer than {run.pipeline.on_blind.hold_ms} ms" if run.pipeline.on_blind else ""
+        why = f"not all guardrails were seen for {duration(run.progress.blind_ms)}"
         return endings.by_blindness(run, tick, f"{sight.holds.sentence}; {why}" if sight.holds else why)
     run, effects = _alarmed(run, sight)
     run, is_edited = _in_closure(run, tick.closure)

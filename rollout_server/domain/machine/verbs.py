@@ -82,6 +82,7 @@ def approve(run: Run, event: Approve) -> Outcome:
     run = replace(run, approvals=(*run.approvals, given))
     if run.phase is Phase.AWAITING_APPROVAL and not lacks_approval(run):
         run = replace(_unclocked(run), phase=Phase.RUNNING, need=None)
+        run = replace(run, progress=replace(run.progress, waits_for=()))
     return run, ()
 
 
@@ -144,11 +145,14 @@ def _forward(run: Run, event: Promote, place: int) -> Outcome:
     unapproved = _unapproved(run, place)
     if unapproved:
         message = f"{unapproved} of {named(run)} is left by approval only, and some is missing"
-        return refused(run, "approval", message, f"promote to {unapproved} at most, and `rollout approve` there")
+        there = "" if unapproved == run.stage_name else f"promote to {unapproved} at most, and there "
+        return refused(run, "approval", message, f"{there}`rollout approve` it first")
     left = run.stage_name
     run = _unclocked(enter(run, place, event.at_ms))
     if run.phase is Phase.COMPLETED:
-        return tell(run, NoticeKind.COMPLETED, f"{event.by} promoted {completed_sentence(run)}")
+        return tell(
+            run, NoticeKind.COMPLETED, f"{event.by} promoted past {left}: {event.reason}; {completed_sentence(run)}"
+        )
     sentence = f"{event.by} promoted {named(run)} from {left} to {run.stage_name} at {percent(run)}: {event.reason}"
     return tell(run, NoticeKind.ADVANCED, sentence)
 
@@ -163,6 +167,7 @@ def _backward(run: Run, event: Promote, place: int) -> Outcome:
     if is_paused:
         run = replace(run, phase=Phase.PAUSED, paused=act)
     sentence = f"{event.by} took {named(run)} back from {left} to {run.stage_name} at {percent(run)}"
+    sentence += f": {event.reason}" if event.reason else ""
     return tell(_unclocked(run), NoticeKind.ADVANCED, sentence)
 
 
