@@ -149,8 +149,8 @@ class Script:
         to = {"to": target} if target else {}
         rest = [word for word in words[3:] if not word.startswith("to=")]
         reason = {"reason": rest[0]} if rest else {}
-        verb = STAGE_VERBS[words[0]](words[1], self.now_ms, words[2], **to, **reason, **extra)
-        return verb
+        stage_verb: Event = STAGE_VERBS[words[0]](words[1], self.now_ms, words[2], **to, **reason, **extra)
+        return stage_verb
 
     def tick(self, words: list[str]) -> Tick:
         """Read what a tick sees."""
