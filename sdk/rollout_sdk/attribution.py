@@ -41,7 +41,7 @@ class Attribution(NamedTuple):
     unit: int
 
 
-def stratum_of(strata: Sequence[str], context: Context, key: bytes) -> str:
+def stratum_of(strata: Sequence[str], context: Context, key: int) -> str:
     """Return what a context's outcomes are told apart by: "country=KR,tenant=3fa9c2e1b004", 64 characters at most.
 
     Args:
@@ -52,7 +52,7 @@ def stratum_of(strata: Sequence[str], context: Context, key: bytes) -> str:
     return ",".join(f"{name}={_value(name, context, key)}" for name in strata)[:STRATUM_CHARS]
 
 
-def _value(name: str, context: Context, key: bytes) -> str:
+def _value(name: str, context: Context, key: int) -> str:
     unit = context.unit64(name)
     if unit is not None:
         return f"{unit_hash(key, unit):016x}"[:_UNIT_HEX]

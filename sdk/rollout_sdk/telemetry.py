@@ -43,13 +43,13 @@ class Run:
     """A run that exposes somebody, as decisions count it.
 
     Attributes:
-        key: hashed before every unit.
+        key: seed of every unit's hash.
         since_s: monotonic seconds at which its allocation was first seen here.
     """
 
     id: RunKey
     state: RolloutState
-    key: bytes
+    key: int
     sample: UnitSample
     since_s: float
 
@@ -208,7 +208,7 @@ class Telemetry:
             number = evaluate(context)
             if number in places:
                 try:
-                    hashed = digest(key + context.unit64s[kind])
+                    hashed = digest(context.unit64s[kind], key)
                     if hashed < sample.bound and hashed not in sample.seen:
                         note(run, places[number], context, hashed)
                     scope = current()

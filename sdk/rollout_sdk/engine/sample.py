@@ -1,6 +1,6 @@
 """An adaptive distinct sample of units: which are kept depends on the unit alone, never on its arm or what it did.
 
-    unit hash = the upper 64 bits of MurmurHash3_x64_128(seed 0, key of the run + unit64)
+    unit hash = the upper 64 bits of MurmurHash3_x64_128(seed: the key of the run, unit64)
 
 A unit is kept where its hash is below a bound that everything of one run shares; a full sample halves the bound and
 lets go of what lies above. So two samples merge exactly, whatever each of them saw: the union, below the lower bound.
@@ -21,23 +21,23 @@ HASH_BITS = 64
 EVERYTHING = 1 << HASH_BITS
 """The bound that keeps every unit."""
 USER_BUCKETS = 64
-_KEY_BYTES = 16
+_KEY_BYTES = 4
 
 
-def run_key(rollout: str, salt: str, run: int) -> bytes:
-    """Return what is hashed before every unit of one run: 16 bytes, the same in every process.
+def run_key(rollout: str, salt: str, run: int) -> int:
+    """Return the seed of every unit's hash in one run: 32 bits, the same in every process.
 
     Args:
         rollout: its key.
         salt: of the rollout.
         run: its number.
     """
-    return sha256(f"sample/{salt}/{run}/{rollout}".encode(errors="surrogatepass")).digest()[:_KEY_BYTES]
+    return int.from_bytes(sha256(f"sample/{salt}/{run}/{rollout}".encode(errors="surrogatepass")).digest()[:_KEY_BYTES])
 
 
-def unit_hash(key: bytes, unit: bytes) -> int:
+def unit_hash(key: int, unit: bytes) -> int:
     """Return the 64-bit hash of a unit, in the form of `bucketing.unit64`, under a `run_key`."""
-    return mmh3_x64_128_uintdigest(key + unit) >> HASH_BITS
+    return mmh3_x64_128_uintdigest(unit, key) >> HASH_BITS
 
 
 def user_bucket(hash64: int) -> int:
