@@ -141,10 +141,11 @@ class Script:
         is_frozen = "frozen" in words
         words = [word for word in words if word != "frozen"]
         extra = {"is_frozen": True} if is_frozen else {}
+        event: Event
         if words[0] in VERBS:
             reason = {"reason": words[2]} if len(words) > 2 else {}
-            verb: Event = VERBS[words[0]](words[1], self.now_ms, **reason, **extra)
-            return verb
+            event = VERBS[words[0]](words[1], self.now_ms, **reason, **extra)
+            return event
         target = next((word.removeprefix("to=") for word in words if word.startswith("to=")), "")
         to = {"to": target} if target else {}
         rest = [word for word in words[3:] if not word.startswith("to=")]
