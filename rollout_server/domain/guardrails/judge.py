@@ -148,7 +148,7 @@ class Judge:
         if self._absolute is not None and self._absolute.log_past(state.regression) >= log(1 / look.alpha):
             shared = self._absolute.blame(state.regression) is Blame.BOTH
             return Reason.SHARED_OUTAGE if shared else Reason.PARTNER_UNCLEAR
-        if state.is_quiet:
+        if state.is_quiet or _is_behind(state, look):
             return Reason.QUIET
         return self._health(state, look)
 
@@ -259,6 +259,11 @@ def _silent(silent: float, compared: Sequence[WindowSums]) -> float:
         if 0 < reach < 1:
             silent += part.control.n * reach / (1 - reach) + part.candidate.n * (1 - reach) / reach
     return silent
+
+
+def _is_behind(state: GuardrailState, look: Look) -> bool:
+    """Whether the watermark has passed windows that had no sums at all."""
+    return look.passed is not None and (state.judged is None or state.judged < look.passed)
 
 
 def _blind(state: GuardrailState, look: Look) -> Reason | None:

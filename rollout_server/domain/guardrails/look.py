@@ -33,6 +33,8 @@ class Look:
     Attributes:
         stage: name of the current stage; `healthy` starts again with each.
         minimum_units: exposed units that each arm must have before anything is healthy.
+        passed: last window that the watermark has passed; one without any sums is quiet. None where every window has
+            sums, empty or not.
         unit: kind of the flag's unit, for sentences.
         ratio: the sample ratio after the same windows.
     """
@@ -42,6 +44,7 @@ class Look:
     ratio: RatioState
     feed: Feed = Feed()
     minimum_units: int = 0
+    passed: int | None = None
     unit: str = "user"
     window_ms: int = WINDOW_MS
     alpha: float = ALPHA

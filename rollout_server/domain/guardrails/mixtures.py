@@ -4,7 +4,7 @@ An e-process E starts at 1, is never negative, and its expectation is at most 1 
 stopping time; then P(E ever reaches 1/alpha) <= alpha (Ville 1939), however often one looks. A weighted mean of
 e-processes is an e-process, so the size of an effect need not be known: E = sum_i prior_i E_i over a grid of sizes. Nor
 need its onset: a share of the prior starts at the first window, the rest is spread over restarts, each worth 1 until it
-starts. They are spread evenly, one before each window (docs/adr/0009 says what restarts 30 windows apart would cost).
+starts. They are spread evenly, one before each window (docs/adr/0012 says what restarts 30 windows apart would cost).
 
 For each size only the sum over the onsets that have started is carried, because all of them grow by the same factor:
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from math import exp, log
 
 import pytest
 
@@ -63,6 +63,9 @@ def test_with_everybody_exposed_the_limit_alone_decides() -> None:
     state = after(test, told(0.04, None))
     assert test.log_e(state) >= ALARM
     assert test.log_alone(state) >= ALARM
+    assert exp(test.log_past(after(test, told(0.01, None)))) == pytest.approx(
+        exp(test.log_alone(after(test, told(0.01, None)))) + 0.5
+    )
 
 
 def test_an_outage_of_yesterday_is_not_blamed_after_full_exposure() -> None:

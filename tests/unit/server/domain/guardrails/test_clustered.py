@@ -99,6 +99,14 @@ def test_few_classes_have_little_freedom() -> None:
     assert spread([0.0] * HASH_BUCKETS) == (0.0, 0.0, 0.0)
 
 
+def test_evidence_of_few_classes_counts_for_less() -> None:
+    """The same score over its error says less where few classes carry the variance (Student's t)."""
+    few = Tally((2.0, 2.2, 1.8, 2.1, 1.9, 2.0, *[0.0] * (HASH_BUCKETS - 6)), information=10.0)
+    total, variance, freedom = spread(few.scores)
+    assert freedom < 25
+    assert Clustered(RISING).e_since(few) < e_of(total / variance**0.5, 10.0, variance) - 0.1
+
+
 def test_evidence_needs_information() -> None:
     """Without information E is 1; a large score with information is evidence."""
     assert e_of(4.0, 0.0, 1.0) == pytest.approx(0)

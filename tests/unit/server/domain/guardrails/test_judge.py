@@ -140,6 +140,8 @@ def test_nobody_reporting_is_blind_and_reporting_nothing_is_quiet() -> None:
     night = [*healthy, window(60, Cell(), Cell())]
     verdict = seen(night, look(feed=Feed(expected=4, reporting=4)))
     assert (verdict.standing, verdict.reason) == (Standing.UNDECIDED, Reason.QUIET)
+    assert seen(healthy, replace(look(), passed=59)).standing is Standing.HEALTHY
+    assert seen(healthy, replace(look(), passed=60)).reason is Reason.QUIET
     nobody = seen(night, look(feed=Feed(expected=0, reporting=0)))
     assert nobody.reason is Reason.QUIET
 
