@@ -56,7 +56,10 @@ def test_reading_undoes_what_processes_write(
     assert found.recomputed is recomputed
     ((metric, cell),) = found.events
     assert (metric, cell.n, cell.xx) == ("latency", len(events), sums.xx)
-    assert cell.x == pytest.approx(sum(value for _, value, _ in events), abs=1)
+    assert {bucket: (cell.bucket_n[bucket], cell.bucket_x[bucket]) for bucket in sums.n} == {
+        bucket: (count, sums.x[bucket]) for bucket, count in sums.n.items()
+    }
+    assert cell.x == sum(cell.bucket_x)
     assert sum(count for _, count in cell.histogram) == len(events)
     assert found.outcomes == (("orders", tuple(outcomes)),)
     assert (found.exposed, found.reporting) == (tuple(units), tuple(units[:1]))
