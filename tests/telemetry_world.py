@@ -56,11 +56,11 @@ def launch_state(share_ppm: int = 500_000, **more: Any) -> RolloutState:
     return RolloutState(**{**fields, **more})
 
 
-def launch_ruleset(*states: RolloutState, revision: int = 1, metrics: dict[str, MetricDeclaration] | None = None) -> Ruleset:
+def launch_ruleset(
+    *states: RolloutState, revision: int = 1, metrics: dict[str, MetricDeclaration] | None = None
+) -> Ruleset:
     """A plain flag, and one for each rollout."""
     states = states or (launch_state(),)
     flags = {state.flag: launch_flag(state.flag, state.rollout) for state in states} | {"plain": boolean("plain")}
     rollouts = {state.rollout: state for state in states}
-    return Ruleset(
-        Position("epoch-1", revision), flags, {}, {}, {}, rollouts, METRICS if metrics is None else metrics
-    )
+    return Ruleset(Position("epoch-1", revision), flags, {}, {}, {}, rollouts, METRICS if metrics is None else metrics)

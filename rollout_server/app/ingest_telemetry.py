@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 AGE_MAX_MS = 24 * 3_600_000
 """Older sums are of no use to anybody. Shorter than instances are remembered, so that a repeat is always known."""
 
-REPORTS_PER_S = 200
-"""One server takes more, but it has streams to look after."""
+REPORTS_PER_S = 100
+"""About a fifth of a core; the server has streams to look after."""
 REPORT_EVERY_MAX_MS = 60_000
 
 

@@ -200,9 +200,7 @@ class MemoryTelemetry:
         run.cells[key] = run.cells.get(key, Cell()) + cell
         return True
 
-    def _count(
-        self, place: Place, window: int, metric: str, outcomes: Iterable[Outcome], *, has_bins: bool
-    ) -> bool:
+    def _count(self, place: Place, window: int, metric: str, outcomes: Iterable[Outcome], *, has_bins: bool) -> bool:
         if not self._is_open(place, window, metric):
             return False
         run = self._runs[place.run]
