@@ -33,7 +33,9 @@ def test_a_kind_that_is_none_is_refused_with_those_that_are(text: str) -> None:
     """Tokens are no kind of resource here: they have calls of their own, and rights of their own."""
     with pytest.raises(InvalidInput, match="there is no kind") as caught:
         convert.kind_of(text)
-    assert caught.value.problems[0].hint == "kinds are: flag, cohort, metric, pipeline, rollout, freeze, channel, policy"
+    assert (
+        caught.value.problems[0].hint == "kinds are: flag, cohort, metric, pipeline, rollout, freeze, channel, policy"
+    )
     assert len(caught.value.problems[0].message) < 200
 
 
