@@ -24,7 +24,7 @@ SAMPLES = st.tuples(
 
 def test_the_law_is_frozen() -> None:
     """Every process, of every release, hashes a unit to the same number."""
-    assert KEY == 0x7b564f1c
+    assert KEY == 0x7B564F1C
     assert unit_hash(KEY, unit64("u-1").encode()) == 11_630_459_434_380_647_613
 
 
