@@ -90,6 +90,8 @@ class Exploration:
                 for name, holds in LAWS[type(event)].items():
                     if not holds(moment):
                         yield Broken(name, (*self._way(node), event), moment.before, moment.after)
+                if moment.after is node[0] and moment.later == node[1]:
+                    continue
                 following = (self.world.canonical(moment.after), moment.later)
                 if following not in self.came_from:
                     assert len(self.came_from) < self.nodes_max, "the world is not as small as it should be"

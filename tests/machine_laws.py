@@ -57,7 +57,7 @@ class Ghost:
 
     Attributes:
         soaked_ms: in the place the run is in, as much as could have counted.
-        unseen_ms: since a tick last saw all guards; None when it did.
+        unseen_ms: counted since a tick last saw all guards; None when it did.
         yes: stage and person.
         runs: since the last tick it did nothing but run where it is.
     """
@@ -124,6 +124,11 @@ class Moment:
 def passed_ms(event: Event) -> int:
     """What a tick may add; the last tick was at 0."""
     return max(0, min(event.now_ms, 3 * event.tick_ms)) if isinstance(event, Tick) else 0
+
+
+def counted_ms(run: Run, event: Event) -> int:
+    """What a tick adds where it is not the first since a verb interrupted."""
+    return 0 if run.progress.last_tick_ms is None else passed_ms(event)
 
 
 def standings(guard: Guard, tick: Tick) -> list[Standing]:
@@ -225,7 +230,7 @@ def follow_ghost(ghost: Ghost, before: Run, event: Event, after: Run, *, is_refu
         soaked_ms = 0
     if isinstance(event, Tick):
         allowed_ms = before.pipeline.on_blind.hold_ms if before.pipeline.on_blind else 0
-        longer_ms = 0 if unseen_ms is None else min(allowed_ms, unseen_ms + passed_ms(event))
+        longer_ms = 0 if unseen_ms is None else min(allowed_ms, unseen_ms + counted_ms(before, event))
         unseen_ms = longer_ms if before.pipeline.on_blind and is_unseen(before, event) else None
     is_running = after.phase in {Phase.RUNNING, Phase.WATCHING}
     stays = after.phase is before.phase and after.place == before.place
@@ -348,8 +353,8 @@ def _soak(it: Moment) -> bool:
 def _soak_counts(it: Moment) -> bool:
     if not is_soaking(it.before, it.event) or it.is_back or it.after.place != it.before.place:
         return True
-    added_ms = 0 if it.before.progress.last_tick_ms is None else it.passed_ms
-    return it.after.progress.soak_ms == min(demanded_ms(it.before), it.before.progress.soak_ms + added_ms)
+    soak_ms = it.before.progress.soak_ms + counted_ms(it.before, it.event)
+    return it.after.progress.soak_ms == min(demanded_ms(it.before), soak_ms)
 
 
 @law("no soak is lost while the stage stands")
@@ -489,11 +494,8 @@ def _too_long(it: Moment) -> bool:
     on_blind = it.before.pipeline.on_blind
     if on_blind is None or on_blind.then is AfterHold.HOLD or not it.is_unseen:
         return it.after.phase is not Phase.ROLLED_BACK
-    counts_ms = 0 if it.before.progress.last_tick_ms is None else it.passed_ms
-    unseen_ms = 0 if it.ghost.unseen_ms is None else min(on_blind.hold_ms, it.ghost.unseen_ms + it.passed_ms)
-    counted_ms = 0 if it.ghost.unseen_ms is None else it.before.progress.blind_ms + counts_ms
-    is_late = counted_ms >= on_blind.hold_ms
-    return unseen_ms >= min(on_blind.hold_ms, counted_ms) and (it.after.phase is Phase.ROLLED_BACK) == is_late
+    unseen_ms = 0 if it.ghost.unseen_ms is None else it.ghost.unseen_ms + counted_ms(it.before, it.event)
+    return (it.after.phase is Phase.ROLLED_BACK) == (unseen_ms >= on_blind.hold_ms)
 
 
 @law("no share beyond what the pipeline says, and the control stands until the finish")
@@ -534,8 +536,8 @@ def _waiting(it: Moment) -> bool:
     steps = sorted(step.after_ms for step in it.before.pipeline.escalation)
     if need.told >= len(steps):
         return True
-    passed_ms = 0 if it.before.progress.last_tick_ms is None else it.passed_ms
-    return it.after.progress.waited_ms == min(steps[-1], it.before.progress.waited_ms + passed_ms)
+    waited_ms = it.before.progress.waited_ms + counted_ms(it.before, it.event)
+    return it.after.progress.waited_ms == min(steps[-1], waited_ms)
 
 
 @law("the table says where it leads")

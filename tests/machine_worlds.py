@@ -127,7 +127,7 @@ def verbs(run: Run, people: Sequence[str]) -> Iterator[Event]:
         yield Promote("ann", 0, here, to, reason="urgent")
         yield Promote("ann", 0, here, to)
         yield Promote("ann", 0, here, to, reason="urgent", is_frozen=True)
-        yield Promote("ann", 0, "elsewhere", to, reason="urgent")
+    yield Promote("ann", 0, "elsewhere", reason="urgent")
 
 
 def canonical(run: Run) -> Run:
@@ -184,10 +184,9 @@ def _world(name: str, pipeline: PipelineSpec, *, knows_freezes: bool = False) ->
         (*(one for one in calm if one.guard != name), Judged(name, Standing.UNDECIDED, hold=True)) for name in names
     ]
     pairs = [
-        healthy(names, **{first: Standing.DEGRADED, second: standing})
+        healthy(names, **{first: Standing.DEGRADED, second: Standing.BLIND})
         for first in names
         for second in names
-        for standing in (Standing.BLIND, Standing.SKEWED)
         if first != second
     ]
     silent: tuple[Judged, ...] = ()
@@ -195,7 +194,7 @@ def _world(name: str, pipeline: PipelineSpec, *, knows_freezes: bool = False) ->
     twice = (*calm, Judged(names[0], Standing.DEGRADED))
     broken = healthy(names, **{names[0]: Standing.DEGRADED})
     patterns = dict.fromkeys((calm, silent, unjudged, twice, *alone, *outages, *pairs))
-    return World(name, pipeline, tuple(patterns), (calm, silent, broken), knows_freezes=knows_freezes)
+    return World(name, pipeline, tuple(patterns), (calm, broken), knows_freezes=knows_freezes)
 
 
 _LATENCY = Guardrail("latency", RelativeLimit(100_000), Action.ROLLBACK)

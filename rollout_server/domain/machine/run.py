@@ -332,7 +332,7 @@ def lacks_approval(run: Run) -> bool:
 
 def is_transition(before: Run, after: Run) -> bool:
     """Whether anything changed that belongs in the journal; the rest is a matter of the next checkpoint."""
-    return replace(after, progress=before.progress) != before
+    return after is not before and replace(after, progress=before.progress) != before
 
 
 def restored(run: Run, checkpoint: Progress | None) -> Run:
