@@ -16,7 +16,7 @@ from typing import Any
 from rollout_server.domain.guardrails.bound import Bound
 from rollout_server.domain.guardrails.data import WindowSums
 from rollout_server.domain.guardrails.evidence import Evidence
-from rollout_server.domain.guardrails.families import is_high, joined, one_arm
+from rollout_server.domain.guardrails.families import is_bounded, is_high, joined, one_arm
 from rollout_server.domain.guardrails.spec import PPM, AbsoluteLimit, Guardrail, MetricSpec
 
 ALPHA = 0.05
@@ -49,7 +49,10 @@ def edge(metric: MetricSpec, guardrail: Guardrail) -> float:
     allowed = tolerance(guardrail)
     limit = guardrail.limit
     if isinstance(limit, AbsoluteLimit):
-        return allowed if is_high(metric) else limit.value * limit.value / allowed
+        if not is_high(metric):
+            return limit.value * limit.value / allowed
+        # Half as large again as 80 % is no share; half of the room up to 1 is.
+        return min(allowed, (1 + limit.value) / 2) if is_bounded(metric) else allowed
     return 1 + allowed if is_high(metric) else max(0.01, 1 - allowed)
 
 

@@ -57,8 +57,13 @@ class Likelihoods:
 
 
 def crossing(slack: Sequence[float], peak: int, step: int) -> float:
-    """Walk from the peak to where a ratio is ruled out, and interpolate; infinite where the grid ends first."""
+    """Walk from the peak to where a ratio is ruled out, and interpolate; infinite where the grid ends first.
+
+    Where even the peak is ruled out, as by sums that no single ratio explains, it is all that is left.
+    """
     place = peak
+    if slack[place] >= 0:
+        return LOG_RATIOS[place]
     while 0 <= place + step < len(slack):
         if slack[place + step] >= 0:
             share = -slack[place] / (slack[place + step] - slack[place])

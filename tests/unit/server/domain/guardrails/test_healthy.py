@@ -21,6 +21,7 @@ from tests.guardrail_windows import CONVERSION, ERRORS, had, window, world
         (ERRORS, AbsoluteLimit(0.02), 0, 0.03),
         (ERRORS, AbsoluteLimit(0.02), 100_000, 0.022),
         (CONVERSION, AbsoluteLimit(0.3), 0, 0.2),
+        (ERRORS, AbsoluteLimit(0.8), 0, 0.9),
     ],
 )
 def test_the_tolerance_is_half_as_large_again(metric: MetricSpec, limit: Limit, given: int, expected: float) -> None:

@@ -55,6 +55,7 @@ def test_an_open_side_is_infinite() -> None:
     span = tracker.span(tuple(tracker.terms(window(0, had(100, 5), had(100, 0)), None)))
     assert span is not None
     assert span.high == inf
+    assert crossing([1.0, 1.0], 1, 1) == crossing([1.0, 1.0], 1, -1)
     assert crossing([1.0, -1.0, 1.0], 1, 1) < crossing([1.0, -1.0, -1.0], 1, 1) == inf
 
 
