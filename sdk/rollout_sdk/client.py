@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from rollout_sdk.engine.context import Context
     from rollout_sdk.engine.model import Decision, Json
-    from rollout_sdk.notify import OnChange
+    from rollout_sdk.front import OnDecision
+    from rollout_sdk.notify import OnChange, OnStatus
     from rollout_sdk.status import Status
 
 # Names of this module, not of the class: one look-up less in every decision.
@@ -203,6 +204,27 @@ class Client:
             A function that ends it.
         """
         return self._runtime.subscribe(callback)
+
+    def on_status(self, callback: OnStatus) -> Callable[[], None]:
+        """Call `callback` with `status()` whenever that is another, from a thread of its own.
+
+        It is another when a server answers or does so no more, when decisions begin or cease to be stale, and when
+        other rules come in force.
+
+        Returns:
+            A function that ends it.
+        """
+        return self._runtime.subscribe_status(callback)
+
+    def on_decision(self, callback: OnDecision) -> Callable[[], None]:
+        """Call `callback` with every decision and its context, in the thread that asked: each decision waits for it.
+
+        For logs, traces and metrics. What it raises is logged once and harms no decision. `decide_all` tells nobody.
+
+        Returns:
+            A function that ends it.
+        """
+        return self._front.observe(callback)
 
     def wait_until_ready(self, timeout: float | None = None) -> bool:
         """Wait until a server has confirmed the rules in force.

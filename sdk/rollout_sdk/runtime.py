@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 from rollout_sdk import lifecycle
 from rollout_sdk.counting import Counting
 from rollout_sdk.engine.model import Origin
+from rollout_sdk.front import Front
 from rollout_sdk.keeper import Keeper
-from rollout_sdk.notify import Subscription
+from rollout_sdk.notify import Subscriptions
 from rollout_sdk.overrides import NONE, NotReady, Overridden, OverridesFile
 from rollout_sdk.snapshot_file import SnapshotFile
 from rollout_sdk.status import Status
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from rollout_sdk.cache import Cache
     from rollout_sdk.engine.model import Flag
     from rollout_sdk.held import Held
-    from rollout_sdk.notify import OnChange
+    from rollout_sdk.notify import OnChange, OnStatus
     from rollout_sdk.overrides import Decides
     from rollout_sdk.settings import Settings
     from rollout_sdk.wire.messages import Acknowledgement, Message
@@ -57,15 +58,6 @@ HEAVY: Final = (
 _log = logging.getLogger("rollout_sdk")
 
 
-class Front:
-    """The one thing that decisions read."""
-
-    __slots__ = ("decider",)
-
-    def __init__(self) -> None:
-        self.decider: Decides = NotReady()
-
-
 class Runtime:
     """The life behind one client. Implements `stream.Receiver` and `lifecycle.Living`."""
 
@@ -76,7 +68,8 @@ class Runtime:
         self._cache: Cache | None = None
         self._disk = SnapshotFile(settings.snapshot_path) if settings.snapshot_path else None
         self._overrides = OverridesFile(settings.overrides_path) if settings.overrides_path else None
-        self._subscriptions: list[Subscription] = []
+        self._changes = Subscriptions("on-change")
+        self._standings = Subscriptions("on-status")
         self._warned: frozenset[tuple[str, int]] = frozenset()
         self._is_fresh = False
         self._is_connected = False
@@ -138,8 +131,8 @@ class Runtime:
             if self._is_closed:
                 self._gone.set()  # whoever was at it is not here
             self._awaiting = []
-            for subscription in self._subscriptions:
-                subscription.restart()
+            self._changes.restart()
+            self._standings.restart()
             self.counting.begin_anew()
             self._compose()
         if self._is_closed:
@@ -159,8 +152,8 @@ class Runtime:
         if is_repeated:
             self._gone.wait(timeout_s)  # at the end of the process, another thread may be at it
             return
-        for subscription in self._subscriptions:
-            subscription.end()
+        self._changes.end()
+        self._standings.end()
         until = time.monotonic() + timeout_s
         self.counting.ask_to_stop(says_all=True)
         self._stream.stop(timeout_s, goodbye=True)
@@ -244,6 +237,7 @@ class Runtime:
         if is_connected:
             _log.info("connected to %s", self._settings.target)
         self._is_connected = is_connected
+        self._standings.tell()
 
     def expire(self) -> None:
         """Nothing was heard for too long: say so in every decision from now on."""
@@ -266,8 +260,8 @@ class Runtime:
             if (flag.flag, flag.version) not in self._warned:
                 _log.warning("the newest rules of %s are not in force: %s", flag.flag, flag.error)
         self._warned = now
-        if self._subscriptions and (changed := changed_flags(before, after)):
-            self._tell(changed)
+        if self._changes and (changed := changed_flags(before, after)):
+            self._changes.tell(changed)
 
     # -------------------------------------------------------------------------------------------- disk and overrides
 
@@ -279,7 +273,7 @@ class Runtime:
         if self._overrides.refresh():
             self._compose()
             now = self._overrides.current
-            self._tell(frozenset(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)))
+            self._changes.tell(frozenset(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)))
 
     def _save(self) -> None:
         """Write what is in force, unless another process has written that or something newer."""
@@ -316,24 +310,18 @@ class Runtime:
                 flags = {key: held.compiled.flags[key].flag for key in overrides if key in held.compiled.flags}
                 if self._overrides:
                     self._overrides.warn_of_typing_errors(flags)
-            self.front.decider = Overridden(decider, flags, overrides) if overrides else decider
+            self.front.put(Overridden(decider, flags, overrides) if overrides else decider)
+        self._standings.tell()
 
     # ---------------------------------------------------------------------------------------- what the client asks for
 
     def subscribe(self, callback: OnChange) -> Callable[[], None]:
-        """Call back from now on; return what ends it."""
-        subscription = Subscription(callback)
-        self._subscriptions = [*self._subscriptions, subscription]
+        """Call back when decisions may have changed, from now on; return what ends it."""
+        return self._changes.add(callback)
 
-        def end() -> None:
-            subscription.end()
-            self._subscriptions = [other for other in self._subscriptions if other is not subscription]
-
-        return end
-
-    def _tell(self, flags: frozenset[str]) -> None:
-        for subscription in self._subscriptions:
-            subscription.tell(flags)
+    def subscribe_status(self, callback: OnStatus) -> Callable[[], None]:
+        """Call back whenever this client stands otherwise, from now on; return what ends it."""
+        return self._standings.add(lambda _: callback(self.status()))
 
     def wait_until_ready(self, timeout_s: float | None) -> bool:
         """Block until a server confirmed the rules in force, or time is up."""
@@ -363,6 +351,7 @@ class Runtime:
             awaiting, self._awaiting = self._awaiting, []
         for wake in awaiting:
             wake()
+        self._standings.tell()
 
     def flush(self, timeout_s: float) -> bool:
         """Return whether all that was counted is reported, and everything received on disk, where a file is kept."""
@@ -372,7 +361,7 @@ class Runtime:
 
     def status(self) -> Status:
         """Return how things stand."""
-        held, decider, confirmed_at = self._cache.held if self._cache else None, self.front.decider, self._confirmed_at
+        held, decider, confirmed_at = self._cache.held if self._cache else None, self.front.inner, self._confirmed_at
         return Status(
             epoch=held.position.epoch if held else "",
             revision=held.position.revision if held else 0,

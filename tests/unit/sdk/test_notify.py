@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from rollout_sdk.notify import Subscription
+from rollout_sdk.notify import Subscription, Subscriptions
 
 WAIT_S = 20
 
@@ -56,3 +56,29 @@ def test_ended_is_ended() -> None:
     subscription._thread.join(WAIT_S)
     subscription.tell(frozenset("a"))
     assert told == []
+
+
+def test_what_tells_of_no_flag_is_told_too() -> None:
+    """A standing has changed though no flag has."""
+    told: queue.SimpleQueue[frozenset[str]] = queue.SimpleQueue()
+    subscriptions = Subscriptions("on-status")
+    assert not subscriptions
+    end = subscriptions.add(told.put)
+    assert subscriptions
+    subscriptions.tell()
+    assert told.get(timeout=WAIT_S) == frozenset()
+    end()
+    assert not subscriptions
+
+
+def test_all_are_told_until_all_have_ended() -> None:
+    """Each on a thread of its own; afterwards nobody is."""
+    told: queue.SimpleQueue[str] = queue.SimpleQueue()
+    subscriptions = Subscriptions("on-change")
+    subscriptions.add(lambda flags: told.put(f"first {sorted(flags)}"))
+    subscriptions.add(lambda flags: told.put(f"second {sorted(flags)}"))
+    subscriptions.tell(frozenset("a"))
+    assert {told.get(timeout=WAIT_S), told.get(timeout=WAIT_S)} == {"first ['a']", "second ['a']"}
+    subscriptions.end()
+    subscriptions.tell(frozenset("b"))
+    assert told.empty()

@@ -1,5 +1,7 @@
 """What joins cache, stream, disk and overrides, driven by hand: no thread runs here."""
 
+import queue
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from rollout_sdk.engine.context import Context
 from rollout_sdk.engine.model import Reason
 from rollout_sdk.runtime import Runtime, version
 from rollout_sdk.settings import Settings
+from rollout_sdk.status import Status
 from rollout_sdk.wire.messages import Bookmark, Drain, Part, Reset, Resync
 from rollout_sdk.wire.records import WireRecord
 from rollout_sdk.wire.snapshot import pack, unpack
@@ -16,6 +19,7 @@ from tests.doubles.delivery_server import digest_of, record
 from tests.small_rules import boolean, position
 
 USER = Context("u")
+WAIT_S = 20
 A = record(boolean("a"), 1)
 
 
@@ -46,6 +50,27 @@ def test_rules_come_into_force_fresh_and_go_stale() -> None:
     assert runtime.status().stale
     assert runtime.receive(Bookmark(position(1), digest_of([A]))) is None
     assert not runtime.front.decider.decide("a", USER).stale
+
+
+def test_whoever_wants_to_know_hears_how_the_client_stands() -> None:
+    """Rules, staleness and connection: each change is told, at the latest with the next."""
+    runtime = prepared()
+    told: queue.SimpleQueue[Status] = queue.SimpleQueue()
+    end = runtime.subscribe_status(told.put)
+
+    def wait_until(holds: Callable[[Status], bool]) -> None:
+        while not holds(told.get(timeout=WAIT_S)):
+            pass
+
+    runtime.connected(is_connected=True)
+    wait_until(lambda status: status.connected and not status.ready)
+    runtime.receive(snapshot(1, A))
+    wait_until(lambda status: status.ready and status.revision == 1 and not status.stale)
+    runtime.expire()
+    wait_until(lambda status: status.stale)
+    runtime.connected(is_connected=False)
+    wait_until(lambda status: not status.connected)
+    end()
 
 
 def test_a_refused_message_does_not_freshen() -> None:

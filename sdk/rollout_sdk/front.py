@@ -1,0 +1,109 @@
+"""The one thing that decisions read, and those who are told of each of them."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, TypeAlias
+
+from rollout_sdk.engine.context import as_context
+from rollout_sdk.overrides import NotReady
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rollout_sdk.engine.context import Context
+    from rollout_sdk.engine.model import Decision, Json, Origin, ValueType
+    from rollout_sdk.overrides import Decides
+
+OnDecision: TypeAlias = "Callable[[Decision, Context], object]"
+"""Gets every decision and whom it is for, in the thread that asked, before the answer is given."""
+
+_log = logging.getLogger("rollout_sdk")
+
+
+class Front:
+    """What decides now. Reading `decider` is all that a decision pays for it; nobody observes unless asked to.
+
+    Attributes:
+        decider: what answers the caller.
+        inner: the same without observers.
+    """
+
+    __slots__ = ("_observers", "decider", "inner")
+
+    def __init__(self) -> None:
+        self.inner: Decides = NotReady()
+        self.decider: Decides = self.inner
+        self._observers: tuple[Observer, ...] = ()
+
+    def put(self, inner: Decides) -> None:
+        """Decide by this from now on."""
+        self.inner = inner
+        self.decider = Observed(inner, self._observers) if self._observers else inner
+
+    def observe(self, callback: OnDecision) -> Callable[[], None]:
+        """Tell of every decision from now on.
+
+        Returns:
+            A function that ends it.
+        """
+        observer = Observer(callback)
+        self._observers = (*self._observers, observer)
+        self.put(self.inner)
+
+        def end() -> None:
+            self._observers = tuple(other for other in self._observers if other is not observer)
+            self.put(self.inner)
+
+        return end
+
+
+class Observer:
+    """One callback. What it raises is logged, once, and goes no further."""
+
+    __slots__ = ("_callback", "_has_warned")
+
+    def __init__(self, callback: OnDecision) -> None:
+        self._callback = callback
+        self._has_warned = False
+
+    def tell(self, decision: Decision, context: Context) -> None:
+        """Call back, whatever happens."""
+        try:
+            self._callback(decision, context)
+        except Exception:  # noqa: BLE001 - a caller's code; logged whole, once
+            if not self._has_warned:
+                self._has_warned = True
+                _log.exception("an on_decision callback raised; it will be called again, and not be logged again")
+
+
+class Observed:
+    """Laid over what decides while somebody observes."""
+
+    __slots__ = ("_inner", "_observers")
+
+    def __init__(self, inner: Decides, observers: tuple[Observer, ...]) -> None:
+        self._inner = inner
+        self._observers = observers
+
+    @property
+    def origin(self) -> Origin:
+        """Where the decisions come from."""
+        return self._inner.origin
+
+    def decide(
+        self,
+        flag_key: str,
+        context: Context,
+        default: Json = None,
+        type: ValueType | None = None,  # noqa: A002 - as the engine has it
+    ) -> Decision:
+        """Decide, tell, and answer."""
+        decision = self._inner.decide(flag_key, context, default, type)
+        for observer in self._observers:
+            observer.tell(decision, as_context(context))
+        return decision
+
+    def decide_all(self, context: Context) -> dict[str, Decision]:
+        """Tell nobody: who looks at all flags uses none of them."""
+        return self._inner.decide_all(context)

@@ -1,0 +1,79 @@
+"""What decisions read, and who is told of them."""
+
+import logging
+
+import pytest
+
+from rollout_sdk import Context, Decision, Reason
+from rollout_sdk.front import Front
+from rollout_sdk.testing import fixed
+
+USER = Context("u")
+
+
+def test_nobody_who_does_not_observe_pays() -> None:
+    """Without observers the decider itself stands there; the last one to end leaves it as it was."""
+    front = Front()
+    assert front.decider is front.inner
+    end = front.observe(lambda *_: None)
+    assert front.decider is not front.inner
+    end()
+    assert front.decider is front.inner
+
+
+def test_every_decision_is_told_with_whom_it_is_for() -> None:
+    """In the order of the calls, in the caller's thread; looking at all flags is no use of any."""
+    client = fixed({"a": True, "b": 3})
+    told: list[tuple[Decision, Context]] = []
+    end = client.on_decision(lambda decision, context: told.append((decision, context)))
+    assert client.enabled("a", USER)
+    assert client.integer("b", USER) == 3
+    assert client.string("b", USER, default="x") == "x"
+    client.decide_all(USER)
+    assert [(decision.flag, decision.reason) for decision, _ in told] == [
+        ("a", Reason.DEFAULT),
+        ("b", Reason.DEFAULT),
+        ("b", Reason.WRONG_TYPE),
+    ]
+    assert {context for _, context in told} == {USER}
+    end()
+    client.enabled("a", USER)
+    assert len(told) == 3
+
+
+def test_observers_stay_when_the_rules_change() -> None:
+    """A new revision is another decider, observed as the one before."""
+    client = fixed({"a": True})
+    told: list[object] = []
+    client.on_decision(lambda decision, _: told.append(decision.value))
+    client.enabled("a", USER)
+    client.set({"a": False})
+    client.enabled("a", USER)
+    assert told == [True, False]
+
+
+def test_an_observer_that_raises_harms_no_decision_and_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The decision stands, other observers are told, one traceback is enough."""
+    client = fixed({"a": True})
+    told: list[object] = []
+
+    def raising(_decision: Decision, _context: Context) -> None:
+        raise ValueError("mine")
+
+    client.on_decision(raising)
+    client.on_decision(lambda decision, _: told.append(decision.value))
+    with caplog.at_level(logging.ERROR, logger="rollout_sdk"):
+        assert client.enabled("a", USER)
+        assert client.enabled("a", USER)
+    assert told == [True, True]
+    assert len(caplog.records) == 1
+
+
+def test_an_observer_is_given_a_context_whatever_the_caller_gave() -> None:
+    """What is no context counts as an empty one, here too."""
+    client = fixed({"a": True})
+    told: list[Context] = []
+    client.on_decision(lambda _, context: told.append(context))
+    client.enabled("a", "u-1")  # type: ignore[arg-type] # a mistake of a caller
+    assert isinstance(told[0], Context)
+    assert told[0].units == {}
