@@ -315,6 +315,11 @@ class Runtime:
 
     # ---------------------------------------------------------------------------------------- what the client asks for
 
+    def flag(self, key: str) -> Flag | None:
+        """Return a flag as it is in force, rules and all."""
+        compiled = self._cache.held.compiled.flags.get(key) if self._cache and self._cache.held else None
+        return compiled.flag if compiled else None
+
     def subscribe(self, callback: OnChange) -> Callable[[], None]:
         """Call back when decisions may have changed, from now on; return what ends it."""
         return self._changes.add(callback)

@@ -73,6 +73,15 @@ def test_whoever_wants_to_know_hears_how_the_client_stands() -> None:
     end()
 
 
+def test_a_flag_can_be_seen_as_it_is_in_force() -> None:
+    """Its rules too, for whoever explains a decision; what is not here is None."""
+    runtime = prepared()
+    assert runtime.flag("a") is None
+    runtime.receive(snapshot(1, A))
+    assert runtime.flag("a") == boolean("a")
+    assert runtime.flag("b") is None
+
+
 def test_a_refused_message_does_not_freshen() -> None:
     """A server that disagrees has confirmed nothing."""
     runtime = prepared()

@@ -1,0 +1,294 @@
+"""Rollout Guard behind the OpenFeature API (`pip install 'rollout-guard[openfeature]'`).
+
+    from openfeature import api
+    from rollout_sdk import Client
+    from rollout_sdk.openfeature import RolloutProvider
+
+    api.set_provider(RolloutProvider(Client.from_env()))
+
+Of the evaluation context, the targeting key is the unit; attribute `units`, a map of kind to key, names further ones;
+all other attributes are attributes. No decision blocks, asynchronous or not: it is made in this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from threading import Timer
+from typing import TYPE_CHECKING, Any, Final
+
+from openfeature.event import ProviderEventDetails
+from openfeature.exception import ErrorCode, ProviderFatalError, ProviderNotReadyError
+from openfeature.flag_evaluation import FlagResolutionDetails
+from openfeature.flag_evaluation import Reason as Told
+from openfeature.provider import AbstractProvider, Metadata, ProviderStatus
+
+from rollout_sdk.engine.context import EMPTY, Context
+from rollout_sdk.engine.model import DEFAULT_UNIT, Reason, ValueType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from openfeature.evaluation_context import EvaluationContext
+    from openfeature.flag_evaluation import FlagValueType
+    from openfeature.hook import Hook
+    from openfeature.track import TrackingEventDetails
+
+    from rollout_sdk.client import Client
+    from rollout_sdk.engine.model import Decision
+    from rollout_sdk.status import Status
+
+NAME: Final = "rollout-guard"
+UNITS: Final = "units"
+"""The attribute that names units besides the targeting key: {"tenant": "t-9"}."""
+
+_SETTLE_S: Final = 0.1
+"""When `initialize` ends, the OpenFeature SDK itself says READY or ERROR; what differs is said after that."""
+
+_REASONS: Final[Mapping[Reason, Told]] = {
+    Reason.TARGET: Told.TARGETING_MATCH,
+    Reason.RULE: Told.TARGETING_MATCH,
+    Reason.NEVER: Told.TARGETING_MATCH,
+    Reason.SPLIT: Told.SPLIT,
+    Reason.ROLLOUT: Told.SPLIT,
+    Reason.KILLED: Told.DISABLED,
+    Reason.REQUIREMENT: Told.DISABLED,
+    Reason.NO_UNIT: Told.DEFAULT,
+    Reason.OVERRIDE: Told.STATIC,
+}
+
+_ERRORS: Final[Mapping[Reason, tuple[ErrorCode, str]]] = {
+    Reason.NOT_READY: (ErrorCode.PROVIDER_NOT_READY, "no rules were received yet; the caller's default is served"),
+    Reason.UNKNOWN_FLAG: (ErrorCode.FLAG_NOT_FOUND, "no such flag in this environment"),
+    Reason.WRONG_TYPE: (ErrorCode.TYPE_MISMATCH, "the flag is of another type than was asked for"),
+    Reason.ERROR: (ErrorCode.PARSE_ERROR, "this SDK cannot read the flag's rules; `rollout sdks` says why"),
+}
+
+_NO_STRUCTURE: Final = (ErrorCode.TYPE_MISMATCH, "the flag serves JSON that is neither a map nor a list")
+
+
+class RolloutProvider(AbstractProvider):
+    """Answers OpenFeature by the decisions of one `Client`.
+
+    Reasons are those of the specification: STATIC where a flag has nothing to decide by, DEFAULT where nothing of it
+    matched, TARGETING_MATCH, SPLIT (rollouts too), DISABLED (killed, or a requirement unmet), STALE for whatever the
+    server has not confirmed lately, ERROR with a code. The flag metadata holds the exact reason, and what else a
+    `Decision` says: `reason`, `rule`, `rollout`, `run`, `stage`, `arm`, `epoch`, `revision`, `flag_version`, `stale`.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        unit: str = DEFAULT_UNIT,
+        ready_timeout: float = 5.0,
+        hooks: Sequence[Hook] = (),
+        closes_client: bool = True,
+    ) -> None:
+        """Make a provider; register it with `openfeature.api.set_provider`.
+
+        Args:
+            client: decides.
+            unit: kind of unit that the targeting key is of.
+            ready_timeout: seconds that initialisation waits for a server. Rules from disk do without one.
+            hooks: of the provider.
+            closes_client: whether `shutdown` closes the client.
+        """
+        super().__init__()
+        self._client = client
+        self._unit = unit
+        self._ready_timeout_s = ready_timeout
+        self._hooks = list(hooks)
+        self._closes_client = closes_client
+        self._is_shut_down = False
+        self._state = ProviderStatus.NOT_READY
+        self._endings: list[Callable[[], None]] = []
+
+    def get_metadata(self) -> Metadata:
+        """Return the provider's name."""
+        return Metadata(NAME)
+
+    def get_provider_hooks(self) -> list[Hook]:
+        """Return the hooks that it was made with."""
+        return self._hooks
+
+    # ------------------------------------------------------------------------------------------------------ lifecycle
+
+    def initialize(self, evaluation_context: EvaluationContext) -> None:  # noqa: ARG002 - contexts come with each call
+        """Wait until there are rules to decide by, at most as long as the provider was made to.
+
+        Raises:
+            ProviderNotReadyError: there are none yet. PROVIDER_READY follows when they come.
+            ProviderFatalError: it was shut down, and the client is closed.
+        """
+        if self._is_shut_down and self._closes_client:
+            raise ProviderFatalError("the client of this provider is closed; make another client and provider")
+        is_confirmed = self._client.wait_until_ready(self._ready_timeout_s)
+        status = self._client.status()
+        has_rules = is_confirmed or bool(status.epoch)
+        self._state = ProviderStatus.READY if has_rules else ProviderStatus.ERROR
+        self._endings += [self._client.on_change(self._changed), self._client.on_status(self._stand)]
+        if not has_rules or status.stale:
+            later = Timer(_SETTLE_S, self._settle)
+            later.daemon = True
+            later.start()
+        if not has_rules:
+            raise ProviderNotReadyError("no server has answered yet, and no rules are on disk; defaults are served")
+
+    def shutdown(self) -> None:
+        """Deliver what was recorded; close the client, unless it is somebody else's."""
+        endings, self._endings = self._endings, []
+        for end in endings:
+            end()
+        self._state, self._is_shut_down = ProviderStatus.NOT_READY, True
+        if self._closes_client:
+            self._client.close()
+        else:
+            self._client.flush()
+
+    def _changed(self, flags: frozenset[str]) -> None:
+        self.emit_provider_configuration_changed(ProviderEventDetails(flags_changed=sorted(flags)))
+
+    def _settle(self) -> None:
+        """Say it again: what was emitted before the OpenFeature SDK had its own word is overwritten there."""
+        self._state = ProviderStatus.NOT_READY
+        self._stand(self._client.status())
+
+    def _stand(self, status: Status) -> None:
+        """Emit what the OpenFeature SDK does not know yet of how the client stands."""
+        if not self._endings or not status.epoch:  # shut down, or still without rules
+            return
+        state = ProviderStatus.STALE if status.stale else ProviderStatus.READY
+        if state is self._state:
+            return
+        self._state = state
+        if state is ProviderStatus.STALE:
+            ago_ms = status.confirmed_ms_ago
+            since = "in this process" if ago_ms is None else f"for {ago_ms} ms"
+            self.emit_provider_stale(ProviderEventDetails(message=f"no server has confirmed the rules {since}"))
+        else:
+            self.emit_provider_ready(ProviderEventDetails(message=f"the rules are those of revision {status.revision}"))
+
+    # ------------------------------------------------------------------------------------------------------ decisions
+
+    def resolve_boolean_details(
+        self,
+        flag_key: str,
+        default_value: bool,  # noqa: FBT001 - as OpenFeature has it
+        evaluation_context: EvaluationContext | None = None,
+    ) -> FlagResolutionDetails[bool]:
+        """Decide a boolean flag."""
+        return self._resolve(flag_key, default_value, evaluation_context, ValueType.BOOLEAN)
+
+    def resolve_string_details(
+        self, flag_key: str, default_value: str, evaluation_context: EvaluationContext | None = None
+    ) -> FlagResolutionDetails[str]:
+        """Decide a string flag."""
+        return self._resolve(flag_key, default_value, evaluation_context, ValueType.STRING)
+
+    def resolve_integer_details(
+        self, flag_key: str, default_value: int, evaluation_context: EvaluationContext | None = None
+    ) -> FlagResolutionDetails[int]:
+        """Decide an integer flag."""
+        return self._resolve(flag_key, default_value, evaluation_context, ValueType.INTEGER)
+
+    def resolve_float_details(
+        self, flag_key: str, default_value: float, evaluation_context: EvaluationContext | None = None
+    ) -> FlagResolutionDetails[float]:
+        """Decide a float flag; an integer flag serves its number as a float."""
+        return self._resolve(flag_key, default_value, evaluation_context, ValueType.FLOAT)
+
+    def resolve_object_details(
+        self,
+        flag_key: str,
+        default_value: Sequence[FlagValueType] | Mapping[str, FlagValueType],
+        evaluation_context: EvaluationContext | None = None,
+    ) -> FlagResolutionDetails[Sequence[FlagValueType] | Mapping[str, FlagValueType]]:
+        """Decide a json flag whose value is a map or a list, a copy of the caller's own."""
+        details = self._resolve(flag_key, default_value, evaluation_context, ValueType.JSON)
+        if details.error_code is None and not isinstance(details.value, dict | list):
+            return _failed(default_value, _NO_STRUCTURE, details.flag_metadata)
+        return details
+
+    def track(
+        self,
+        tracking_event_name: str,
+        evaluation_context: EvaluationContext | None = None,
+        tracking_event_details: TrackingEventDetails | None = None,
+    ) -> None:
+        """Record an outcome: the event is the key of a metric, its value (true where it has none) the outcome."""
+        value = tracking_event_details.value if tracking_event_details is not None else None
+        self._client.record(tracking_event_name, self._context(evaluation_context), True if value is None else value)
+
+    def _resolve(
+        self, flag: str, default: object, context: EvaluationContext | None, type_: ValueType
+    ) -> FlagResolutionDetails[Any]:
+        """Decide, and say it in OpenFeature's words."""
+        front = self._client._front  # noqa: SLF001 - typed and with its details: no method of a client is both
+        decision = front.decider.decide(flag, self._context(context), default, type_)  # type: ignore[arg-type] # given back as it is
+        error = _ERRORS.get(decision.reason)
+        if error is not None:
+            return _failed(decision.value, error, _metadata(decision))
+        return FlagResolutionDetails(
+            value=decision.value,
+            reason=self._reason(decision),
+            variant=decision.variant,
+            flag_metadata=_metadata(decision),
+        )
+
+    def _reason(self, decision: Decision) -> Told:
+        if decision.stale:
+            return Told.STALE
+        if decision.reason is Reason.DEFAULT:
+            flag = self._client._runtime.flag(decision.flag)  # noqa: SLF001 - of this package
+            is_plain = flag is not None and not (flag.never or flag.requires or flag.targets or flag.rules)
+            return Told.STATIC if is_plain else Told.DEFAULT
+        return _REASONS.get(decision.reason, Told.UNKNOWN)
+
+    def _context(self, context: EvaluationContext | None) -> Context:
+        if context is None:
+            return EMPTY
+        attributes = dict(context.attributes)
+        units = attributes.get(UNITS)
+        named: dict[str, Any] = {}
+        if isinstance(units, Mapping):
+            del attributes[UNITS]
+            named.update(units)
+        if context.targeting_key is not None:
+            named[self._unit] = context.targeting_key
+        return Context.of(named, {name: _aware(value) for name, value in attributes.items()})
+
+
+def _aware(value: object) -> object:
+    """The specification takes a time without a zone for one in UTC."""
+    return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
+
+
+def _failed(
+    default: object, error: tuple[ErrorCode, str], metadata: Mapping[str, bool | int | float | str]
+) -> FlagResolutionDetails[Any]:
+    code, message = error
+    return FlagResolutionDetails(
+        value=default, reason=Told.ERROR, error_code=code, error_message=message, flag_metadata=metadata
+    )
+
+
+def _metadata(decision: Decision) -> dict[str, bool | int | float | str]:
+    """Say what a decision knows; what it does not know is not there. `version` is a name of OpenFeature's."""
+    metadata: dict[str, bool | int | float | str] = {
+        "reason": decision.reason.value,
+        "epoch": decision.epoch,
+        "revision": decision.revision,
+        "version": str(decision.revision),
+        "flag_version": decision.flag_version,
+        "stale": decision.stale,
+    }
+    if decision.rule is not None:
+        metadata["rule"] = decision.rule
+    if decision.rollout is not None:
+        metadata |= {"rollout": decision.rollout, "run": decision.run}
+        if decision.stage is not None:
+            metadata["stage"] = decision.stage
+        if decision.arm is not None:
+            metadata["arm"] = decision.arm.value
+    return metadata
