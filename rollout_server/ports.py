@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rollout_server.domain.checkpoint import Checkpoint
     from rollout_server.domain.guardrails.data import ExposureSums, WindowSums
     from rollout_server.domain.journal import Draft, Entry, State
+    from rollout_server.domain.notification import Notification
     from rollout_server.domain.resources import ResourceId
     from rollout_server.domain.telemetry import Intake, Ledger, ProcessWindow, Receipt, RunCheckpoint, RunId
     from rollout_server.domain.verification import Verification
@@ -144,6 +145,21 @@ class Notes(Protocol):
 
         Raises:
             Unavailable: it cannot be written.
+        """
+
+
+class Channel(Protocol):
+    """One way to people: a webhook, a command, a service.
+
+    Each has a time limit of its own, is safe to cancel, and says nothing secret in an error.
+    """
+
+    async def deliver(self, notification: Notification) -> None:
+        """Hand one message over; return when the other side has taken it. The same one may come again.
+
+        Raises:
+            Unavailable: it was not taken, or nobody knows; worth trying again.
+            Refused: "channel", it will not be taken however often it is tried, or must not be sent.
         """
 
 
