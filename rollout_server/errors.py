@@ -7,6 +7,7 @@ RolloutError
 ├── Refused        a person: a rule of this environment says no
 ├── Forbidden      a person: get a token that may
 ├── Unavailable    nobody: wait and try again
+│   └── Unknown    nobody: it may have been written; repeat it with the same idempotency key
 └── Corrupt        on-call: stored data does not parse
 
 A bug is none of these: it stays what it is and becomes INTERNAL with an incident id at the border.
@@ -100,6 +101,16 @@ class Unavailable(RolloutError):
     def __init__(self, dependency: str, message: str, hint: str = "") -> None:
         super().__init__(message, hint or "nothing was changed; try again when it is back")
         self.dependency = dependency
+
+
+class Unknown(Unavailable):
+    """The store took the change and has not said what became of it: it may be written, and it may not."""
+
+    code = "unknown"
+
+    def __init__(self, dependency: str, message: str, hint: str = "") -> None:
+        repeat = "repeat it with the same idempotency key: it is then written once, whatever became of this attempt"
+        super().__init__(dependency, message, hint or repeat)
 
 
 class Corrupt(RolloutError):

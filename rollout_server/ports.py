@@ -53,8 +53,10 @@ class Journal(Protocol):
         here: only a version in `draft.reads` that no longer stands is the caller's business.
 
         Raises:
-            Conflict: a version read has moved, or the idempotency key was used for another request.
+            Conflict: a version read has moved, the idempotency key was used for another request, the lease was taken
+                over (`draft.fence`), or the history is a new epoch (`draft.epoch`).
             Unavailable: the store is away, full or read-only; nothing was written.
+            Unknown: it may be written, and it may not; a repeat with the same idempotency key is safe.
         """
 
     async def recall(self, idempotency_key: str, fingerprint: str) -> Entry | None:
@@ -132,6 +134,41 @@ class Journal(Protocol):
 
     async def close(self) -> None:
         """Finish what was acknowledged and release the store."""
+
+
+class Lease(Protocol):
+    """The right to be the one controller of an environment, for a term at a time.
+
+    Who holds it may stand still and be overtaken without knowing. So the token is what counts: it goes into each
+    `Draft.fence`, and the store refuses all but the newest one. One object is one holder.
+    """
+
+    @property
+    def term_ms(self) -> int:
+        """How long it is held without being renewed; renew it three times as often. 0: as long as the process lives."""
+
+    async def acquire(self) -> int | None:
+        """Take the lease and return its fencing token, above every one before it; None while another holds it.
+
+        A holder that asks again is given the token that it has.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+
+    async def renew(self) -> bool:
+        """Hold it for another term; False where it was lost: decide nothing more until it is acquired again.
+
+        Raises:
+            Unavailable: the store is away. It may still be held.
+        """
+
+    async def release(self) -> None:
+        """Let go of it, so that the next one need not wait. Nothing happens where it is not held.
+
+        Raises:
+            Unavailable: the store is away; it ends with its term.
+        """
 
 
 class Notes(Protocol):

@@ -75,7 +75,7 @@ def connect(path: Path, *, is_reader: bool = False) -> sqlite3.Connection:
 
 
 def prepare(connection: sqlite3.Connection, path: Path, layout: Layout = JOURNAL) -> None:
-    """Put the journal mode in force, and refuse tables that this release does not know.
+    """Put the journal mode in force, bring an earlier format up to date, and refuse one that is not known.
 
     Raises:
         Refused: "store-format", a later release wrote it.
@@ -88,6 +88,8 @@ def prepare(connection: sqlite3.Connection, path: Path, layout: Layout = JOURNAL
             f"{path} was written by a later release (format {found}; this one reads up to {layout.format})",
             "start that release, or restore a backup that was made before the upgrade",
         )
+    for number, upgrade in enumerate(layout.upgrades[max(found, 1) - 1 :], max(found, 1) + 1):
+        connection.executescript(f"BEGIN; {upgrade} PRAGMA user_version = {number}; COMMIT;")
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if missing := sorted(layout.tables - tables):
         raise Corrupt(str(path), f"tables are missing: {', '.join(missing)}", DAMAGED_HINT)

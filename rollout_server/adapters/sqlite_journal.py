@@ -284,6 +284,14 @@ class SqliteJournal:
         """Make this history a new epoch."""
         return await self._store.write(partial(rows.renew_epoch, environment=self._number))
 
+    async def fence(self) -> int:
+        """Return the newest token of the lease."""
+        return await self._store.read(partial(rows.fence, environment=self._number))
+
+    async def raise_fence(self) -> int:
+        """Make the next token of the lease, durably; every older one is refused from then on."""
+        return await self._store.write(partial(rows.raise_fence, environment=self._number))
+
     async def backup(self, target: Path) -> None:
         """Write a consistent copy of the whole file."""
 

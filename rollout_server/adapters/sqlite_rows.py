@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_sdk.engine.model import Position
 from rollout_server.domain.checkpoint import Sealed
-from rollout_server.domain.entries import DAMAGED_HINT, Head, Line, check_reads, commit, follow, read_entry
+from rollout_server.domain.entries import (
+    DAMAGED_HINT,
+    Head,
+    Line,
+    check_ground,
+    check_reads,
+    commit,
+    follow,
+    read_entry,
+)
 from rollout_server.domain.files import canonical_json, read_stored, write_stored
 from rollout_server.domain.journal import GENESIS_DIGEST, State
 from rollout_server.domain.resources import Kind, ResourceId
@@ -87,14 +96,28 @@ def renew_epoch(connection: sqlite3.Connection, environment: int) -> Position:
     return standing(connection, environment).position
 
 
+def fence(connection: sqlite3.Connection, environment: int) -> int:
+    """Return the newest token of the lease; 0 before the first."""
+    found = connection.execute("SELECT fence FROM lease WHERE environment = ?", (environment,)).fetchone()
+    return 0 if found is None else int(found[0])
+
+
+def raise_fence(connection: sqlite3.Connection, environment: int) -> int:
+    """Make the next token of the lease, and return it."""
+    token = fence(connection, environment) + 1
+    connection.execute("INSERT OR REPLACE INTO lease VALUES (?, ?)", (environment, token))
+    return token
+
+
 def append(connection: sqlite3.Connection, environment: int, draft: Draft, now_ms: int) -> Entry:
     """Write the draft as the next entry, or return the one that its idempotency key already wrote.
 
     Raises:
-        Conflict: a version read has moved, or the key was used for another request; nothing was written.
+        Conflict: as `ports.Journal.commit` says; nothing was written.
     """
     if known := recall(connection, environment, draft.idempotency_key, draft.fingerprint, now_ms):
         return known
+    check_ground(draft, standing(connection, environment).epoch, fence(connection, environment))
     touched = draft.reads.keys() | {change.id for change in draft.changes}
     stored = {resource: row for resource in touched if (row := _resource(connection, environment, resource))}
     check_reads(draft.reads, {resource: version for resource, (version, _) in stored.items()})

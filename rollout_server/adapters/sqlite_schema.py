@@ -11,12 +11,20 @@ from dataclasses import dataclass
 APPLICATION_ID = 0x526F4775
 """"RoGu", in the file's header: tells a store from anybody else's database."""
 
-FORMAT = 1
+FORMAT = 2
 """Raised by a release that changes the tables; a store of a later format is refused."""
 
-TABLES = frozenset({"store", "environment", "entry", "change", "resource", "checkpoint", "idempotency"})
+TABLES = frozenset({"store", "environment", "entry", "change", "resource", "checkpoint", "idempotency", "lease"})
 
-SCHEMA = """
+LEASE = """
+CREATE TABLE lease (
+  environment INTEGER PRIMARY KEY,
+  fence       INTEGER NOT NULL                -- the newest token; entries decided under an older one are refused
+);
+"""
+"""What format 2 added."""
+
+_TABLES = """
 CREATE TABLE store (
   id      INTEGER PRIMARY KEY CHECK (id = 1),
   is_copy INTEGER NOT NULL                    -- 1 in a backup: whoever opens it makes new epochs
@@ -82,6 +90,8 @@ CREATE INDEX idempotency_by_time ON idempotency (environment, at_ms);
 CREATE INDEX idempotency_by_revision ON idempotency (environment, revision);
 """
 
+SCHEMA = _TABLES + LEASE
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -91,6 +101,7 @@ class Layout:
         application_id: in the file's header.
         format: raised by a release that changes the tables.
         what: for people.
+        upgrades: what makes format 2 of format 1, and so on.
     """
 
     application_id: int
@@ -98,6 +109,7 @@ class Layout:
     tables: frozenset[str]
     schema: str
     what: str
+    upgrades: tuple[str, ...] = ()
 
 
-JOURNAL = Layout(APPLICATION_ID, FORMAT, TABLES, SCHEMA, "journal")
+JOURNAL = Layout(APPLICATION_ID, FORMAT, TABLES, SCHEMA, "journal", (LEASE,))

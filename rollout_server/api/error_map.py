@@ -17,6 +17,7 @@ from rollout_server.errors import (
     Refused,
     RolloutError,
     Unavailable,
+    Unknown,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ STATUS: Mapping[type[RolloutError], grpc.StatusCode] = MappingProxyType(
         Refused: grpc.StatusCode.FAILED_PRECONDITION,
         Forbidden: grpc.StatusCode.PERMISSION_DENIED,
         Unavailable: grpc.StatusCode.UNAVAILABLE,
+        Unknown: grpc.StatusCode.UNAVAILABLE,  # not UNKNOWN, which clients take for a bug and do not repeat
         Corrupt: grpc.StatusCode.DATA_LOSS,
     }
 )

@@ -90,6 +90,7 @@ async def transact(
         entry = await _recall(environment, request)
         if entry is not None:
             return Written(entry, None)
+        epoch = environment.position.epoch
         composed = await compose()
         if not composed.changes:
             return Written(None, composed.answer)
@@ -102,6 +103,7 @@ async def transact(
             reason=request.intent.reason,
             idempotency_key=request.intent.idempotency_key,
             fingerprint=request.fingerprint,
+            epoch=epoch,
         )
         try:
             return Written(await environment.commit(draft), composed.answer)

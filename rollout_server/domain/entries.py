@@ -115,6 +115,25 @@ def check_reads(reads: Mapping[ResourceId, int], versions: Mapping[ResourceId, i
         )
 
 
+def check_ground(draft: Draft, epoch: str, fence: int) -> None:
+    """Refuse a draft of another history, or of a lease that was taken over.
+
+    Args:
+        draft: what wants to be written.
+        epoch: of the history as it is stored.
+        fence: the newest token of the lease.
+
+    Raises:
+        Conflict: says which.
+    """
+    if draft.fence and draft.fence != fence:
+        raise Conflict("the lease", f"token {draft.fence}", f"token {fence}", "another controller has taken over")
+    if draft.epoch and draft.epoch != epoch:
+        raise Conflict(
+            "epoch", draft.epoch, epoch, "the history was made a new epoch: decide again on what it says now"
+        )
+
+
 def check_after(after: int, oldest: int, last: int) -> None:
     """Refuse to read on from a revision whose followers are not all here.
 

@@ -38,6 +38,10 @@ class Draft:
         action: the verb, "apply", "kill".
         actor: the person behind the token, and the token's visible prefix: "mia@example.com (a1b2c3d4)".
         fingerprint: digest of the request behind `idempotency_key`, hex: a repeat with another one is a conflict.
+        fence: token of the lease under which it was decided, compared with the newest in the same transaction; 0 for
+            what a person does, who needs no lease.
+        epoch: of the history that the decision rested on: in another one the same version may be another resource.
+            Empty where that does not matter.
     """
 
     reads: Mapping[ResourceId, int]
@@ -48,6 +52,8 @@ class Draft:
     reason: str = ""
     idempotency_key: str = ""
     fingerprint: str = ""
+    fence: int = 0
+    epoch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,16 @@ async def test_reading_zero_demands_that_there_is_none(stand: Stand) -> None:
         await stand.journal.commit(draft(flag("a", "on"), reads={flag_id("a"): 0}))
 
 
+async def test_a_decision_of_another_history_is_a_conflict(stand: Stand) -> None:
+    """After a loss the same version may be another resource: what was decided before the new epoch is refused."""
+    before = (await stand.journal.load()).position
+    await stand.journal.commit(draft(flag("a"), epoch=before.epoch))
+    now = await stand.journal.renew_epoch()
+    with pytest.raises(Conflict, match="epoch"):
+        await stand.journal.commit(draft(flag("a", "on"), reads={flag_id("a"): 1}, epoch=before.epoch))
+    assert (await stand.journal.commit(draft(flag("a", "on"), epoch=now.epoch))).revision == 2
+
+
 async def test_of_many_concurrent_editors_one_wins(stand: Stand) -> None:
     """Twenty commits that rest on the same version: one entry, nineteen conflicts."""
     await stand.journal.commit(draft(flag("a")))

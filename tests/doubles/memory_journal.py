@@ -12,7 +12,17 @@ from typing import Any
 from rollout_sdk.engine.model import Position
 from rollout_server.domain import checkpoint as checkpoints
 from rollout_server.domain.checkpoint import Checkpoint, Sealed
-from rollout_server.domain.entries import Head, Line, check_after, check_reads, commit, follow, outline, read_entry
+from rollout_server.domain.entries import (
+    Head,
+    Line,
+    check_after,
+    check_ground,
+    check_reads,
+    commit,
+    follow,
+    outline,
+    read_entry,
+)
 from rollout_server.domain.files import canonical_json, write_stored
 from rollout_server.domain.history import state_at
 from rollout_server.domain.journal import Draft, Entry, State, fold
@@ -41,6 +51,7 @@ class MemoryJournal:
         self._state = State(Position(self._epoch, 0, self._base.digest))
         self._keys: dict[str, tuple[str, Line, int]] = {}
         self._changed = asyncio.Condition()
+        self._fence = 0
         self._is_closed = False
         self.is_away = False
 
@@ -57,6 +68,7 @@ class MemoryJournal:
         self._check()
         if known := await self.recall(draft.idempotency_key, draft.fingerprint):
             return known
+        check_ground(draft, self._epoch, self._fence)
         check_reads(draft.reads, {name: resource.version for name, resource in self._state.resources.items()})
         entry, line = commit(self._head(), draft)
         read_entry(line)  # what a store could not read back must not be taken
@@ -154,6 +166,15 @@ class MemoryJournal:
         self._state = State(position, self._state.resources, self._state.at_ms)
         await self._wake()
         return position
+
+    async def fence(self) -> int:
+        self._check()
+        return self._fence
+
+    async def raise_fence(self) -> int:
+        self._check()
+        self._fence += 1
+        return self._fence
 
     async def backup(self, target: Path) -> None:
         self._check()

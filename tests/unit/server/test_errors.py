@@ -15,6 +15,7 @@ REFUSALS = [
     errors.Refused("frozen", "nothing grows now", "wait until Monday"),
     errors.Forbidden("the token has expired", "make another"),
     errors.Unavailable("journal", "the disk is full"),
+    errors.Unknown("journal", "the store did not answer"),
     errors.Corrupt("rollout.db", "a digest does not hold", "restore a backup"),
 ]
 
@@ -29,8 +30,17 @@ def test_a_refusal_says_what_happened_and_what_next(refusal: errors.RolloutError
 def test_codes_are_stable_and_tell_refusals_apart() -> None:
     """Programs branch on them, so they change never."""
     codes = [refusal.code for refusal in REFUSALS]
-    assert codes == ["invalid_input", "not_found", "conflict", "refused", "forbidden", "unavailable", "corrupt"]
-    assert {type(refusal) for refusal in REFUSALS} == set(errors.RolloutError.__subclasses__())
+    assert codes[:5] == ["invalid_input", "not_found", "conflict", "refused", "forbidden"]
+    assert codes[5:] == ["unavailable", "unknown", "corrupt"]
+    assert {type(refusal) for refusal in REFUSALS} == {*errors.RolloutError.__subclasses__(), errors.Unknown}
+
+
+def test_what_is_unknown_is_never_told_as_not_done() -> None:
+    """Who handles an absent store handles this too, but the words never claim that nothing was written."""
+    unknown = errors.Unknown("journal", "the store did not answer")
+    assert isinstance(unknown, errors.Unavailable)
+    assert "nothing was changed" not in unknown.hint
+    assert "same idempotency key" in unknown.hint
 
 
 def test_all_problems_are_kept_and_the_first_is_told() -> None:

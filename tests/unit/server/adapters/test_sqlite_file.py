@@ -86,6 +86,17 @@ def test_a_store_of_a_later_release_is_refused_plainly(tmp_path: Path) -> None:
     assert "that release" in refusal.value.hint
 
 
+def test_a_store_of_an_earlier_format_is_brought_up_to_date(tmp_path: Path) -> None:
+    """What format 1 lacks is added at the next start, once."""
+    path = made(tmp_path / "store.db")
+    tamper(path, "DROP TABLE lease", "PRAGMA user_version = 1")
+    for _ in range(2):
+        with closing(connect(path)) as connection:
+            prepare(connection, path)
+            assert connection.execute("SELECT count(*) FROM lease").fetchone() == (0,)
+            assert connection.execute("PRAGMA user_version").fetchone() == (FORMAT,)
+
+
 def test_a_store_without_its_tables_is_damaged(tmp_path: Path) -> None:
     """Missing tables are named."""
     path = made(tmp_path / "store.db")

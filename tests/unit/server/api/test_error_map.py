@@ -19,6 +19,7 @@ SAMPLES = (
     (errors.Refused("frozen", "no"), grpc.StatusCode.FAILED_PRECONDITION),
     (errors.Forbidden("no"), grpc.StatusCode.PERMISSION_DENIED),
     (errors.Unavailable("store", "away"), grpc.StatusCode.UNAVAILABLE),
+    (errors.Unknown("store", "no answer"), grpc.StatusCode.UNAVAILABLE),
     (errors.Corrupt("journal", "torn"), grpc.StatusCode.DATA_LOSS),
 )
 
