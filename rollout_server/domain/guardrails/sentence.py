@@ -17,6 +17,8 @@ _BLIND = {
     Reason.COUNTER_RESET: "a counter fell, so this window cannot be counted",
     Reason.SLOW: "the metrics server did not answer in time",
     Reason.FAILING: "the metrics server answers with errors",
+    Reason.NO_STORE: "the store that holds its sums is away",
+    Reason.NO_METRIC: "the environment has no such metric any more",
     Reason.IMPOSSIBLE: "its sums cannot come from data (such as more failures than units) and were left out",
 }
 
@@ -56,7 +58,7 @@ def sentence(key: str, metric: MetricSpec, reason: Reason, figures: Figures) -> 
     """Return the sentence."""
     name = name_of(key, metric)
     if reason in _BLIND:
-        return f"{name} is blind: {_BLIND[reason]}"
+        return blind_sentence(name, reason)
     limit = _amount(figures.limit, metric, relative=figures.relative)
     seen = _seen(metric, figures)
     exposed = f"{_grouped(figures.candidate_units)} {figures.unit}{'' if figures.candidate_units == 1 else 's'} exposed"
@@ -79,6 +81,11 @@ def sentence(key: str, metric: MetricSpec, reason: Reason, figures: Figures) -> 
         Reason.NO_CONTROL: f"{name} is not judged here: the whole audience is exposed, so there is no control",
     }
     return texts[reason]
+
+
+def blind_sentence(name: str, reason: Reason) -> str:
+    """Return why nothing is seen of a metric; `reason` is one of blindness."""
+    return f"{name} is blind: {_BLIND[reason]}"
 
 
 def _grouped(number: int) -> str:

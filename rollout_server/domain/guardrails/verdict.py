@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from enum import Enum
+from math import inf, isfinite
+from typing import Any
+
+from rollout_server.errors import Corrupt
 
 
 class Standing(Enum):
@@ -38,6 +43,8 @@ class Reason(Enum):
     SLOW = "slow"  # blind, source: no answer in time
     FAILING = "failing"  # blind, source: the server answered with an error
     IMPOSSIBLE = "impossible"  # blind: sums that no data can have, as more failures than units
+    NO_STORE = "no_store"  # blind: the store that holds its sums is away
+    NO_METRIC = "no_metric"  # blind: the environment has no such metric any more
     SKEW = "skew"  # skewed: the split is not what the reach configures
     NO_CONTROL = "no_control"  # unjudged: the whole audience is exposed
 
@@ -76,3 +83,56 @@ class Verdict:
     harm: float | None = None
     verdict_in_ms: int | None = None
     hold: bool = False
+
+
+_TEXTS = ("metric", "sentence")
+_TRUTHS = ("relative", "hold")
+_COUNTS = ("candidate_units", "control_units", "last_window", "verdict_in_ms")
+_HINT = "run `rollout audit verify`, then restore a backup"
+
+
+def write_verdict(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as a tree of plain JSON; an unbounded end of an interval is null, as one not known yet."""
+    tree = {field.name: getattr(verdict, field.name) for field in fields(verdict)}
+    numbers = {
+        name: None if isinstance(value, float) and not isfinite(value) else value for name, value in tree.items()
+    }
+    return {**numbers, "standing": verdict.standing.value, "reason": verdict.reason.value}
+
+
+def read_verdict(tree: object, where: str) -> Verdict:
+    """Return the verdict that `write_verdict` wrote.
+
+    Raises:
+        Corrupt: it is not of that form.
+    """
+    if not isinstance(tree, Mapping):
+        raise Corrupt(where, "a verdict is a map", _HINT)
+    try:
+        log_e = -inf if tree["log_e"] is None else tree["log_e"]
+        standing, reason = Standing(tree["standing"]), Reason(tree["reason"])
+        values = {**tree, "standing": standing, "reason": reason, "log_e": log_e}
+        verdict = Verdict(**values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Corrupt(where, f"this is no verdict: {error}", _HINT) from None
+    for field in fields(verdict):
+        value = getattr(verdict, field.name)
+        if not _fits(field.name, value):
+            raise Corrupt(where, f"{field.name} is {value!r}", _HINT)
+    return verdict
+
+
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def _fits(name: str, value: object) -> bool:
+    if name in {"standing", "reason"}:
+        return True
+    if name in _TEXTS:
+        return isinstance(value, str)
+    if name in _TRUTHS:
+        return isinstance(value, bool)
+    if name in _COUNTS:
+        return value is None or (isinstance(value, int) and not isinstance(value, bool))
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

@@ -1,0 +1,173 @@
+"""What people do to a run: each verb becomes one event of the machine, and its outcome one entry."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from rollout_sdk.engine.problems import Problem
+from rollout_server.app.find_rollout import find_rollout
+from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
+from rollout_server.app.start_rollout import Moved, raise_refusal
+from rollout_server.app.transaction import Composed, Request, transact
+from rollout_server.domain.frozen import is_frozen
+from rollout_server.domain.machine import (
+    Acknowledge,
+    Approve,
+    Cancel,
+    Finish,
+    Pause,
+    Progress,
+    Promote,
+    Reject,
+    Resume,
+    Rollback,
+    is_transition,
+    restored,
+    step,
+)
+from rollout_server.domain.people import names_of
+from rollout_server.domain.resources import ResourceId, RolloutStatus
+from rollout_server.domain.telemetry import RunId
+from rollout_server.domain.transitions import changes_of
+from rollout_server.errors import Forbidden, InvalidInput, Refused
+
+if TYPE_CHECKING:
+    from rollout_server.app.actor import Actor
+    from rollout_server.app.environment import Environment
+    from rollout_server.domain.journal import Change
+    from rollout_server.domain.machine import Event, Run
+    from rollout_server.domain.resources import Resource
+
+ProgressOf = Callable[[RunId], Awaitable["Progress | None"]]
+"""Returns what ticks added up since the run's last transition; None where nothing is known."""
+
+
+class Verb(Enum):
+    """What may be done to a run, by the word that people type."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    PROMOTE = "promote"
+    APPROVE = "approve"
+    REJECT = "reject"
+    FINISH = "finish"
+    ROLLBACK = "rollback"
+    CANCEL = "cancel"
+    ACK = "ack"
+
+
+_STAGED = frozenset({Verb.RESUME, Verb.PROMOTE, Verb.APPROVE, Verb.REJECT, Verb.FINISH})
+_REASONED = frozenset({Verb.REJECT})
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """Do something to a run.
+
+    Attributes:
+        target: the rollout's key, or its flag's.
+        expects: the stage that whoever asks saw; another one is refused. Verbs that make safer name none.
+        to: where to promote to; empty is the next stage.
+    """
+
+    verb: Verb
+    target: str
+    expects: str = ""
+    to: str = ""
+    intent: Intent = NO_INTENT
+
+
+async def drive(environment: Environment, command: Drive, actor: Actor, progress_of: ProgressOf) -> Moved:
+    """Step the run by a person's verb; a repeat that would change nothing writes nothing.
+
+    Raises:
+        NotFound: there is no such rollout.
+        InvalidInput: the verb needs a stage or a reason, and there is none.
+        Refused: the machine says no, with its rule and what to do; or the rollout was never started.
+        Forbidden: the stage asks for approval of a group that the person is not in.
+        Conflict, Unavailable: as for every change.
+    """
+    _check(command)
+
+    async def compose() -> Composed[None]:
+        resources = environment.state.resources
+        rollout = find_rollout(resources, command.target)
+        run = await _run_of(rollout, command, progress_of)
+        names = names_of(resources.values(), actor.person)
+        if command.verb in {Verb.APPROVE, Verb.REJECT}:
+            _refuse_stranger(run, command.verb, actor, names)
+        at_ms = environment.clock.now_ms()
+        frozen = is_frozen(resources, run.flag, at_ms, names)
+        outcome = step(run, _event(command, actor.person, at_ms, frozen=frozen))
+        raise_refusal(outcome[1])
+        if not is_transition(run, outcome[0]):
+            return Composed({}, (), None)
+        changes = changes_of(resources, rollout, outcome, by=actor.label, at_ms=at_ms)
+        return Composed(versions(environment, changes), changes, None)
+
+    verb = command.verb.value
+    print_ = fingerprint(verb, command.target, command.expects, command.to)
+    written = await transact(environment, Request(verb, actor.label, command.intent, print_), compose)
+    return Moved(written.entry, find_rollout(environment.state.resources, command.target), environment.position)
+
+
+def versions(environment: Environment, changes: tuple[Change, ...]) -> dict[ResourceId, int]:
+    """Return the version of everything that an entry changes, as it was decided upon."""
+    resources = environment.state.resources
+    return {change.id: resources[change.id].version if change.id in resources else 0 for change in changes}
+
+
+async def _run_of(rollout: Resource, command: Drive, progress_of: ProgressOf) -> Run:
+    run = rollout.status.run if isinstance(rollout.status, RolloutStatus) else None
+    if run is None:
+        key = rollout.metadata.key
+        hint = f"`rollout start {key}` opens its first run; `rollout kill` stops a flag whatever it does"
+        raise Refused("phase", f"{key} was never started: there is nothing to {command.verb.value}", hint)
+    if command.verb is Verb.ROLLBACK:
+        return run  # the way out asks no store for anything
+    return restored(run, await progress_of(RunId(run.rollout, run.number)))
+
+
+def _check(command: Drive) -> None:
+    problems = []
+    if command.verb in _STAGED and not command.expects:
+        hint = "name the stage that you saw it in: it may have moved on since"
+        problems.append(Problem("", "expects", "missing", f"{command.verb.value} names no stage", hint))
+    if command.verb in _REASONED and not command.intent.reason:
+        hint = "say why with --reason: whoever waits reads it"
+        problems.append(Problem("", "intent.reason", "missing", f"{command.verb.value} needs a reason", hint))
+    if problems:
+        raise InvalidInput(problems)
+
+
+def _refuse_stranger(run: Run, verb: Verb, actor: Actor, names: frozenset[str]) -> None:
+    approval = run.stage.exit.approval if run.stage else None
+    if approval is not None and approval.group not in names:
+        message = f"{actor.person} is not in {approval.group}, whose members {verb.value} leaving {run.stage_name}"
+        raise Forbidden(message, f"ask one of {approval.group}; a Policy lists its people")
+
+
+def _event(command: Drive, by: str, at_ms: int, *, frozen: bool) -> Event:
+    reason, expects = command.intent.reason, command.expects
+    match command.verb:
+        case Verb.PAUSE:
+            return Pause(by, at_ms, reason)
+        case Verb.RESUME:
+            return Resume(by, at_ms, expects, reason)
+        case Verb.PROMOTE:
+            return Promote(by, at_ms, expects, command.to, reason, frozen)
+        case Verb.APPROVE:
+            return Approve(by, at_ms, expects)
+        case Verb.REJECT:
+            return Reject(by, at_ms, expects, reason)
+        case Verb.FINISH:
+            return Finish(by, at_ms, expects, reason, frozen)
+        case Verb.ROLLBACK:
+            return Rollback(by, at_ms, reason)
+        case Verb.CANCEL:
+            return Cancel(by, at_ms, reason)
+        case Verb.ACK:
+            return Acknowledge(by, at_ms)

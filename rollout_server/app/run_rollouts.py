@@ -1,0 +1,294 @@
+"""The controller: every few seconds it reads what came in, asks the statistics, and steps each run of an environment.
+
+What a step changes for people or SDKs is one entry of the journal; the rest (soak, evidence) is kept beside it. The
+order makes every instant safe to die at: evidence is kept before the entry that rests on it, so windows are judged
+once; progress after it, so that a stage's soak is never counted for the next. docs/adr/0015 has the reasons.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rollout_server.app.gather_evidence import Gathered, Sources, gather
+from rollout_server.app.start_rollout import SCHEDULE, Starter, StartRollout, start_rollout
+from rollout_server.domain.calendar import is_due, parse_moment_ms
+from rollout_server.domain.closures import closure_of
+from rollout_server.domain.frozen import is_frozen, may_grow
+from rollout_server.domain.guardrails.spec import MetricSpec
+from rollout_server.domain.journal import Draft
+from rollout_server.domain.judging import Standpoint, Watched, absorbed, as_seen, judged, unseen, watched
+from rollout_server.domain.machine import EXPOSING, Phase, Run, Tick, is_transition, restored, sentence, step
+from rollout_server.domain.resources import FlagSpec, Kind, ResourceId, RolloutStatus
+from rollout_server.domain.rollout_states import rollout_state_of
+from rollout_server.domain.rollouts import RolloutSpec
+from rollout_server.domain.run_memory import RunMemory, fresh, read_memory, write_memory
+from rollout_server.domain.telemetry import PROCESS_LOST, RunId
+from rollout_server.domain.transitions import changes_of
+from rollout_server.errors import Conflict, RolloutError, Unavailable
+from rollout_server.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rollout_server.app.environment import Environment
+    from rollout_server.app.fleet import Fleet
+    from rollout_server.domain.machine.effects import Outcome
+    from rollout_server.domain.resources import Resource
+
+ENGINE = "engine"
+_ACTIONS = {
+    Phase.ROLLED_BACK: "rollback",
+    Phase.HELD: "hold",
+    Phase.AWAITING_APPROVAL: "await approval",
+    Phase.WATCHING: "watch",
+    Phase.COMPLETED: "complete",
+}
+
+
+class RunRollouts:
+    """Drives the runs of one environment. Lives on one event loop.
+
+    Attributes:
+        memories: what is known of each run under way, as of the last tick.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        sources: Sources,
+        fleet: Fleet,
+        elsewhere: Callable[[str], Environment | None],
+        fence: Callable[[], int | None],
+        tick_ms: int,
+    ) -> None:
+        """Know of no run yet.
+
+        Args:
+            environment: whose.
+            sources: of evidence.
+            fleet: the connected SDKs.
+            elsewhere: returns another environment of this server by name.
+            fence: returns the token of the lease while this server holds it; None while another one drives.
+            tick_ms: how far apart ticks should be.
+        """
+        self.memories: dict[RunId, RunMemory] = {}
+        self._environment = environment
+        self._sources = sources
+        self._fleet = fleet
+        self._elsewhere = elsewhere
+        self._fence = fence
+        self._tick_ms = tick_ms
+        self._complained: dict[str, str] = {}
+
+    async def keep_ticking(self) -> None:
+        """Tick until cancelled; whatever a tick fails at, the next one tries again."""
+        clock = self._environment.clock
+        while True:
+            began_ms = clock.monotonic_ms()
+            await self.tick()
+            rest_ms = self._tick_ms - (clock.monotonic_ms() - began_ms)
+            await asyncio.sleep(max(rest_ms, self._tick_ms // 10) / 1_000)
+
+    async def tick(self) -> None:
+        """Look at every rollout once. One that fails is said, and stops no other."""
+        if self._fence() is None:
+            self.memories.clear()
+            return
+        resources = self._environment.state.resources
+        for id_ in sorted((one for one in resources if one.kind is Kind.ROLLOUT), key=str):
+            try:
+                await self._look_after(id_)
+            except RolloutError as error:
+                self._complain(id_, error)
+            except Exception as error:  # noqa: BLE001 - one run's bug must not leave the others unguarded
+                self._environment.report(f"the tick of {id_} failed", error)
+            else:
+                self._complained.pop(str(id_), None)
+        self._forget()
+
+    async def _look_after(self, id_: ResourceId) -> None:
+        rollout = self._environment.resource(id_)
+        if rollout is None or not isinstance(rollout.spec, RolloutSpec):
+            return
+        run = _status(rollout).run
+        if self._is_due(rollout.spec, run):
+            await self._start(rollout)
+        elif run is not None and run.phase in EXPOSING and not run.is_finished:
+            await self._guard(rollout, run)
+        elif run is not None and run.need is not None and not run.need.acknowledged_by:
+            memory = await self._remembered(run)
+            tick = Tick(self._environment.clock.now_ms(), self._tick_ms)
+            await self._step(rollout, restored(run, memory.progress), memory, tick)
+
+    def _is_due(self, spec: RolloutSpec, run: Run | None) -> bool:
+        """Whether the schedule opens a run now: once for each moment that the file gives."""
+        now_ms, start_ms = self._environment.clock.now_ms(), parse_moment_ms(spec.start)
+        if start_ms is None or not is_due(spec.start, now_ms):
+            return False
+        return run is None or (run.phase is not Phase.SCHEDULED and _opened_ms(run) < start_ms and _is_over(run))
+
+    async def _start(self, rollout: Resource) -> None:
+        command = StartRollout(str(rollout.id))
+        starter = Starter(SCHEDULE, SCHEDULE)
+        await start_rollout(self._environment, command, starter, self._fleet, self._elsewhere)
+
+    async def _guard(self, rollout: Resource, run: Run) -> None:
+        """Judge a run that exposes somebody, and step it."""
+        memory = await self._remembered(run)
+        run = restored(run, memory.progress)
+        state = self._environment.state
+        metrics = {one.key: each.spec for one, each in state.resources.items() if isinstance(each.spec, MetricSpec)}
+        guards = watched(run, metrics)
+        if memory.is_unread:
+            memory = replace(memory, verdicts=unseen(guards))
+        else:
+            try:
+                seen = rollout_state_of(rollout, state.resources)
+                gathered = await gather(self._sources, seen, guards, memory.evidence)
+                memory = await asyncio.to_thread(_judged, memory, guards, self._standpoint(run), gathered)
+            except Unavailable:
+                memory = replace(memory, verdicts=unseen(guards))
+        await self._step(rollout, run, memory, self._tick(run, memory))
+
+    def _tick(self, run: Run, memory: RunMemory) -> Tick:
+        resources, now_ms = self._environment.state.resources, self._environment.clock.now_ms()
+        return Tick(
+            now_ms=now_ms,
+            tick_ms=self._tick_ms,
+            verdicts=as_seen(memory.verdicts),
+            exposed_units=round(memory.evidence.ratio.candidate_units),
+            is_frozen=is_frozen(resources, run.flag, now_ms),
+            may_grow=may_grow(resources, run.rollout, run.flag, now_ms),
+            closure=closure_of(resources, ResourceId(Kind.ROLLOUT, run.rollout)),
+        )
+
+    async def _step(self, rollout: Resource, run: Run, memory: RunMemory, tick: Tick) -> None:
+        """Step, and write what follows."""
+        outcome = step(run, tick)
+        after = outcome[0]
+        if is_transition(run, after):
+            await self._keep(run, memory)
+            if not await self._commit(rollout, run, outcome, memory, tick):
+                return
+        memory = replace(memory, progress=after.progress)
+        self.memories[_id(run)] = memory
+        await self._keep(run, memory)
+
+    async def _commit(self, rollout: Resource, before: Run, outcome: Outcome, memory: RunMemory, tick: Tick) -> bool:
+        """Write the transition; False where somebody else wrote first, and the next tick decides on that ground."""
+        environment, after = self._environment, outcome[0]
+        resources = environment.state.resources
+        changes = changes_of(
+            resources, rollout, outcome, by=ENGINE, at_ms=tick.now_ms, verdicts=memory.verdicts or None
+        )
+        draft = Draft(
+            reads={change.id: resources[change.id].version for change in changes if change.id in resources}
+            | {rollout.id: rollout.version},
+            changes=changes,
+            actor=ENGINE,
+            action=_action(before, after),
+            at_ms=tick.now_ms,
+            reason=after.notices[-1].sentence if after.notices else sentence(after),
+        )
+        try:
+            await environment.commit(draft)
+        except Conflict:
+            return False
+        return True
+
+    async def _remembered(self, run: Run) -> RunMemory:
+        """Return what is known of a run: from the last tick, else as it was kept, else nothing.
+
+        Where the store is away nothing is known and nothing is judged: time goes on, and blindness with it.
+        """
+        memory = self.memories.get(_id(run))
+        if memory is not None and not memory.is_unread:
+            return memory
+        progress = memory.progress if memory is not None else run.progress
+        try:
+            kept = await self._sources.ingest.store.checkpoint(_id(run))
+        except Unavailable:
+            return replace(fresh(_id(run), progress), is_unread=True)
+        if kept is None:
+            return self._from_now(fresh(_id(run), progress))
+        read = read_memory(kept, run.progress)
+        for damage in read.damage:
+            get_logger().error("evidence is left behind", environment=self._environment.name, what=damage)
+        return read if memory is None else replace(read, progress=progress)
+
+    def _from_now(self, memory: RunMemory) -> RunMemory:
+        """Processes are counted whether or not a run is under way: those before it are none of its evidence."""
+        now = self._sources.ingest.clock.window_at(self._sources.ingest.clock.now_ms())
+        return replace(memory, evidence=replace(memory.evidence, judged={PROCESS_LOST: now - 1}))
+
+    async def _keep(self, run: Run, memory: RunMemory) -> None:
+        """Keep what a tick learned; where the store is away a later tick does.
+
+        Raises:
+            Conflict: another controller has taken over.
+        """
+        fence = self._fence()
+        if fence is None or memory.is_unread:
+            return
+        try:
+            await self._sources.ingest.store.keep(write_memory(_id(run), fence, memory))
+        except Unavailable as error:
+            self._complain(ResourceId(Kind.ROLLOUT, run.rollout), error)
+
+    def _standpoint(self, run: Run) -> Standpoint:
+        flag = self._environment.resource(ResourceId(Kind.FLAG, run.flag))
+        unit = flag.spec.unit if flag is not None and isinstance(flag.spec, FlagSpec) else "user"
+        wanted = run.stage.exit.exposed if run.stage else 0
+        return Standpoint(run.number, run.stage_name, wanted, unit, self._sources.ingest.clock.window_ms)
+
+    def _forget(self) -> None:
+        present = {
+            _id(status.run)
+            for one in self._environment.state.resources.values()
+            if isinstance(status := one.status, RolloutStatus) and status.run is not None
+        }
+        for gone in self.memories.keys() - present:
+            del self.memories[gone]
+
+    def _complain(self, id_: ResourceId, error: RolloutError) -> None:
+        """Say once, and again only when it is something else, why a rollout cannot go on."""
+        if self._complained.get(str(id_)) != str(error):
+            self._complained[str(id_)] = str(error)
+            get_logger().warning(
+                "a rollout waits", environment=self._environment.name, rollout=id_.key, why=str(error), hint=error.hint
+            )
+
+
+def _judged(memory: RunMemory, guards: tuple[Watched, ...], standpoint: Standpoint, gathered: Gathered) -> RunMemory:
+    evidence = absorbed(memory.evidence, guards, standpoint, gathered.found, gathered.exposures)
+    return replace(memory, evidence=evidence, verdicts=judged(evidence, guards, standpoint, gathered.found))
+
+
+def _action(before: Run, after: Run) -> str:
+    if after.phase is not before.phase and after.phase in _ACTIONS:
+        return _ACTIONS[after.phase]
+    if after.place != before.place or after.entered != before.entered:
+        return "advance"
+    if before.phase is Phase.HELD and after.phase is not Phase.HELD:
+        return "go on"
+    return "escalate" if after.need is not None and before.need is not None else "note"
+
+
+def _id(run: Run) -> RunId:
+    return RunId(run.rollout, run.number)
+
+
+def _status(rollout: Resource) -> RolloutStatus:
+    if not isinstance(rollout.status, RolloutStatus):
+        raise TypeError(f"{rollout.id} has no status of a rollout")
+    return rollout.status
+
+
+def _opened_ms(run: Run) -> int:
+    return run.started.at_ms if run.started is not None else run.changed_at_ms
+
+
+def _is_over(run: Run) -> bool:
+    return run.phase in {Phase.ROLLED_BACK, Phase.CANCELLED} or run.is_finished
