@@ -14,7 +14,7 @@ from rollout_server.app.environment import At
 from rollout_server.app.instances import InstanceState
 from rollout_server.app.intent import Intent
 from rollout_server.domain.diff import Operation
-from rollout_server.domain.resources import Kind
+from rollout_server.domain.resources import PLANNED
 from rollout_server.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rollout_server.app.status import FlagSummary
     from rollout_server.app.tokens import TokenView
     from rollout_server.domain.diff import ResourceChange
+    from rollout_server.domain.resources import Kind
 
 _OPERATIONS: Mapping[Operation, pb.Operation.ValueType] = MappingProxyType(
     {
@@ -46,7 +47,7 @@ _STATES: Mapping[InstanceState, pb.InstanceState.ValueType] = MappingProxyType(
     }
 )
 
-_KINDS = MappingProxyType({kind.value.casefold(): kind for kind in Kind if kind is not Kind.TOKEN})
+_KINDS = MappingProxyType({kind.value.casefold(): kind for kind in PLANNED})
 
 
 def intent_of(message: pb.Intent) -> Intent:
@@ -58,7 +59,7 @@ def kind_of(text: str) -> Kind:
     """Read a kind of resource, "Flag" or "flag".
 
     Raises:
-        InvalidInput: there is no such kind; tokens are none, they have calls of their own.
+        InvalidInput: there is no such kind; tokens and changes are none, they have calls of their own.
     """
     kind = _KINDS.get(text.casefold())
     if kind is None:

@@ -142,10 +142,10 @@ async def _write_context(world: Surroundings, running: Running) -> bool:
 
 async def _apply_examples(world: Surroundings, running: Running) -> bool:
     """Apply the example flags to an environment without any; return whether that was so."""
-    from rollout_server.domain.resources import Kind
+    from rollout_server.domain.resources import PLANNED
 
     state = running.served[ENVIRONMENT].environment.state
-    if any(id_.kind is not Kind.TOKEN for id_ in state.resources):
+    if any(id_.kind in PLANNED for id_ in state.resources):
         return False
     command = _rollout(world, "apply", "-f", str(world.flags), "--yes", "--reason", "example flags")
     process = await asyncio.create_subprocess_exec(

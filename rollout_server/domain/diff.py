@@ -16,7 +16,7 @@ from rollout_server.domain.files.canonical import canonical_json
 from rollout_server.domain.files.paths import child
 from rollout_server.domain.files.stored import write_status, write_stored
 from rollout_server.domain.files.writer import write
-from rollout_server.domain.resources import Kind
+from rollout_server.domain.resources import PLANNED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,7 +31,8 @@ LISTED_MAX = 100
 """Up to so many entries that came or went are shown one by one."""
 
 _NAMES = {"spec.rules": "id", "spec.requires": "flag", "spec.stages": "name", "spec.guardrails": "metric"}
-_SECRET = frozenset({"hash"})
+_LEFT_OUT = frozenset({"hash", "documents", "reads"})
+"""Of what verbs write: secrets, and what a change is made of, which the plan of the change tells."""
 
 
 class Operation(Enum):
@@ -103,10 +104,10 @@ def _tree(resource: Resource | None) -> dict[str, Json]:
     """What is compared: metadata, spec and status."""
     if resource is None:
         return {}
-    if resource.kind is Kind.TOKEN:
+    if resource.kind not in PLANNED:
         stored = write_stored(resource)
         spec = stored["spec"]
-        shown = {name: value for name, value in spec.items() if name not in _SECRET} if isinstance(spec, dict) else spec
+        shown = {k: value for k, value in spec.items() if k not in _LEFT_OUT} if isinstance(spec, dict) else spec
         return {"metadata": stored["metadata"], "spec": shown, "status": stored["status"]}
     document = write(resource)
     return {"metadata": document["metadata"], "spec": document.get("spec", {}), "status": write_status(resource)}

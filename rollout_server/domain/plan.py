@@ -16,7 +16,6 @@ from rollout_sdk.engine.shrinks import Proof, proof
 from rollout_sdk.engine.validate import validate_change
 from rollout_server.domain.diff import Operation, ResourceChange, change_of, is_same_document
 from rollout_server.domain.files.canonical import canonical_json
-from rollout_server.domain.files.stored import write_status
 from rollout_server.domain.files.writer import write
 from rollout_server.domain.graph import Graph, names_of
 from rollout_server.domain.journal import Change, State
@@ -31,6 +30,7 @@ from rollout_server.domain.resources import (
 )
 from rollout_server.domain.rollouts import RolloutSpec
 from rollout_server.domain.ruleset import ruleset_after, ruleset_of
+from rollout_server.domain.stamps import facts, stamp
 from rollout_server.domain.validation import Scope, validate_resources
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class Plan:
         after: the state as the next entry would leave it, but for its position.
         rulesets: before and after; flags, cohorts and rollout states that stay are the same objects in both.
         proof: whether it shrinks; not tried, and so not proven, where there are problems.
-        hash: SHA-256 over changes and reads, lowercase hex; another one where anything read has moved.
+        hash: SHA-256 over changes and the stamps of all reads, lowercase hex; another one where anything read has moved,
+            but for how far the run of a rollout is (`domain.stamps`).
     """
 
     changes: tuple[ResourceChange, ...]
@@ -242,12 +243,12 @@ def _reads(before: State, ids: Iterable[ResourceId]) -> dict[ResourceId, int]:
     return {id_: before.resources[id_].version if id_ in before.resources else 0 for id_ in ordered}
 
 
-def _hash(before: State, after: State, changed: set[ResourceId], reads: Mapping[ResourceId, int]) -> str:
+def _hash(before: State, after: State, changed: set[ResourceId], reads: Iterable[ResourceId]) -> str:
     """Cover the epoch too: after a restore, a version may stand for something else."""
     changes: dict[str, Json] = {}
     for id_ in sorted(changed, key=str):
         resource = after.resources.get(id_)
-        changes[str(id_)] = None if resource is None else {**write(resource), "status": write_status(resource)}
-    ground: dict[str, Json] = {str(id_): version for id_, version in reads.items()}
+        changes[str(id_)] = None if resource is None else {**write(resource), "status": facts(resource)}
+    ground: dict[str, Json] = {str(id_): stamp(before.resources.get(id_)) for id_ in reads}
     tree: dict[str, Json] = {"epoch": before.position.epoch, "changes": changes, "reads": ground}
     return sha256(canonical_json(tree)).hexdigest()

@@ -16,13 +16,15 @@ from rollout_server.domain.rollouts import RolloutSpec
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.model import Condition, Requirement, Rule, Target, ValueType, Variant
+    from rollout_server.domain.changes import ChangeSpec, ChangeStatus
     from rollout_server.domain.guardrails.spec import MetricSpec
+    from rollout_server.domain.guardrails.verdict import Verdict
     from rollout_server.domain.machine import Run
     from rollout_server.domain.rollouts import ChannelSpec, FreezeSpec, PipelineSpec, PolicySpec
 
 
 class Kind(Enum):
-    """Kinds of resource. `TOKEN` is written by verbs only, never by files."""
+    """Kinds of resource. `TOKEN` and `CHANGE` are written by verbs only, never by files."""
 
     FLAG = "Flag"
     COHORT = "Cohort"
@@ -33,9 +35,13 @@ class Kind(Enum):
     CHANNEL = "Channel"
     POLICY = "Policy"
     TOKEN = "Token"  # noqa: S105 - a kind, no secret
+    CHANGE = "Change"
 
 
-PLANNED = tuple(kind for kind in Kind if kind is not Kind.TOKEN)
+Evidence: TypeAlias = "tuple[tuple[str, Verdict], ...]"
+"""What is known of a run's guards: name and verdict."""
+
+PLANNED = tuple(kind for kind in Kind if kind not in {Kind.TOKEN, Kind.CHANGE})
 """Kinds that documents write and that pruning deletes."""
 
 
@@ -122,6 +128,8 @@ class RolloutStatus:
     run: Run | None = None
 
     @property
+    verdicts: Evidence = ()
+    rules: tuple[str, ...] = ()
     def runs(self) -> int:
         """How many runs were opened; the number of the last one."""
         return self.run.number if self.run else 0
@@ -172,8 +180,8 @@ class NoStatus:
 
 
 Written: TypeAlias = "MetricSpec | PipelineSpec | RolloutSpec | FreezeSpec | ChannelSpec | PolicySpec"
-Spec: TypeAlias = "FlagSpec | CohortSpec | TokenSpec | Written"
-Status: TypeAlias = "FlagStatus | CohortStatus | RolloutStatus | NoStatus | TokenStatus"
+Spec: TypeAlias = "FlagSpec | CohortSpec | TokenSpec | ChangeSpec | Written"
+Status: TypeAlias = "FlagStatus | CohortStatus | RolloutStatus | NoStatus | TokenStatus | ChangeStatus"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from rollout_server.domain.files.bounds import (
 )
 from rollout_server.domain.files.fields import Fields, unique, words
 from rollout_server.domain.files.pipelines import read_approval, write_approval
-from rollout_server.domain.resources import Kind
+from rollout_server.domain.resources import PLANNED
 from rollout_server.domain.rollouts import Approval, ChannelSpec, PolicySpec, Transport
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ POLICY_FIELDS = ("groups", "approvals", "names", "require")
 REQUIRABLE = ("owner", "description", "tags", "expires")
 """Metadata that a policy may ask for."""
 
-KINDS = tuple(kind.value for kind in Kind if kind is not Kind.TOKEN)
+KINDS = tuple(kind.value for kind in PLANNED)
 """Kinds that a policy may speak of: those that people write."""
 
 _CHANNEL_HINT = 'write webhook: "https://...", command: [PROGRAM, ARGUMENT, ...] or apprise: URL'

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rollout_server.domain.changes import ChangeSpec, ChangeStatus
+from rollout_server.domain.files.changes import read_change, read_change_status, write_change, write_change_status
 from rollout_server.domain.files.pipelines import read_pipeline, write_pipeline
 from rollout_server.domain.files.reader import read_metadata, read_spec
 from rollout_server.domain.files.shape import Reading, too_deep
@@ -43,6 +45,8 @@ def write_status(resource: Resource) -> dict[str, Json]:
             return {"revoked_at_ms": revoked_at_ms}
         case RolloutStatus(salt, law, run):
             return {"salt": salt, "law": law, "run": write_run(run, write_pipeline) if run else None}
+        case ChangeStatus() as status:
+            return write_change_status(status)
         case CohortStatus() | NoStatus() | None:
             return {}
 
@@ -90,6 +94,8 @@ def _pipeline(tree: object) -> PipelineSpec:
     """
     reading = Reading()
     spec = read_pipeline(reading, tree)
+    if kind is Kind.CHANGE:
+        return read_change_status(reading, tree)
     _refuse_damage(reading, "pipeline of a run")
     return spec
 
@@ -139,6 +145,8 @@ def read_stored(tree: object, where: str = "journal") -> Resource:
     fields = reading.fields(tree, "", _STORED_FIELDS, _WHAT)
     name = fields.get("kind")
     if name not in [kind.value for kind in Kind]:
+        case ChangeSpec() as spec:
+            tree = write_change(spec)
         raise Corrupt(where, f"unknown kind {name!r}", _HINT)
     kind = Kind(name)
     metadata = read_metadata(reading, fields.get("metadata"), kind)
@@ -163,3 +171,7 @@ def _token(reading: Reading, tree: object) -> TokenSpec:
 def _refuse_damage(reading: Reading, where: str) -> None:
     if reading.problems:
         raise Corrupt(where, str(reading.problems[0]), _HINT)
+def _by_verbs(reading: Reading, kind: Kind, tree: object) -> TokenSpec | ChangeSpec:
+    return read_change(reading, tree) if kind is Kind.CHANGE else _token(reading, tree)
+
+

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.model import DEFAULT_UNIT
+from rollout_server.domain.changes import ChangeSpec
 from rollout_server.domain.files.conditions import write_condition
 from rollout_server.domain.files.flags import write_flag
 from rollout_server.domain.files.metrics import write_metric
@@ -51,7 +52,7 @@ def _write_spec(resource: Resource) -> dict[str, Json]:
             return write_channel(spec)
         case PolicySpec() as spec:
             return write_policy(spec)
-        case TokenSpec():
+        case TokenSpec() | ChangeSpec():
             raise ValueError(f"{resource.id} is not written by people")
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.findings import Findings
+from rollout_server.domain.changes import ChangeSpec
 from rollout_server.domain.guardrails.spec import MetricSpec
-from rollout_server.domain.resources import CohortSpec, FlagSpec, Kind, TokenSpec
+from rollout_server.domain.resources import PLANNED, CohortSpec, FlagSpec, TokenSpec
 from rollout_server.domain.rollouts import ChannelSpec, FreezeSpec, PipelineSpec, PolicySpec, RolloutSpec
 from rollout_server.domain.validation.audiences import Audiences
 from rollout_server.domain.validation.freezes import check_freeze
@@ -59,7 +60,7 @@ def validate_resources(
             continue
         findings.resource = str(id_)
         _check(findings, world, audiences, resource)
-        if id_ in scope.written and id_.kind is not Kind.TOKEN:
+        if id_ in scope.written and id_.kind in PLANNED:
             check_demands(findings, world, resource, is_new=id_ in scope.created)
     return tuple(findings.problems)
 
@@ -81,5 +82,5 @@ def _check(findings: Findings, world: World, audiences: Audiences, resource: Res
             check_channel(findings, spec)
         case PolicySpec():
             check_policy(findings, world, key)
-        case CohortSpec() | TokenSpec():
+        case CohortSpec() | TokenSpec() | ChangeSpec():
             pass  # the engine's, and nobody's
