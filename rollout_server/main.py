@@ -44,6 +44,7 @@ from rollout_server.app.ingest_telemetry import IngestTelemetry, pace
 from rollout_server.app.keep_instances import keep_instances, recall_instances
 from rollout_server.app.process_losses import ProcessLosses
 from rollout_server.app.prune_telemetry import keep_pruned
+from rollout_server.app.run_rollouts import controllers
 from rollout_server.app.served import Served
 from rollout_server.app.tokens import CreateToken, authenticate, create_token
 from rollout_server.app.window_clock import WindowClock
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 
     from rollout_server.adapters.sqlite_journal import SqliteStore
+    from rollout_server.app.run_rollouts import RunRollouts
     from rollout_server.ports import TelemetryStore
     from rollout_server.settings import Settings
 
@@ -63,6 +65,8 @@ STORE_FILE = "rollout.db"
 TELEMETRY_FILE = "telemetry.db"
 KEY_FILE = "server-key"
 DURABILITY = "SQLite, WAL, synchronous=FULL"
+ONLY_CONTROLLER = 1
+"""Fence of a store that one process holds: nobody else could drive."""
 _DAY_MS = 86_400_000
 _FILES_BESIDES = 512
 _EVERYWHERE = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - compared with, not listened on
@@ -78,6 +82,7 @@ class Running:
         http_address: empty where HTTP is not served.
         served: environments by name.
         telemetry: what takes their reports, and holds their sums.
+        rollouts: what drives their runs.
         first_tokens: environment to the file that holds its first admin token, where one was made just now.
         broken: set when something that must never end has ended by a bug; better no server than one that, say, cuts
             no revoked token any more.
@@ -88,6 +93,7 @@ class Running:
     http_address: str
     served: Mapping[str, Served]
     telemetry: Mapping[str, IngestTelemetry]
+    rollouts: Mapping[str, RunRollouts]
     first_tokens: Mapping[str, Path]
     broken: asyncio.Event
 
@@ -175,6 +181,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         listening = stack.enter_context(_listen(settings.http_listen)) if settings.http_listen else None
         served = await _open_environments(settings, stack)
         telemetry = await _open_telemetry(settings, served, stack)
+        runs = controllers(served, telemetry, lambda: ONLY_CONTROLLER, settings.tick_ms)
         first_tokens = await _first_tokens(settings, served)
         phase = _Phase()
         metrics = Metrics(lambda: [figures_of(served[n], telemetry[n]) for n in served], DURABILITY, is_durable=True)
@@ -193,6 +200,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
             delivery.keep_speaking(),
             *(keep_instances(one.instances, _notes(settings, name)) for name, one in served.items()),
             *(ProcessLosses(served[n].instances, t.store, t.clock).keep_counting() for n, t in telemetry.items()),
+            *(one.keep_ticking() for one in runs.values()),
             keep_pruned(telemetry.values()),
             keep_compact([one.environment for one in served.values()], settings.history_keep_days * _DAY_MS),
         ):
@@ -208,6 +216,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
             http_address=_with_port(settings.http_listen, listening.getsockname()[1]) if listening else "",
             served=served,
             telemetry=telemetry,
+            rollouts=runs,
             first_tokens=first_tokens,
             broken=broken,
         )

@@ -148,6 +148,9 @@ class Settings(BaseSettings):
     window_ms: Annotated[int, Field(ge=100, le=3_600_000)] = 10_000
     """Length of the windows that guardrails look at. Fixed when the telemetry store is made."""
 
+    tick_ms: Annotated[int, Field(ge=100, le=60_000)] = 5_000
+    """How often running rollouts are looked at: guardrails judged, soaks counted, stages entered."""
+
     streams_max: Annotated[int, Field(ge=1)] = 20_000
     """Streams served at once, all tokens together."""
 

@@ -13,6 +13,7 @@ from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
 from rollout_server.app.start_rollout import Moved, raise_refusal
 from rollout_server.app.transaction import Composed, Request, transact
 from rollout_server.domain.frozen import is_frozen
+from rollout_server.domain.journal import versions
 from rollout_server.domain.machine import (
     Acknowledge,
     Approve,
@@ -29,7 +30,7 @@ from rollout_server.domain.machine import (
     step,
 )
 from rollout_server.domain.people import names_of
-from rollout_server.domain.resources import ResourceId, RolloutStatus
+from rollout_server.domain.resources import RolloutStatus
 from rollout_server.domain.telemetry import RunId
 from rollout_server.domain.transitions import changes_of
 from rollout_server.errors import Forbidden, InvalidInput, Refused
@@ -37,7 +38,6 @@ from rollout_server.errors import Forbidden, InvalidInput, Refused
 if TYPE_CHECKING:
     from rollout_server.app.actor import Actor
     from rollout_server.app.environment import Environment
-    from rollout_server.domain.journal import Change
     from rollout_server.domain.machine import Event, Run
     from rollout_server.domain.resources import Resource
 
@@ -106,18 +106,12 @@ async def drive(environment: Environment, command: Drive, actor: Actor, progress
         if not is_transition(run, outcome[0]):
             return Composed({}, (), None)
         changes = changes_of(resources, rollout, outcome, by=actor.label, at_ms=at_ms)
-        return Composed(versions(environment, changes), changes, None)
+        return Composed(versions(environment.state, changes), changes, None)
 
     verb = command.verb.value
     print_ = fingerprint(verb, command.target, command.expects, command.to)
     written = await transact(environment, Request(verb, actor.label, command.intent, print_), compose)
     return Moved(written.entry, find_rollout(environment.state.resources, command.target), environment.position)
-
-
-def versions(environment: Environment, changes: tuple[Change, ...]) -> dict[ResourceId, int]:
-    """Return the version of everything that an entry changes, as it was decided upon."""
-    resources = environment.state.resources
-    return {change.id: resources[change.id].version if change.id in resources else 0 for change in changes}
 
 
 async def _run_of(rollout: Resource, command: Drive, progress_of: ProgressOf) -> Run:

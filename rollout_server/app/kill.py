@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from rollout_server.app.find_rollout import is_under_way, rollouts_of
 from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
 from rollout_server.app.near_miss import cut, did_you_mean
 from rollout_server.app.transaction import Composed, Request, transact
-from rollout_server.domain.journal import Change
-from rollout_server.domain.resources import FlagStatus, Kind, ResourceId
+from rollout_server.domain import machine
+from rollout_server.domain.journal import Change, versions
+from rollout_server.domain.resources import FlagStatus, Kind, ResourceId, RolloutStatus
 from rollout_server.errors import NotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rollout_sdk.engine.model import Position
     from rollout_server.app.actor import Actor
     from rollout_server.app.environment import Environment
@@ -65,6 +69,16 @@ async def unkill(environment: Environment, command: Unkill, actor: Actor) -> Kil
     return await _set_killed(environment, command, actor, killed=False)
 
 
+def _ended(environment: Environment, command: Kill | Unkill, actor: Actor) -> Iterator[Change]:
+    """Yield the flag's runs, rolled back in the entry of the kill: lifting it resumes nothing."""
+    event = machine.Kill(actor.person, environment.clock.now_ms(), command.intent.reason)
+    for rollout in rollouts_of(environment.state.resources, command.flag):
+        status = rollout.status
+        if isinstance(status, RolloutStatus) and status.run is not None and is_under_way(rollout):
+            run, _ = machine.step(status.run, event)
+            yield Change(rollout.id, replace(rollout, status=replace(status, run=run)))
+
+
 async def _set_killed(environment: Environment, command: Kill | Unkill, actor: Actor, *, killed: bool) -> Killed:
     action = "kill" if killed else "unkill"
     flag_id = ResourceId(Kind.FLAG, command.flag)
@@ -76,8 +90,10 @@ async def _set_killed(environment: Environment, command: Kill | Unkill, actor: A
             raise NotFound("flag", cut(command.flag), did_you_mean(command.flag, keys))
         if flag.status.killed is killed:
             return Composed({}, (), None)
-        after = replace(flag, status=replace(flag.status, killed=killed))
-        return Composed({flag_id: flag.version}, (Change(flag_id, after),), None)
+        changes = [Change(flag_id, replace(flag, status=replace(flag.status, killed=killed)))]
+        if killed:
+            changes += _ended(environment, command, actor)
+        return Composed(versions(environment.state, changes), tuple(changes), None)
 
     request = Request(action, actor.label, command.intent, fingerprint(action, command.flag))
     written = await transact(environment, request, compose)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from rollout_server.app.gather_evidence import Gathered, Sources, gather
 from rollout_server.app.start_rollout import SCHEDULE, Starter, StartRollout, start_rollout
@@ -17,7 +17,7 @@ from rollout_server.domain.calendar import is_due, parse_moment_ms
 from rollout_server.domain.closures import closure_of
 from rollout_server.domain.frozen import is_frozen, may_grow
 from rollout_server.domain.guardrails.spec import MetricSpec
-from rollout_server.domain.journal import Draft
+from rollout_server.domain.journal import Draft, versions
 from rollout_server.domain.judging import Standpoint, Watched, absorbed, as_seen, judged, unseen, watched
 from rollout_server.domain.machine import EXPOSING, Phase, Run, Tick, is_transition, restored, sentence, step
 from rollout_server.domain.resources import FlagSpec, Kind, ResourceId, RolloutStatus
@@ -30,12 +30,17 @@ from rollout_server.errors import Conflict, RolloutError, Unavailable
 from rollout_server.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from rollout_server.app.environment import Environment
     from rollout_server.app.fleet import Fleet
+    from rollout_server.app.ingest_telemetry import IngestTelemetry
+    from rollout_server.app.served import Served
     from rollout_server.domain.machine.effects import Outcome
     from rollout_server.domain.resources import Resource
+
+Fence: TypeAlias = "Callable[[], int | None]"
+"""Returns the token of the lease while this server holds it; None while another one drives."""
 
 ENGINE = "engine"
 _ACTIONS = {
@@ -60,7 +65,7 @@ class RunRollouts:
         sources: Sources,
         fleet: Fleet,
         elsewhere: Callable[[str], Environment | None],
-        fence: Callable[[], int | None],
+        fence: Fence,
         tick_ms: int,
     ) -> None:
         """Know of no run yet.
@@ -70,7 +75,7 @@ class RunRollouts:
             sources: of evidence.
             fleet: the connected SDKs.
             elsewhere: returns another environment of this server by name.
-            fence: returns the token of the lease while this server holds it; None while another one drives.
+            fence: of the lease under which this server drives.
             tick_ms: how far apart ticks should be.
         """
         self.memories: dict[RunId, RunMemory] = {}
@@ -184,8 +189,7 @@ class RunRollouts:
             resources, rollout, outcome, by=ENGINE, at_ms=tick.now_ms, verdicts=memory.verdicts or None
         )
         draft = Draft(
-            reads={change.id: resources[change.id].version for change in changes if change.id in resources}
-            | {rollout.id: rollout.version},
+            reads={**versions(environment.state, changes), rollout.id: rollout.version},
             changes=changes,
             actor=ENGINE,
             action=_action(before, after),
@@ -259,6 +263,34 @@ class RunRollouts:
             get_logger().warning(
                 "a rollout waits", environment=self._environment.name, rollout=id_.key, why=str(error), hint=error.hint
             )
+
+
+def controllers(
+    served: Mapping[str, Served], telemetry: Mapping[str, IngestTelemetry], fence: Fence, tick_ms: int
+) -> dict[str, RunRollouts]:
+    """Return a controller for each environment of this server, by name.
+
+    Args:
+        served: environments by name.
+        telemetry: of the same.
+        fence: see `RunRollouts`.
+        tick_ms: how far apart ticks should be.
+    """
+
+    def elsewhere(name: str) -> Environment | None:
+        return served[name].environment if name in served else None
+
+    return {
+        name: RunRollouts(
+            one.environment,
+            Sources(telemetry[name], one.instances, one.environment.clock),
+            one.instances,
+            elsewhere,
+            fence,
+            tick_ms,
+        )
+        for name, one in served.items()
+    }
 
 
 def _judged(memory: RunMemory, guards: tuple[Watched, ...], standpoint: Standpoint, gathered: Gathered) -> RunMemory:

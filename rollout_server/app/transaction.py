@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from rollout_server.domain.closures import with_reopened
 from rollout_server.domain.journal import Draft
 from rollout_server.errors import Conflict
 
@@ -94,12 +95,16 @@ async def transact(
         composed = await compose()
         if not composed.changes:
             return Written(None, composed.answer)
+        at_ms, before = environment.clock.now_ms(), environment.state.resources
+        # Whatever edits what a running rollout rests on opens a new allocation in the same entry, whoever edits it.
+        changes = with_reopened(before, composed.changes, request.actor, at_ms)
+        opened = {change.id: before[change.id].version for change in changes if change.id in before}
         draft = Draft(
-            reads=composed.reads,
-            changes=composed.changes,
+            reads={**opened, **composed.reads},
+            changes=changes,
             actor=request.actor,
             action=request.action,
-            at_ms=environment.clock.now_ms(),
+            at_ms=at_ms,
             reason=request.intent.reason,
             idempotency_key=request.intent.idempotency_key,
             fingerprint=request.fingerprint,

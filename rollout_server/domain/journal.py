@@ -83,6 +83,11 @@ class State:
     at_ms: int = 0
 
 
+def versions(state: State, changes: Iterable[Change]) -> dict[ResourceId, int]:
+    """Return the version of everything that an entry changes, as it stands; 0 for what does not exist."""
+    return {change.id: one.version if (one := state.resources.get(change.id)) else 0 for change in changes}
+
+
 def fold(state: State, entries: Iterable[Entry]) -> State:
     """Apply entries in order.
 

@@ -98,7 +98,7 @@ def test_a_rollout_keeps_its_run() -> None:
     stored = Resource(Kind.ROLLOUT, Metadata("launch"), spec, RolloutStatus("s" * 16, 1, run), 7)
     assert read_stored(json.loads(canonical_json(write_stored(stored)))) == stored
     without = replace(stored, status=RolloutStatus("s" * 16))
-    assert write_status(without) == {"salt": "s" * 16, "law": 1, "run": None}
+    assert write_status(without) == {"salt": "s" * 16, "law": 1, "run": None, "verdicts": [], "rules": []}
     assert read_stored(write_stored(without)) == without
 
 
