@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from threading import Timer
+from threading import Event, Timer
 from typing import TYPE_CHECKING, Any, Final
 
 from openfeature.event import ProviderEventDetails
@@ -90,7 +90,7 @@ class RolloutProvider(AbstractProvider):
         Args:
             client: decides.
             unit: kind of unit that the targeting key is of.
-            ready_timeout: seconds that initialisation waits for a server. Rules from disk do without one.
+            ready_timeout: seconds that initialisation waits for rules; it does not wait where they are on disk.
             hooks: of the provider.
             closes_client: whether `shutdown` closes the client.
         """
@@ -101,6 +101,8 @@ class RolloutProvider(AbstractProvider):
         self._hooks = list(hooks)
         self._closes_client = closes_client
         self._is_shut_down = False
+        self._is_settled = False
+        self._has_rules = Event()
         self._state = ProviderStatus.NOT_READY
         self._endings: list[Callable[[], None]] = []
 
@@ -115,7 +117,7 @@ class RolloutProvider(AbstractProvider):
     # ------------------------------------------------------------------------------------------------------ lifecycle
 
     def initialize(self, evaluation_context: EvaluationContext) -> None:  # noqa: ARG002 - contexts come with each call
-        """Wait until there are rules to decide by, at most as long as the provider was made to.
+        """Wait until there are rules to decide by, from a server or from disk, at most as long as it was made to.
 
         Raises:
             ProviderNotReadyError: there are none yet. PROVIDER_READY follows when they come.
@@ -123,15 +125,16 @@ class RolloutProvider(AbstractProvider):
         """
         if self._is_shut_down and self._closes_client:
             raise ProviderFatalError("the client of this provider is closed; make another client and provider")
-        is_confirmed = self._client.wait_until_ready(self._ready_timeout_s)
-        status = self._client.status()
-        has_rules = is_confirmed or bool(status.epoch)
+        self._is_settled = False
+        self._has_rules.clear()
+        self._endings.append(self._client.on_status(self._stand))
+        self._stand(self._client.status())
+        has_rules = self._has_rules.wait(self._ready_timeout_s)
         self._state = ProviderStatus.READY if has_rules else ProviderStatus.ERROR
-        self._endings += [self._client.on_change(self._changed), self._client.on_status(self._stand)]
-        if not has_rules or status.stale:
-            later = Timer(_SETTLE_S, self._settle)
-            later.daemon = True
-            later.start()
+        settling = Timer(_SETTLE_S, self._settle)
+        settling.daemon = True
+        settling.start()
+        self._endings += [self._client.on_change(self._changed), settling.cancel]
         if not has_rules:
             raise ProviderNotReadyError("no server has answered yet, and no rules are on disk; defaults are served")
 
@@ -150,21 +153,22 @@ class RolloutProvider(AbstractProvider):
         self.emit_provider_configuration_changed(ProviderEventDetails(flags_changed=sorted(flags)))
 
     def _settle(self) -> None:
-        """Say it again: what was emitted before the OpenFeature SDK had its own word is overwritten there."""
-        self._state = ProviderStatus.NOT_READY
+        """The OpenFeature SDK has had its word."""
+        self._is_settled = True
         self._stand(self._client.status())
 
     def _stand(self, status: Status) -> None:
         """Emit what the OpenFeature SDK does not know yet of how the client stands."""
-        if not self._endings or not status.epoch:  # shut down, or still without rules
+        if not status.epoch:
             return
+        self._has_rules.set()
         state = ProviderStatus.STALE if status.stale else ProviderStatus.READY
-        if state is self._state:
+        if not (self._is_settled and self._endings) or state is self._state:
             return
         self._state = state
         if state is ProviderStatus.STALE:
             ago_ms = status.confirmed_ms_ago
-            since = "in this process" if ago_ms is None else f"for {ago_ms} ms"
+            since = "since this process began" if ago_ms is None else f"for {ago_ms} ms"
             self.emit_provider_stale(ProviderEventDetails(message=f"no server has confirmed the rules {since}"))
         else:
             self.emit_provider_ready(ProviderEventDetails(message=f"the rules are those of revision {status.revision}"))
@@ -228,6 +232,8 @@ class RolloutProvider(AbstractProvider):
         decision = front.decider.decide(flag, self._context(context), default, type_)  # type: ignore[arg-type] # given back as it is
         error = _ERRORS.get(decision.reason)
         if error is not None:
+            if decision.reason is Reason.UNKNOWN_FLAG and decision.flag in self._client.status().quarantined:
+                error = _ERRORS[Reason.ERROR]  # it was never readable here, and so is not known by its rules
             return _failed(decision.value, error, _metadata(decision))
         return FlagResolutionDetails(
             value=decision.value,
