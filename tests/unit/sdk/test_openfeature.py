@@ -38,7 +38,6 @@ from rollout_sdk.engine.model import (
     Weight,
 )
 from rollout_sdk.openfeature import NAME, RolloutProvider
-from rollout_sdk.readiness import Readiness
 from rollout_sdk.runtime import Runtime
 from rollout_sdk.testing import RulesetClient, fixed
 from rollout_sdk.wire.messages import Part
