@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+from rollout_sdk import surroundings
 from rollout_sdk.settings import is_local
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
 _PEM_BYTES_MAX: Final = 1 << 20
 
 _anchor: dict[int, grpc.Channel] = {}
+_suited: list[bool] = []
 
 
 def cast_anchor() -> None:
@@ -31,6 +33,32 @@ def cast_anchor() -> None:
         anchor = grpc.insecure_channel("unix:/anchor", [("grpc.use_local_subchannel_pool", 1)])  # never dialled
         _anchor.clear()
         _anchor[pid] = anchor
+
+
+def suit(*, is_green: bool) -> None:
+    """Make gRPC fit what runs this process; called in each thread before it dials, and cheap when repeated.
+
+    Under gevent, gRPC blocks every greenlet for good unless it is told.
+
+    Args:
+        is_green: the thread that calls began its life as a greenlet.
+
+    Raises:
+        OSError: gRPC cannot work here.
+    """
+    import grpc
+
+    surroundings.say_once(surroundings.of_grpc(grpc.__version__))
+    if not surroundings.is_patched():
+        return
+    if not is_green:
+        surroundings.say_once(surroundings.GREENLETS)
+        raise OSError("gevent came after the client")
+    if not _suited:
+        from grpc.experimental import gevent
+
+        _suited.append(True)
+        gevent.init_gevent()
 
 
 def dial(settings: Settings) -> grpc.Channel:

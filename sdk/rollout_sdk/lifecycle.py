@@ -10,15 +10,16 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import sys
 import threading
 import time
 import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from rollout_sdk import hosts, surroundings
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 PAUSE_TIMEOUT_S = 2.0
 """How long a fork waits for one client's threads; a thread that is stuck in a system call is left behind."""
@@ -33,14 +34,20 @@ _fork_waits = threading.Event()
 _log = logging.getLogger("rollout_sdk")
 _living: weakref.WeakSet[Living] = weakref.WeakSet()
 _paused: list[Living] = []
-_hooks = {"fork": False, "children": False}
+_waiting: weakref.WeakSet[Living] = weakref.WeakSet()
+_home = {"pid": os.getpid(), "is_hooked": False}
 
 
 class Living(Protocol):
     """Something with threads."""
 
-    def pause(self, timeout_s: float) -> None:
-        """Stop all threads and close all connections; return when they are gone or time is up."""
+    def pause(self, timeout_s: float, *, goodbye: bool = False) -> None:
+        """Stop all threads and close all connections; return when they are gone or time is up.
+
+        Args:
+            timeout_s: how long.
+            goodbye: `resume` will give another identity, so report all that was counted, and say goodbye.
+        """
 
     def resume(self, *, in_child: bool) -> None:
         """Start again; in a forked child with an identity, locks and random numbers of its own."""
@@ -49,15 +56,23 @@ class Living(Protocol):
         """Say goodbye and stop for good. Harmless when repeated."""
 
 
-def enter(living: Living) -> None:
-    """Look after this one until `leave`; forgotten by itself once nobody else holds it."""
+def enter(living: Living) -> bool:
+    """Look after this one until `leave`; forgotten by itself once nobody else holds it.
+
+    Returns:
+        Whether it is to start its threads now. Else it is resumed, as in a child, after a fork that is still to come.
+    """
     with GATE:
-        if not _hooks["fork"]:
-            _hooks["fork"] = True
+        if not _home["is_hooked"]:
+            _home["is_hooked"] = True
             os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
             atexit.register(close_all)
         _living.add(living)
-    _follow_multiprocessing()
+        hosts.follow(_GUEST)
+        surroundings.say_once(surroundings.of_threads())
+        if hosts.awaits_fork():
+            _waiting.add(living)
+    return living not in _waiting
 
 
 @contextmanager
@@ -106,7 +121,9 @@ def copy_event(event: threading.Event) -> threading.Event:
 
 
 def _before_fork() -> None:
-    _follow_multiprocessing()
+    hosts.follow(_GUEST)
+    if len(_living) > len(_waiting):
+        surroundings.say_once(surroundings.of_fork())
     _fork_waits.set()
     GATE.acquire()
     _paused[:] = _living
@@ -115,19 +132,25 @@ def _before_fork() -> None:
 
 
 def _after_in_parent() -> None:
-    _resume(in_child=False)
+    _resume(_paused[:], in_child=False)
 
 
 def _after_in_child() -> None:
-    _resume(in_child=True)
+    _home["pid"] = os.getpid()
+    _resume(_paused[:], in_child=True)
 
 
-def _resume(*, in_child: bool) -> None:
-    paused = _paused[:]
+def _resume(paused: list[Living], *, in_child: bool) -> None:
     _paused.clear()
     _fork_waits.clear()
     GATE.release()
+    if not hosts.awaits_fork():
+        _resume_each(paused, in_child=in_child)
+
+
+def _resume_each(paused: Iterable[Living], *, in_child: bool) -> None:
     for living in paused:
+        _waiting.discard(living)
         try:
             living.resume(in_child=in_child)
         except Exception:  # noqa: BLE001 - logged whole, see below
@@ -135,15 +158,33 @@ def _resume(*, in_child: bool) -> None:
             _log.exception("a client did not resume after fork; it keeps its rules but receives no changes")
 
 
-def _follow_multiprocessing() -> None:
-    """Children of multiprocessing leave without atexit; its own finalizers run in them."""
-    util = sys.modules.get("multiprocessing.util")
-    if util is None or _hooks["children"]:
-        return
-    _hooks["children"] = True
-    util.register_after_fork(_living, _finalize_child)
-    util.Finalize(None, close_all, exitpriority=0)
+class _Guest:
+    """What lifecycle does where a host acts; see `hosts.Guest`."""
+
+    def __init__(self) -> None:
+        self._patched: list[Living] = []
+
+    def end(self) -> None:
+        """Say goodbye for every client."""
+        close_all()
+
+    def forked_unseen(self) -> None:
+        """Start what waited for this; anew what was running in the parent, of which no thread came along."""
+        is_elsewhere = _home["pid"] != os.getpid()
+        _home["pid"] = os.getpid()
+        _resume_each(list(_living if is_elsewhere else _waiting), in_child=True)
+
+    def before_patch(self) -> None:
+        """Stop all threads, as nobody's: they start again as greenlets, with locks that greenlets share."""
+        with GATE:
+            self._patched = list(_living)
+            for living in self._patched:
+                living.pause(PAUSE_TIMEOUT_S, goodbye=True)
+
+    def after_patch(self) -> None:
+        """Start them again."""
+        patched, self._patched = self._patched, []
+        _resume_each(patched, in_child=True)
 
 
-def _finalize_child(_: object) -> None:
-    sys.modules["multiprocessing.util"].Finalize(None, close_all, exitpriority=0)
+_GUEST = _Guest()

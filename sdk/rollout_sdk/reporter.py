@@ -13,9 +13,10 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from rollout_sdk.backoff import backoff_ms
-from rollout_sdk.channel import cast_anchor, dial
+from rollout_sdk.channel import cast_anchor, dial, suit
 from rollout_sdk.lifecycle import gate
 from rollout_sdk.outbox import Outbox
+from rollout_sdk.surroundings import is_patched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +76,7 @@ class Reporter:
         self._says_all = False
         self._last_said = ""
         self._connection: _Connection | None = None
+        self._is_green = is_patched()
         self._thread: threading.Thread | None = None
 
     def start(self, after: Reporter | None = None) -> None:
@@ -204,6 +206,7 @@ class Reporter:
                 if not is_held:
                     raise Away("stopping")
                 try:
+                    suit(is_green=self._is_green)
                     self._connection = _Connection(self._settings)
                 except (OSError, ValueError) as error:
                     raise Away(f"cannot dial: {error}") from None

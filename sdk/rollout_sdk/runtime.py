@@ -21,6 +21,7 @@ from rollout_sdk.front import Front
 from rollout_sdk.keeper import Keeper
 from rollout_sdk.notify import Subscriptions
 from rollout_sdk.overrides import NONE, NotReady, Overridden, OverridesFile
+from rollout_sdk.readiness import Readiness
 from rollout_sdk.snapshot_file import SnapshotFile
 from rollout_sdk.status import Status
 from rollout_sdk.stream import Stream
@@ -76,9 +77,8 @@ class Runtime:
         self._is_closed = False
         self._confirmed_at: float | None = None
         self._loaded = threading.Event()
-        self._ready = threading.Event()
+        self._readiness = Readiness()
         self._gone = threading.Event()
-        self._awaiting: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._keeper = self._new_keeper()
         self._stream = Stream(settings, self)
@@ -94,7 +94,8 @@ class Runtime:
         if self._overrides:
             self._look()
         with lifecycle.GATE:
-            lifecycle.enter(self)
+            if not lifecycle.enter(self):
+                return
             self._keeper.start()
             self._stream.start()
             self.counting.start()
@@ -111,11 +112,11 @@ class Runtime:
         self._set_ready()
         self._in_force(before, held)
 
-    def pause(self, timeout_s: float) -> None:
+    def pause(self, timeout_s: float, *, goodbye: bool = False) -> None:
         """Stop the threads before a fork; see `lifecycle`."""
         until = time.monotonic() + timeout_s
-        self.counting.ask_to_stop(says_all=False)
-        self._stream.stop(timeout_s, goodbye=False)
+        self.counting.ask_to_stop(says_all=goodbye)
+        self._stream.stop(timeout_s, goodbye=goodbye)
         self._keeper.stop(max(0.0, until - time.monotonic()))
         self.counting.join(max(0.0, until - time.monotonic()))
 
@@ -125,12 +126,11 @@ class Runtime:
         if in_child:
             self.instance_id = _new_instance_id()
             self._lock = threading.Lock()
-            self._ready = lifecycle.copy_event(self._ready)
+            self._readiness = Readiness(is_ready=self._readiness.is_ready)
             self._loaded = lifecycle.copy_event(self._loaded)
             self._gone = threading.Event()
             if self._is_closed:
                 self._gone.set()  # whoever was at it is not here
-            self._awaiting = []
             self._changes.restart()
             self._standings.restart()
             self.counting.begin_anew()
@@ -182,7 +182,9 @@ class Runtime:
         data = self._disk.read() if self._disk else None
         if data is not None and self._disk:
             try:
-                cache.load(snapshot.unpack(data))
+                found = snapshot.unpack(data)
+                cache.load(found)
+                self._confirmed_at = _monotonic_of(found.saved_at_ms)
             except WireError as error:
                 self._disk.reject(error)
         self._cache = cache
@@ -305,7 +307,8 @@ class Runtime:
             flags: dict[str, Flag] = {}
             if held:
                 position = held.position
-                origin = Origin(position.epoch, position.revision, stale=not self._is_fresh)
+                confirmed_at = None if self._is_fresh else self._confirmed_at
+                origin = Origin(position.epoch, position.revision, not self._is_fresh, confirmed_at)
                 decider = held.compiled.bind(origin, self.counting.watch(held))
                 flags = {key: held.compiled.flags[key].flag for key in overrides if key in held.compiled.flags}
                 if self._overrides:
@@ -330,33 +333,15 @@ class Runtime:
 
     def wait_until_ready(self, timeout_s: float | None) -> bool:
         """Block until a server confirmed the rules in force, or time is up."""
-        return self._ready.wait(timeout_s)
+        return self._readiness.wait(timeout_s)
 
     def when_ready(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Call `wake` once, from any thread, as soon as that is so; return what forgets it."""
-        with self._lock:
-            is_ready = self._ready.is_set()
-            if not is_ready:
-                self._awaiting.append(wake)
-        if is_ready:
-            wake()
-
-        def forget() -> None:
-            with self._lock:
-                if wake in self._awaiting:
-                    self._awaiting.remove(wake)
-
-        return forget
+        return self._readiness.when_ready(wake)
 
     def _set_ready(self) -> None:
-        if self._ready.is_set():
-            return
-        with self._lock:
-            self._ready.set()
-            awaiting, self._awaiting = self._awaiting, []
-        for wake in awaiting:
-            wake()
-        self._standings.tell()
+        if self._readiness.set():
+            self._standings.tell()
 
     def flush(self, timeout_s: float) -> bool:
         """Return whether all that was counted is reported, and everything received on disk, where a file is kept."""
@@ -371,13 +356,18 @@ class Runtime:
             epoch=held.position.epoch if held else "",
             revision=held.position.revision if held else 0,
             connected=self._is_connected,
-            ready=self._ready.is_set(),
+            ready=self._readiness.is_ready,
             stale=held is not None and not self._is_fresh,
             confirmed_ms_ago=None if confirmed_at is None else int((time.monotonic() - confirmed_at) * 1000),
             quarantined={flag.flag: flag.error for flag in held.quarantined} if held else {},
             overridden=decider.forced if isinstance(decider, Overridden) else (),
             instance_id=self.instance_id,
         )
+
+
+def _monotonic_of(saved_at_ms: int) -> float | None:
+    """Return a moment of the wall clock in monotonic seconds, never after now; None for none."""
+    return time.monotonic() - max(0, time.time_ns() // 1_000_000 - saved_at_ms) / 1_000 if saved_at_ms else None
 
 
 def version() -> str:

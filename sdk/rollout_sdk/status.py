@@ -14,7 +14,8 @@ class Status:
         connected: a server answers on the stream.
         ready: a server (or an offline file) has confirmed the rules in force.
         stale: decisions say `stale`.
-        confirmed_ms_ago: since a server last confirmed them, by the monotonic clock; None if none did yet.
+        confirmed_ms_ago: since a server last confirmed them, by the monotonic clock; for rules from disk since they
+            were saved, as the wall clock had it when they were read. None if nobody knows.
         quarantined: flag to why its newest rules are not in force.
         overridden: flags that the overrides file forces.
         instance_id: how the server knows this process.

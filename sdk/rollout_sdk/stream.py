@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from rollout_sdk.backoff import backoff_ms
-from rollout_sdk.channel import cast_anchor, dial
+from rollout_sdk.channel import cast_anchor, dial, suit
 from rollout_sdk.lifecycle import gate
+from rollout_sdk.surroundings import is_patched
 from rollout_sdk.wire.messages import Drain, Resync
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ class Stream:
         self._says_goodbye = False
         self._last_said = ""
         self._heard_at = time.monotonic()
+        self._is_green = is_patched()
         self._thread: threading.Thread | None = None
 
     def start(self, delay_ms: float = 0, after: Stream | None = None) -> None:
@@ -168,6 +170,7 @@ class Stream:
             with gate(self._stopping.is_set) as is_held:
                 if not is_held or self._stopping.is_set():
                     return _Ended("stopping")
+                suit(is_green=self._is_green)
                 connection = _Connection(self._settings, self._receiver.greet(), self._inbox)
         except (OSError, ValueError) as error:
             return _Ended(f"cannot dial: {error}")

@@ -347,11 +347,13 @@ class Origin:
 
     Attributes:
         stale: the ruleset was not confirmed by a server lately, or came from disk.
+        confirmed_at_s: when one last did, by this process's monotonic clock; None while fresh, or if nobody knows.
     """
 
     epoch: str = ""
     revision: int = 0
     stale: bool = False
+    confirmed_at_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,9 +366,7 @@ class Decision:
         flag_version: revision that last changed the flag; 0 for an unknown flag.
         rollout: key of the rollout that answered, else None; only then the fields after it say anything.
         run: 0 before the first.
-        stage: the one that gives the unit its reach; None where nothing reaches it.
-        arm: None where nothing reaches the unit.
-        reach_ppm: 0 where nothing reaches the unit.
+        stage: the one that gives the unit its reach. Where nothing reaches it: None, `arm` too, and `reach_ppm` is 0.
     """
 
     flag: str

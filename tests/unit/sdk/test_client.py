@@ -69,13 +69,13 @@ async def test_ready_does_not_hold_up_the_loop_when_time_runs_out(caplog: pytest
     caplog.set_level(logging.CRITICAL, "rollout_sdk")
     async with Client("127.0.0.1:9") as client:
         assert await client.ready(0) is False
-        assert client._runtime._awaiting == []
+        assert client._runtime._readiness._awaiting == []
         waiting = asyncio.create_task(client.ready())
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert client._runtime._awaiting == []
+        assert client._runtime._readiness._awaiting == []
 
 
 def test_the_public_surface_is_what_it_says() -> None:

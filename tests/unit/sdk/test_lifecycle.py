@@ -3,7 +3,9 @@
 import os
 import threading
 
-from rollout_sdk import lifecycle
+import pytest
+
+from rollout_sdk import hosts, lifecycle
 
 WAIT_S = 20
 
@@ -15,8 +17,8 @@ class Note:
         self.told: list[str] = []
         self._fails = fails
 
-    def pause(self, timeout_s: float) -> None:
-        self.told.append("pause")
+    def pause(self, timeout_s: float, *, goodbye: bool = False) -> None:
+        self.told.append("leave" if goodbye else "pause")
 
     def resume(self, *, in_child: bool) -> None:
         self.told.append("child" if in_child else "parent")
@@ -103,5 +105,44 @@ def test_close_all_says_goodbye_for_everyone() -> None:
     try:
         lifecycle.close_all()
         assert note.told == ["close"]
+    finally:
+        lifecycle.leave(note)
+
+
+def test_around_a_patch_of_threads_everybody_leaves_and_comes_back_as_another() -> None:
+    """Nothing that was counted is lost with the threads, and the old identity does not look like a lost process."""
+    note = Note()
+    lifecycle.enter(note)
+    try:
+        lifecycle._GUEST.before_patch()
+        lifecycle._GUEST.after_patch()
+        assert note.told == ["leave", "child"]
+    finally:
+        lifecycle.leave(note)
+
+
+def test_after_a_fork_that_python_did_not_see_everybody_is_resumed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody paused, and the hook may come again."""
+    note = Note()
+    lifecycle.enter(note)
+    try:
+        monkeypatch.setitem(lifecycle._home, "pid", 1)
+        lifecycle._GUEST.forked_unseen()
+        lifecycle._GUEST.forked_unseen()
+        assert note.told == ["child"]
+    finally:
+        lifecycle.leave(note)
+
+
+def test_who_comes_before_a_fork_that_is_awaited_starts_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads that uWSGI's master started would be copied in pieces."""
+    note = Note()
+    monkeypatch.setattr(hosts, "awaits_fork", lambda: True)
+    assert not lifecycle.enter(note)
+    try:
+        fork_and_ask(note)
+        assert note.told == ["pause"]
+        lifecycle._GUEST.forked_unseen()
+        assert note.told == ["pause", "child"]
     finally:
         lifecycle.leave(note)

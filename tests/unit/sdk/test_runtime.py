@@ -134,10 +134,10 @@ def test_a_child_is_somebody_else_with_the_same_rules() -> None:
     runtime = prepared()
     runtime.receive(snapshot(1, A))
     runtime.close(0)
-    before, lock, ready = runtime.instance_id, runtime._lock, runtime._ready
+    before, lock, ready = runtime.instance_id, runtime._lock, runtime._readiness
     runtime.resume(in_child=True)
     assert runtime.instance_id != before
     assert runtime._lock is not lock
-    assert runtime._ready is not ready
+    assert runtime._readiness is not ready
     assert runtime.wait_until_ready(0)
     assert runtime.front.decider.decide("a", USER).value is True
