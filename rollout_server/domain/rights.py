@@ -23,6 +23,8 @@ class Role(Enum):
 
 _PEOPLE = frozenset(Role) - {Role.SDK}
 _ADMIN = frozenset({Role.ADMIN})
+_SAFER = _PEOPLE - {Role.VIEWER}
+_OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
 _CONTROL = "/rollout.v1.ControlService/"
 
 OPEN = frozenset({"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/List", "/grpc.health.v1.Health/Watch"})
@@ -46,8 +48,25 @@ RIGHTS: Mapping[str, frozenset[Role]] = MappingProxyType(
         _CONTROL + "Apply": frozenset({Role.AUTHOR, Role.ADMIN}),
         _CONTROL + "Revert": frozenset({Role.AUTHOR, Role.OPERATOR, Role.ADMIN}),
         # Killing makes safer: whoever may change anything may kill. Lifting a kill grows: authors may not undo on-call.
-        _CONTROL + "Kill": _PEOPLE - {Role.VIEWER},
-        _CONTROL + "Unkill": frozenset({Role.OPERATOR, Role.ADMIN}),
+        _CONTROL + "Kill": _SAFER,
+        _CONTROL + "Unkill": _OPERATORS,
+        _CONTROL + "GetRollout": _PEOPLE,
+        _CONTROL + "ListEvents": _PEOPLE,
+        _CONTROL + "GetCertificate": _PEOPLE,
+        # What makes safer or stands still is for whoever may change anything; what grows is an operator's.
+        _CONTROL + "PauseRollout": _SAFER,
+        _CONTROL + "CancelRollout": _SAFER,
+        _CONTROL + "Acknowledge": _SAFER,
+        _CONTROL + "Rollback": _SAFER,
+        _CONTROL + "Freeze": _SAFER,
+        _CONTROL + "StartRollout": _OPERATORS,
+        _CONTROL + "ResumeRollout": _OPERATORS,
+        _CONTROL + "PromoteRollout": _OPERATORS,
+        _CONTROL + "FinishRollout": _OPERATORS,
+        _CONTROL + "Thaw": _OPERATORS,
+        # Whether the person is of the group that is asked is looked at besides.
+        _CONTROL + "ApproveStage": frozenset({Role.APPROVER, Role.ADMIN}),
+        _CONTROL + "RejectStage": frozenset({Role.APPROVER, Role.ADMIN}),
         # Tokens and the whole store, hashes included.
         _CONTROL + "CreateToken": _ADMIN,
         _CONTROL + "ListTokens": _ADMIN,
@@ -77,6 +96,21 @@ _DEEDS: Mapping[str, str] = MappingProxyType(
         _CONTROL + "Revert": "revert",
         _CONTROL + "Kill": "kill",
         _CONTROL + "Unkill": "unkill",
+        _CONTROL + "GetRollout": "see rollouts",
+        _CONTROL + "ListEvents": "see events",
+        _CONTROL + "GetCertificate": "see certificates",
+        _CONTROL + "PauseRollout": "pause rollouts",
+        _CONTROL + "CancelRollout": "cancel rollouts",
+        _CONTROL + "Acknowledge": "acknowledge",
+        _CONTROL + "Rollback": "roll back",
+        _CONTROL + "Freeze": "freeze",
+        _CONTROL + "StartRollout": "start rollouts",
+        _CONTROL + "ResumeRollout": "resume rollouts",
+        _CONTROL + "PromoteRollout": "promote rollouts",
+        _CONTROL + "FinishRollout": "finish rollouts",
+        _CONTROL + "Thaw": "thaw",
+        _CONTROL + "ApproveStage": "approve stages",
+        _CONTROL + "RejectStage": "reject stages",
         _CONTROL + "CreateToken": "create tokens",
         _CONTROL + "ListTokens": "list tokens",
         _CONTROL + "RevokeToken": "revoke tokens",

@@ -69,6 +69,29 @@ INSTANCE_STATE_STRAGGLING: InstanceState.ValueType  # 3
 INSTANCE_STATE_UNREACHABLE: InstanceState.ValueType  # 4
 Global___InstanceState: _TypeAlias = InstanceState  # noqa: Y015
 
+class _StageState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StageStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StageState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STAGE_STATE_UNSPECIFIED: _StageState.ValueType  # 0
+    STAGE_STATE_AHEAD: _StageState.ValueType  # 1
+    STAGE_STATE_HERE: _StageState.ValueType  # 2
+    STAGE_STATE_DONE: _StageState.ValueType  # 3
+    STAGE_STATE_SKIPPED: _StageState.ValueType  # 4
+    """Jumped over by a person."""
+
+class StageState(_StageState, metaclass=_StageStateEnumTypeWrapper): ...
+
+STAGE_STATE_UNSPECIFIED: StageState.ValueType  # 0
+STAGE_STATE_AHEAD: StageState.ValueType  # 1
+STAGE_STATE_HERE: StageState.ValueType  # 2
+STAGE_STATE_DONE: StageState.ValueType  # 3
+STAGE_STATE_SKIPPED: StageState.ValueType  # 4
+"""Jumped over by a person."""
+Global___StageState: _TypeAlias = StageState  # noqa: Y015
+
 @_typing.final
 class Intent(_message.Message):
     """Sent with every mutating call."""
@@ -313,6 +336,7 @@ class GetStatusResponse(_message.Message):
     RECENT_FIELD_NUMBER: _builtins.int
     INSTANCES_CONNECTED_FIELD_NUMBER: _builtins.int
     INSTANCES_BEHIND_FIELD_NUMBER: _builtins.int
+    ROLLOUTS_FIELD_NUMBER: _builtins.int
     environment: _builtins.str
     instances_connected: _builtins.int
     instances_behind: _builtins.int
@@ -324,6 +348,10 @@ class GetStatusResponse(_message.Message):
     def recent(self) -> _containers.RepeatedCompositeFieldContainer[Global___Entry]:
         """The last hour, newest first."""
 
+    @_builtins.property
+    def rollouts(self) -> _containers.RepeatedCompositeFieldContainer[Global___RolloutSummary]:
+        """By key; every rollout that has or had a run."""
+
     def __init__(
         self,
         *,
@@ -333,14 +361,56 @@ class GetStatusResponse(_message.Message):
         recent: _abc.Iterable[Global___Entry] | None = ...,
         instances_connected: _builtins.int = ...,
         instances_behind: _builtins.int = ...,
+        rollouts: _abc.Iterable[Global___RolloutSummary] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment", "flags", b"flags", "instances_behind", b"instances_behind", "instances_connected", b"instances_connected", "position", b"position", "recent", b"recent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment", "flags", b"flags", "instances_behind", b"instances_behind", "instances_connected", b"instances_connected", "position", b"position", "recent", b"recent", "rollouts", b"rollouts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class RolloutSummary(_message.Message):
+    """A rollout in a line."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    FLAG_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    EXPOSING_FIELD_NUMBER: _builtins.int
+    NEEDS_PERSON_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    flag: _builtins.str
+    run: _builtins.int
+    phase: _builtins.str
+    sentence: _builtins.str
+    exposing: _builtins.bool
+    """It exposes somebody now."""
+    needs_person: _builtins.bool
+    """Something waits for a person."""
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        flag: _builtins.str = ...,
+        run: _builtins.int = ...,
+        phase: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+        exposing: _builtins.bool = ...,
+        needs_person: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exposing", b"exposing", "flag", b"flag", "key", b"key", "needs_person", b"needs_person", "phase", b"phase", "run", b"run", "sentence", b"sentence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RolloutSummary: _TypeAlias = RolloutSummary  # noqa: Y015
 
 @_typing.final
 class FlagSummary(_message.Message):
@@ -1467,6 +1537,1286 @@ class UnkillResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UnkillResponse: _TypeAlias = UnkillResponse  # noqa: Y015
+
+@_typing.final
+class GetRolloutRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    rollout: _builtins.str
+    def __init__(
+        self,
+        *,
+        rollout: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRolloutRequest: _TypeAlias = GetRolloutRequest  # noqa: Y015
+
+@_typing.final
+class GetRolloutResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rollout(self) -> Global___Rollout: ...
+    @_builtins.property
+    def position(self) -> _ruleset_pb2.Position: ...
+    def __init__(
+        self,
+        *,
+        rollout: Global___Rollout | None = ...,
+        position: _ruleset_pb2.Position | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "rollout", b"rollout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRolloutResponse: _TypeAlias = GetRolloutResponse  # noqa: Y015
+
+@_typing.final
+class Rollout(_message.Message):
+    """A rollout as it stands, with all that a person wants to see of it at once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    FLAG_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    FROM_VARIANT_FIELD_NUMBER: _builtins.int
+    TO_VARIANT_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    SHARE_PPM_FIELD_NUMBER: _builtins.int
+    EXPOSED_UNITS_FIELD_NUMBER: _builtins.int
+    CONTROL_UNITS_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    GUARDRAILS_FIELD_NUMBER: _builtins.int
+    STARTED_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    NEED_FIELD_NUMBER: _builtins.int
+    CHANGED_AT_MS_FIELD_NUMBER: _builtins.int
+    FROZEN_FIELD_NUMBER: _builtins.int
+    THAW_AT_MS_FIELD_NUMBER: _builtins.int
+    FINISHED_FIELD_NUMBER: _builtins.int
+    KILLED_FIELD_NUMBER: _builtins.int
+    PIPELINE_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    INSTANCES_CONNECTED_FIELD_NUMBER: _builtins.int
+    INSTANCES_BEHIND_FIELD_NUMBER: _builtins.int
+    INSTANCES_UNREACHABLE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    flag: _builtins.str
+    owner: _builtins.str
+    from_variant: _builtins.str
+    to_variant: _builtins.str
+    run: _builtins.int
+    """Number of the last run; 0 before the first."""
+    phase: _builtins.str
+    """"scheduled", "running", "held", "paused", "awaiting approval", "watching", "completed", "rolled back",
+    "cancelled"; empty before the first run.
+    """
+    sentence: _builtins.str
+    """One sentence: what it does, and what it waits for."""
+    stage: _builtins.str
+    """Name of the stage it is in, "finish" after the last; empty before the first."""
+    share_ppm: _builtins.int
+    exposed_units: _builtins.int
+    control_units: _builtins.int
+    unit: _builtins.str
+    changed_at_ms: _builtins.int
+    """Since when the run is in this phase and place."""
+    frozen: _builtins.bool
+    """Nothing of this flag may grow now; 0 where nobody knows until when."""
+    thaw_at_ms: _builtins.int
+    finished: _builtins.bool
+    killed: _builtins.bool
+    pipeline: _builtins.str
+    start: _builtins.str
+    """Moment of a scheduled start, as the file gives it."""
+    instances_connected: _builtins.int
+    instances_behind: _builtins.int
+    version: _builtins.int
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageStatus]:
+        """In order, the finish last."""
+
+    @_builtins.property
+    def guardrails(self) -> _containers.RepeatedCompositeFieldContainer[Global___GuardrailStatus]: ...
+    @_builtins.property
+    def started(self) -> Global___Act: ...
+    @_builtins.property
+    def paused(self) -> Global___Act: ...
+    @_builtins.property
+    def end(self) -> Global___End: ...
+    @_builtins.property
+    def need(self) -> Global___Need: ...
+    @_builtins.property
+    def instances_unreachable(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        flag: _builtins.str = ...,
+        owner: _builtins.str = ...,
+        from_variant: _builtins.str = ...,
+        to_variant: _builtins.str = ...,
+        run: _builtins.int = ...,
+        phase: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+        stage: _builtins.str = ...,
+        share_ppm: _builtins.int = ...,
+        exposed_units: _builtins.int = ...,
+        control_units: _builtins.int = ...,
+        unit: _builtins.str = ...,
+        stages: _abc.Iterable[Global___StageStatus] | None = ...,
+        guardrails: _abc.Iterable[Global___GuardrailStatus] | None = ...,
+        started: Global___Act | None = ...,
+        paused: Global___Act | None = ...,
+        end: Global___End | None = ...,
+        need: Global___Need | None = ...,
+        changed_at_ms: _builtins.int = ...,
+        frozen: _builtins.bool = ...,
+        thaw_at_ms: _builtins.int = ...,
+        finished: _builtins.bool = ...,
+        killed: _builtins.bool = ...,
+        pipeline: _builtins.str = ...,
+        start: _builtins.str = ...,
+        instances_connected: _builtins.int = ...,
+        instances_behind: _builtins.int = ...,
+        instances_unreachable: _abc.Iterable[_builtins.str] | None = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "need", b"need", "paused", b"paused", "started", b"started"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_at_ms", b"changed_at_ms", "control_units", b"control_units", "end", b"end", "exposed_units", b"exposed_units", "finished", b"finished", "flag", b"flag", "from_variant", b"from_variant", "frozen", b"frozen", "guardrails", b"guardrails", "instances_behind", b"instances_behind", "instances_connected", b"instances_connected", "instances_unreachable", b"instances_unreachable", "key", b"key", "killed", b"killed", "need", b"need", "owner", b"owner", "paused", b"paused", "phase", b"phase", "pipeline", b"pipeline", "run", b"run", "sentence", b"sentence", "share_ppm", b"share_ppm", "stage", b"stage", "stages", b"stages", "start", b"start", "started", b"started", "thaw_at_ms", b"thaw_at_ms", "to_variant", b"to_variant", "unit", b"unit", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rollout: _TypeAlias = Rollout  # noqa: Y015
+
+@_typing.final
+class StageStatus(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    SHARE_PPM_FIELD_NUMBER: _builtins.int
+    REACHED_PPM_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    RAMP_MS_FIELD_NUMBER: _builtins.int
+    RAMPED_MS_FIELD_NUMBER: _builtins.int
+    SOAK_MS_FIELD_NUMBER: _builtins.int
+    SOAKED_MS_FIELD_NUMBER: _builtins.int
+    WAITS_FOR_FIELD_NUMBER: _builtins.int
+    EXPOSED_WANTED_FIELD_NUMBER: _builtins.int
+    HEALTHY_WANTED_FIELD_NUMBER: _builtins.int
+    APPROVAL_FROM_FIELD_NUMBER: _builtins.int
+    APPROVAL_COUNT_FIELD_NUMBER: _builtins.int
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    audience: _builtins.str
+    """As people write it: "everyone", "cohort staff"."""
+    share_ppm: _builtins.int
+    reached_ppm: _builtins.int
+    """Of the audience now; 0 before it is entered."""
+    state: Global___StageState.ValueType
+    ramp_ms: _builtins.int
+    ramped_ms: _builtins.int
+    soak_ms: _builtins.int
+    soaked_ms: _builtins.int
+    exposed_wanted: _builtins.int
+    healthy_wanted: _builtins.bool
+    approval_from: _builtins.str
+    approval_count: _builtins.int
+    owner: _builtins.str
+    @_builtins.property
+    def waits_for(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it waits for: "ramp", "soak", "exposed", "healthy", "approval", "thaw", "turn"."""
+
+    @_builtins.property
+    def approved_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        audience: _builtins.str = ...,
+        share_ppm: _builtins.int = ...,
+        reached_ppm: _builtins.int = ...,
+        state: Global___StageState.ValueType = ...,
+        ramp_ms: _builtins.int = ...,
+        ramped_ms: _builtins.int = ...,
+        soak_ms: _builtins.int = ...,
+        soaked_ms: _builtins.int = ...,
+        waits_for: _abc.Iterable[_builtins.str] | None = ...,
+        exposed_wanted: _builtins.int = ...,
+        healthy_wanted: _builtins.bool = ...,
+        approval_from: _builtins.str = ...,
+        approval_count: _builtins.int = ...,
+        approved_by: _abc.Iterable[_builtins.str] | None = ...,
+        owner: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_count", b"approval_count", "approval_from", b"approval_from", "approved_by", b"approved_by", "audience", b"audience", "exposed_wanted", b"exposed_wanted", "healthy_wanted", b"healthy_wanted", "name", b"name", "owner", b"owner", "ramp_ms", b"ramp_ms", "ramped_ms", b"ramped_ms", "reached_ppm", b"reached_ppm", "share_ppm", b"share_ppm", "soak_ms", b"soak_ms", "soaked_ms", b"soaked_ms", "state", b"state", "waits_for", b"waits_for"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StageStatus: _TypeAlias = StageStatus  # noqa: Y015
+
+@_typing.final
+class GuardrailStatus(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    STANDING_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    ESTIMATE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    IS_RELATIVE_FIELD_NUMBER: _builtins.int
+    LOG_E_FIELD_NUMBER: _builtins.int
+    CANDIDATE_UNITS_FIELD_NUMBER: _builtins.int
+    CONTROL_UNITS_FIELD_NUMBER: _builtins.int
+    HARM_FIELD_NUMBER: _builtins.int
+    VERDICT_IN_MS_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Unique in the run: the metric's key, "#2" behind the second guardrail of a metric."""
+    metric: _builtins.str
+    action: _builtins.str
+    """"rollback", "hold" or "notify"."""
+    standing: _builtins.str
+    """"healthy", "degraded", "undecided", "blind", "skewed" or "unjudged"; empty before the first look."""
+    reason: _builtins.str
+    """Stable word for why it stands so: "past_limit", "no_reports", ..."""
+    sentence: _builtins.str
+    """With its figures, the same in every place."""
+    estimate: _builtins.float
+    """Relative differences (0.071 is +7.1 %), or levels in the metric's unit for an absolute limit."""
+    low: _builtins.float
+    """Always-valid 95 % interval; absent where it is open."""
+    high: _builtins.float
+    limit: _builtins.float
+    is_relative: _builtins.bool
+    log_e: _builtins.float
+    """Natural logarithm of the evidence; 4.6 is degraded at 1 %."""
+    candidate_units: _builtins.int
+    control_units: _builtins.int
+    harm: _builtins.float
+    """Units exposed times the interval's bad bound; absent where it cannot be told."""
+    verdict_in_ms: _builtins.int
+    """To a verdict at recent traffic; absent where it cannot be told."""
+    unit: _builtins.str
+    """Unit of the metric's values."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        metric: _builtins.str = ...,
+        action: _builtins.str = ...,
+        standing: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+        estimate: _builtins.float | None = ...,
+        low: _builtins.float | None = ...,
+        high: _builtins.float | None = ...,
+        limit: _builtins.float = ...,
+        is_relative: _builtins.bool = ...,
+        log_e: _builtins.float = ...,
+        candidate_units: _builtins.int = ...,
+        control_units: _builtins.int = ...,
+        harm: _builtins.float | None = ...,
+        verdict_in_ms: _builtins.int | None = ...,
+        unit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_estimate", b"_estimate", "_harm", b"_harm", "_high", b"_high", "_low", b"_low", "_verdict_in_ms", b"_verdict_in_ms", "estimate", b"estimate", "harm", b"harm", "high", b"high", "low", b"low", "verdict_in_ms", b"verdict_in_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_estimate", b"_estimate", "_harm", b"_harm", "_high", b"_high", "_low", b"_low", "_verdict_in_ms", b"_verdict_in_ms", "action", b"action", "candidate_units", b"candidate_units", "control_units", b"control_units", "estimate", b"estimate", "harm", b"harm", "high", b"high", "is_relative", b"is_relative", "limit", b"limit", "log_e", b"log_e", "low", b"low", "metric", b"metric", "name", b"name", "reason", b"reason", "sentence", b"sentence", "standing", b"standing", "unit", b"unit", "verdict_in_ms", b"verdict_in_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__estimate: _TypeAlias = _typing.Literal["estimate"]  # noqa: Y015
+    _WhichOneofArgType__estimate: _TypeAlias = _typing.Literal["_estimate", b"_estimate"]  # noqa: Y015
+    _WhichOneofReturnType__harm: _TypeAlias = _typing.Literal["harm"]  # noqa: Y015
+    _WhichOneofArgType__harm: _TypeAlias = _typing.Literal["_harm", b"_harm"]  # noqa: Y015
+    _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
+    _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
+    _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
+    _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
+    _WhichOneofReturnType__verdict_in_ms: _TypeAlias = _typing.Literal["verdict_in_ms"]  # noqa: Y015
+    _WhichOneofArgType__verdict_in_ms: _TypeAlias = _typing.Literal["_verdict_in_ms", b"_verdict_in_ms"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__estimate) -> _WhichOneofReturnType__estimate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__harm) -> _WhichOneofReturnType__harm | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__high) -> _WhichOneofReturnType__high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low) -> _WhichOneofReturnType__low | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__verdict_in_ms) -> _WhichOneofReturnType__verdict_in_ms | None: ...
+
+Global___GuardrailStatus: _TypeAlias = GuardrailStatus  # noqa: Y015
+
+@_typing.final
+class Act(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHO_FIELD_NUMBER: _builtins.int
+    AT_MS_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    who: _builtins.str
+    at_ms: _builtins.int
+    why: _builtins.str
+    def __init__(
+        self,
+        *,
+        who: _builtins.str = ...,
+        at_ms: _builtins.int = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "who", b"who", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Act: _TypeAlias = Act  # noqa: Y015
+
+@_typing.final
+class End(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRIGGER_FIELD_NUMBER: _builtins.int
+    WHO_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    AT_MS_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    GUARDRAIL_FIELD_NUMBER: _builtins.int
+    trigger: _builtins.str
+    """"done", "verdict", "blind", "person" or "kill"."""
+    who: _builtins.str
+    why: _builtins.str
+    at_ms: _builtins.int
+    stage: _builtins.str
+    guardrail: _builtins.str
+    """That carried the evidence; empty unless the trigger is a verdict."""
+    def __init__(
+        self,
+        *,
+        trigger: _builtins.str = ...,
+        who: _builtins.str = ...,
+        why: _builtins.str = ...,
+        at_ms: _builtins.int = ...,
+        stage: _builtins.str = ...,
+        guardrail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "guardrail", b"guardrail", "stage", b"stage", "trigger", b"trigger", "who", b"who", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___End: _TypeAlias = End  # noqa: Y015
+
+@_typing.final
+class Need(_message.Message):
+    """Something needs a person."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_BY_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    sentence: _builtins.str
+    acknowledged_by: _builtins.str
+    """Empty while nobody did."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+        acknowledged_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_by", b"acknowledged_by", "kind", b"kind", "sentence", b"sentence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Need: _TypeAlias = Need  # noqa: Y015
+
+@_typing.final
+class ListEventsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    BEFORE_REVISION_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    rollout: _builtins.str
+    """Empty: all rollouts of the environment."""
+    before_revision: _builtins.int
+    """Events of entries before this revision; 0 starts at the head."""
+    limit: _builtins.int
+    def __init__(
+        self,
+        *,
+        rollout: _builtins.str = ...,
+        before_revision: _builtins.int = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_revision", b"before_revision", "limit", b"limit", "rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEventsRequest: _TypeAlias = ListEventsRequest  # noqa: Y015
+
+@_typing.final
+class ListEventsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___Event] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEventsResponse: _TypeAlias = ListEventsResponse  # noqa: Y015
+
+@_typing.final
+class Event(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    AT_MS_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    DELIVERIES_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Names it in notifications too; empty where nobody is told."""
+    revision: _builtins.int
+    at_ms: _builtins.int
+    rollout: _builtins.str
+    run: _builtins.int
+    kind: _builtins.str
+    """"started", "advanced", "held", "awaiting approval", "degraded", "completed", "rolled back", "killed"; else the
+    entry's action.
+    """
+    sentence: _builtins.str
+    actor: _builtins.str
+    @_builtins.property
+    def deliveries(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """"pager: delivered at ..." where the notification service of this server knows of it."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        at_ms: _builtins.int = ...,
+        rollout: _builtins.str = ...,
+        run: _builtins.int = ...,
+        kind: _builtins.str = ...,
+        sentence: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        deliveries: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "at_ms", b"at_ms", "deliveries", b"deliveries", "id", b"id", "kind", b"kind", "revision", b"revision", "rollout", b"rollout", "run", b"run", "sentence", b"sentence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Event: _TypeAlias = Event  # noqa: Y015
+
+@_typing.final
+class Moved(_message.Message):
+    """What a verb on a run did."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entry(self) -> Global___Entry:
+        """Absent where nothing had to change."""
+
+    @_builtins.property
+    def rollout(self) -> Global___Rollout: ...
+    @_builtins.property
+    def position(self) -> _ruleset_pb2.Position: ...
+    def __init__(
+        self,
+        *,
+        entry: Global___Entry | None = ...,
+        rollout: Global___Rollout | None = ...,
+        position: _ruleset_pb2.Position | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "position", b"position", "rollout", b"rollout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "position", b"position", "rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Moved: _TypeAlias = Moved  # noqa: Y015
+
+@_typing.final
+class StartRolloutRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTENT_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    ALLOW_UNSUPPORTED_FIELD_NUMBER: _builtins.int
+    rollout: _builtins.str
+    allow_unsupported: _builtins.bool
+    """Although some connected SDKs cannot evaluate it."""
+    @_builtins.property
+    def intent(self) -> Global___Intent: ...
+    def __init__(
+        self,
+        *,
+        intent: Global___Intent | None = ...,
+        rollout: _builtins.str = ...,
+        allow_unsupported: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_unsupported", b"allow_unsupported", "intent", b"intent", "rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartRolloutRequest: _TypeAlias = StartRolloutRequest  # noqa: Y015
+
+@_typing.final
+class StartRolloutResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def moved(self) -> Global___Moved: ...
+    def __init__(
+        self,
+        *,
+        moved: Global___Moved | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StartRolloutResponse: _TypeAlias = StartRolloutResponse  # noqa: Y015
+
+@_typing.final
+class PauseRolloutRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTENT_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    rollout: _builtins.str
+    @_builtins.property
+    def intent(self) -> Global___Intent: ...
+    def __init__(
+        self,
+        *,
+        intent: Global___Intent | None = ...,
+        rollout: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent", "rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseRolloutRequest: _TypeAlias = PauseRolloutRequest  # noqa: Y015
+
+@_typing.final
+class PauseRolloutResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def moved(self) -> Global___Moved: ...
+    def __init__(
+        self,
+        *,
+        moved: Global___Moved | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseRolloutResponse: _TypeAlias = PauseRolloutResponse  # noqa: Y015
+
+@_typing.final
+class ResumeRolloutRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTENT_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    EXPECTS_FIELD_NUMBER: _builtins.int
+    rollout: _builtins.str
+    expects: _builtins.str
+    """The stage that the caller saw it in; refused when it is in another."""
+    @_builtins.property
+    def intent(self) -> Global___Intent: ...
+    def __init__(
+        self,
+        *,
+        intent: Global___Intent | None = ...,
+        rollout: _builtins.str = ...,
+        expects: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expects", b"expects", "intent", b"intent", "rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeRolloutRequest: _TypeAlias = ResumeRolloutRequest  # noqa: Y015
+
+@_typing.final
+class ResumeRolloutResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def moved(self) -> Global___Moved: ...
+    def __init__(
+        self,
+        *,
+        moved: Global___Moved | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeRolloutResponse: _TypeAlias = ResumeRolloutResponse  # noqa: Y015
+
+@_typing.final
+class PromoteRolloutRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTENT_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    EXPECTS_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
+    rollout: _builtins.str
+    expects: _builtins.str
+    to: _builtins.str
+    """Name of a stage, or "finish"; empty: the next one."""
+    @_builtins.property
+    def intent(self) -> Global___Intent: ...
+    def __init__(
+        self,
+        *,
+        intent: Global___Intent | None = ...,
+        rollout: _builtins.str = ...,
+        expects: _builtins.str = ...,
+        to: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expects", b"expects", "intent", b"intent", "rollout", b"rollout", "to", b"to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PromoteRolloutRequest: _TypeAlias = PromoteRolloutRequest  # noqa: Y015
+
+@_typing.final
+class PromoteRolloutResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def moved(self) -> Global___Moved: ...
+    def __init__(
+        self,
+        *,
+        moved: Global___Moved | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PromoteRolloutResponse: _TypeAlias = PromoteRolloutResponse  # noqa: Y015
+
+@_typing.final
+class ApproveStageRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTENT_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    EXPECTS_FIELD_NUMBER: _builtins.int
+    rollout: _builtins.str
+    expects: _builtins.str
+    @_builtins.property
+    def intent(self) -> Global___Intent: ...
+    def __init__(
+        self,
+        *,
+        intent: Global___Intent | None = ...,
+        rollout: _builtins.str = ...,
+        expects: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expects", b"expects", "intent", b"intent", "rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveStageRequest: _TypeAlias = ApproveStageRequest  # noqa: Y015
+
+@_typing.final
+class ApproveStageResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def moved(self) -> Global___Moved: ...
+    def __init__(
+        self,
+        *,
+        moved: Global___Moved | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveStageResponse: _TypeAlias = ApproveStageResponse  # noqa: Y015
+
+@_typing.final
+class RejectStageRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTENT_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    EXPECTS_FIELD_NUMBER: _builtins.int
+    rollout: _builtins.str
+    expects: _builtins.str
+    @_builtins.property
+    def intent(self) -> Global___Intent: ...
+    def __init__(
+        self,
+        *,
+        intent: Global___Intent | None = ...,
+        rollout: _builtins.str = ...,
+        expects: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expects", b"expects", "intent", b"intent", "rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RejectStageRequest: _TypeAlias = RejectStageRequest  # noqa: Y015
+
+@_typing.final
+class RejectStageResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def moved(self) -> Global___Moved: ...
+    def __init__(
+        self,
+        *,
+        moved: Global___Moved | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RejectStageResponse: _TypeAlias = RejectStageResponse  # noqa: Y015
+
+@_typing.final
+class FinishRolloutRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTENT_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    EXPECTS_FIELD_NUMBER: _builtins.int
+    rollout: _builtins.str
+    expects: _builtins.str
+    @_builtins.property
+    def intent(self) -> Global___Intent: ...
+    def __init__(
+        self,
+        *,
+        intent: Global___Intent | None = ...,
+        rollout: _builtins.str = ...,
+        expects: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expects", b"expects", "intent", b"intent", "rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FinishRolloutRequest: _TypeAlias = FinishRolloutRequest  # noqa: Y015
+
+@_typing.final
+class FinishRolloutResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def moved(self) -> Global___Moved: ...
+    def __init__(
+        self,
+        *,
+        moved: Global___Moved | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FinishRolloutResponse: _TypeAlias = FinishRolloutResponse  # noqa: Y015
+
+@_typing.final
+class CancelRolloutRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTENT_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    rollout: _builtins.str
+    @_builtins.property
+    def intent(self) -> Global___Intent: ...
+    def __init__(
+        self,
+        *,
+        intent: Global___Intent | None = ...,
+        rollout: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent", "rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelRolloutRequest: _TypeAlias = CancelRolloutRequest  # noqa: Y015
+
+@_typing.final
+class CancelRolloutResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def moved(self) -> Global___Moved: ...
+    def __init__(
+        self,
+        *,
+        moved: Global___Moved | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelRolloutResponse: _TypeAlias = CancelRolloutResponse  # noqa: Y015
+
+@_typing.final
+class AcknowledgeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTENT_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    rollout: _builtins.str
+    @_builtins.property
+    def intent(self) -> Global___Intent: ...
+    def __init__(
+        self,
+        *,
+        intent: Global___Intent | None = ...,
+        rollout: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent", "rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcknowledgeRequest: _TypeAlias = AcknowledgeRequest  # noqa: Y015
+
+@_typing.final
+class AcknowledgeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def moved(self) -> Global___Moved: ...
+    def __init__(
+        self,
+        *,
+        moved: Global___Moved | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcknowledgeResponse: _TypeAlias = AcknowledgeResponse  # noqa: Y015
+
+@_typing.final
+class RollbackRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTENT_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    rollout: _builtins.str
+    @_builtins.property
+    def intent(self) -> Global___Intent: ...
+    def __init__(
+        self,
+        *,
+        intent: Global___Intent | None = ...,
+        rollout: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent", "rollout", b"rollout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackRequest: _TypeAlias = RollbackRequest  # noqa: Y015
+
+@_typing.final
+class RollbackResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def moved(self) -> Global___Moved: ...
+    def __init__(
+        self,
+        *,
+        moved: Global___Moved | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["moved", b"moved"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RollbackResponse: _TypeAlias = RollbackResponse  # noqa: Y015
+
+@_typing.final
+class GetCertificateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    target: _builtins.str
+    """A rollout, or a flag: of the last rollback, or of the kill that stands."""
+    def __init__(
+        self,
+        *,
+        target: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCertificateRequest: _TypeAlias = GetCertificateRequest  # noqa: Y015
+
+@_typing.final
+class GetCertificateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def certificate(self) -> Global___Certificate: ...
+    def __init__(
+        self,
+        *,
+        certificate: Global___Certificate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate", b"certificate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCertificateResponse: _TypeAlias = GetCertificateResponse  # noqa: Y015
+
+@_typing.final
+class Certificate(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    FLAG_FIELD_NUMBER: _builtins.int
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    WHAT_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
+    TRIGGER_FIELD_NUMBER: _builtins.int
+    GUARDRAILS_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    FIRST_ACK_MS_FIELD_NUMBER: _builtins.int
+    LAST_ACK_MS_FIELD_NUMBER: _builtins.int
+    IN_FORCE_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
+    STRAGGLING_FIELD_NUMBER: _builtins.int
+    UNREACHABLE_FIELD_NUMBER: _builtins.int
+    FORGOTTEN_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    STILL_SERVING_FIELD_NUMBER: _builtins.int
+    NOTIFIED_FIELD_NUMBER: _builtins.int
+    EXPOSED_UNITS_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    environment: _builtins.str
+    flag: _builtins.str
+    rollout: _builtins.str
+    """Empty where a flag without a run was killed."""
+    run: _builtins.int
+    what: _builtins.str
+    """"rollback" or "kill"."""
+    variant: _builtins.str
+    """What every process serves that obeys."""
+    first_ack_ms: _builtins.int
+    """Milliseconds from the commit to the first and the last acknowledgement; absent before there is one, and where this
+    server did not see them.
+    """
+    last_ack_ms: _builtins.int
+    forgotten: _builtins.int
+    """Processes that count, and of which nothing more is known."""
+    complete: _builtins.bool
+    exposed_units: _builtins.int
+    unit: _builtins.str
+    @_builtins.property
+    def trigger(self) -> Global___End:
+        """Why, and by whom."""
+
+    @_builtins.property
+    def guardrails(self) -> _containers.RepeatedCompositeFieldContainer[Global___GuardrailStatus]:
+        """The verdicts it rested on, with their figures."""
+
+    @_builtins.property
+    def entry(self) -> Global___Entry: ...
+    @_builtins.property
+    def in_force(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Processes by name. It is complete when only these are left."""
+
+    @_builtins.property
+    def quarantined(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def straggling(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def unreachable(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def still_serving(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """"targets.on holds 2 users", "rule staff serves on": what still serves the variant by somebody's word."""
+
+    @_builtins.property
+    def notified(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who was told, and what became of it."""
+
+    def __init__(
+        self,
+        *,
+        environment: _builtins.str = ...,
+        flag: _builtins.str = ...,
+        rollout: _builtins.str = ...,
+        run: _builtins.int = ...,
+        what: _builtins.str = ...,
+        variant: _builtins.str = ...,
+        trigger: Global___End | None = ...,
+        guardrails: _abc.Iterable[Global___GuardrailStatus] | None = ...,
+        entry: Global___Entry | None = ...,
+        first_ack_ms: _builtins.int | None = ...,
+        last_ack_ms: _builtins.int | None = ...,
+        in_force: _abc.Iterable[_builtins.str] | None = ...,
+        quarantined: _abc.Iterable[_builtins.str] | None = ...,
+        straggling: _abc.Iterable[_builtins.str] | None = ...,
+        unreachable: _abc.Iterable[_builtins.str] | None = ...,
+        forgotten: _builtins.int = ...,
+        complete: _builtins.bool = ...,
+        still_serving: _abc.Iterable[_builtins.str] | None = ...,
+        notified: _abc.Iterable[_builtins.str] | None = ...,
+        exposed_units: _builtins.int = ...,
+        unit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_first_ack_ms", b"_first_ack_ms", "_last_ack_ms", b"_last_ack_ms", "entry", b"entry", "first_ack_ms", b"first_ack_ms", "last_ack_ms", b"last_ack_ms", "trigger", b"trigger"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first_ack_ms", b"_first_ack_ms", "_last_ack_ms", b"_last_ack_ms", "complete", b"complete", "entry", b"entry", "environment", b"environment", "exposed_units", b"exposed_units", "first_ack_ms", b"first_ack_ms", "flag", b"flag", "forgotten", b"forgotten", "guardrails", b"guardrails", "in_force", b"in_force", "last_ack_ms", b"last_ack_ms", "notified", b"notified", "quarantined", b"quarantined", "rollout", b"rollout", "run", b"run", "still_serving", b"still_serving", "straggling", b"straggling", "trigger", b"trigger", "unit", b"unit", "unreachable", b"unreachable", "variant", b"variant", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__first_ack_ms: _TypeAlias = _typing.Literal["first_ack_ms"]  # noqa: Y015
+    _WhichOneofArgType__first_ack_ms: _TypeAlias = _typing.Literal["_first_ack_ms", b"_first_ack_ms"]  # noqa: Y015
+    _WhichOneofReturnType__last_ack_ms: _TypeAlias = _typing.Literal["last_ack_ms"]  # noqa: Y015
+    _WhichOneofArgType__last_ack_ms: _TypeAlias = _typing.Literal["_last_ack_ms", b"_last_ack_ms"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first_ack_ms) -> _WhichOneofReturnType__first_ack_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__last_ack_ms) -> _WhichOneofReturnType__last_ack_ms | None: ...
+
+Global___Certificate: _TypeAlias = Certificate  # noqa: Y015
+
+@_typing.final
+class FreezeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTENT_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    FOR_MS_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    EXCEPT_FIELD_NUMBER: _builtins.int
+    STAGGER_MS_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Names it; made from the moment unless given."""
+    for_ms: _builtins.int
+    """0: until it is thawed."""
+    stagger_ms: _builtins.int
+    @_builtins.property
+    def intent(self) -> Global___Intent: ...
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of flags; none is all."""
+
+    def __init__(
+        self,
+        *,
+        intent: Global___Intent | None = ...,
+        key: _builtins.str = ...,
+        for_ms: _builtins.int = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        stagger_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["except", b"except", "for_ms", b"for_ms", "intent", b"intent", "key", b"key", "stagger_ms", b"stagger_ms", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FreezeRequest: _TypeAlias = FreezeRequest  # noqa: Y015
+
+@_typing.final
+class FreezeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    FREEZE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entry(self) -> Global___Entry: ...
+    @_builtins.property
+    def freeze(self) -> Global___Resource: ...
+    @_builtins.property
+    def position(self) -> _ruleset_pb2.Position: ...
+    def __init__(
+        self,
+        *,
+        entry: Global___Entry | None = ...,
+        freeze: Global___Resource | None = ...,
+        position: _ruleset_pb2.Position | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "freeze", b"freeze", "position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "freeze", b"freeze", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FreezeResponse: _TypeAlias = FreezeResponse  # noqa: Y015
+
+@_typing.final
+class ThawRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTENT_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Of a freeze."""
+    @_builtins.property
+    def intent(self) -> Global___Intent: ...
+    def __init__(
+        self,
+        *,
+        intent: Global___Intent | None = ...,
+        key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent", "key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ThawRequest: _TypeAlias = ThawRequest  # noqa: Y015
+
+@_typing.final
+class ThawResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_FIELD_NUMBER: _builtins.int
+    FREEZE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entry(self) -> Global___Entry: ...
+    @_builtins.property
+    def freeze(self) -> Global___Resource: ...
+    @_builtins.property
+    def position(self) -> _ruleset_pb2.Position: ...
+    def __init__(
+        self,
+        *,
+        entry: Global___Entry | None = ...,
+        freeze: Global___Resource | None = ...,
+        position: _ruleset_pb2.Position | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "freeze", b"freeze", "position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "freeze", b"freeze", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ThawResponse: _TypeAlias = ThawResponse  # noqa: Y015
 
 @_typing.final
 class CreateTokenRequest(_message.Message):

@@ -109,6 +109,81 @@ class ControlServiceStub:
                 request_serializer=rollout_dot_v1_dot_control__pb2.UnkillRequest.SerializeToString,
                 response_deserializer=rollout_dot_v1_dot_control__pb2.UnkillResponse.FromString,
                 _registered_method=True)
+        self.GetRollout = channel.unary_unary(
+                '/rollout.v1.ControlService/GetRollout',
+                request_serializer=rollout_dot_v1_dot_control__pb2.GetRolloutRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.GetRolloutResponse.FromString,
+                _registered_method=True)
+        self.ListEvents = channel.unary_unary(
+                '/rollout.v1.ControlService/ListEvents',
+                request_serializer=rollout_dot_v1_dot_control__pb2.ListEventsRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.ListEventsResponse.FromString,
+                _registered_method=True)
+        self.StartRollout = channel.unary_unary(
+                '/rollout.v1.ControlService/StartRollout',
+                request_serializer=rollout_dot_v1_dot_control__pb2.StartRolloutRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.StartRolloutResponse.FromString,
+                _registered_method=True)
+        self.PauseRollout = channel.unary_unary(
+                '/rollout.v1.ControlService/PauseRollout',
+                request_serializer=rollout_dot_v1_dot_control__pb2.PauseRolloutRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.PauseRolloutResponse.FromString,
+                _registered_method=True)
+        self.ResumeRollout = channel.unary_unary(
+                '/rollout.v1.ControlService/ResumeRollout',
+                request_serializer=rollout_dot_v1_dot_control__pb2.ResumeRolloutRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.ResumeRolloutResponse.FromString,
+                _registered_method=True)
+        self.PromoteRollout = channel.unary_unary(
+                '/rollout.v1.ControlService/PromoteRollout',
+                request_serializer=rollout_dot_v1_dot_control__pb2.PromoteRolloutRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.PromoteRolloutResponse.FromString,
+                _registered_method=True)
+        self.ApproveStage = channel.unary_unary(
+                '/rollout.v1.ControlService/ApproveStage',
+                request_serializer=rollout_dot_v1_dot_control__pb2.ApproveStageRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.ApproveStageResponse.FromString,
+                _registered_method=True)
+        self.RejectStage = channel.unary_unary(
+                '/rollout.v1.ControlService/RejectStage',
+                request_serializer=rollout_dot_v1_dot_control__pb2.RejectStageRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.RejectStageResponse.FromString,
+                _registered_method=True)
+        self.FinishRollout = channel.unary_unary(
+                '/rollout.v1.ControlService/FinishRollout',
+                request_serializer=rollout_dot_v1_dot_control__pb2.FinishRolloutRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.FinishRolloutResponse.FromString,
+                _registered_method=True)
+        self.CancelRollout = channel.unary_unary(
+                '/rollout.v1.ControlService/CancelRollout',
+                request_serializer=rollout_dot_v1_dot_control__pb2.CancelRolloutRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.CancelRolloutResponse.FromString,
+                _registered_method=True)
+        self.Acknowledge = channel.unary_unary(
+                '/rollout.v1.ControlService/Acknowledge',
+                request_serializer=rollout_dot_v1_dot_control__pb2.AcknowledgeRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.AcknowledgeResponse.FromString,
+                _registered_method=True)
+        self.Rollback = channel.unary_unary(
+                '/rollout.v1.ControlService/Rollback',
+                request_serializer=rollout_dot_v1_dot_control__pb2.RollbackRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.RollbackResponse.FromString,
+                _registered_method=True)
+        self.GetCertificate = channel.unary_unary(
+                '/rollout.v1.ControlService/GetCertificate',
+                request_serializer=rollout_dot_v1_dot_control__pb2.GetCertificateRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.GetCertificateResponse.FromString,
+                _registered_method=True)
+        self.Freeze = channel.unary_unary(
+                '/rollout.v1.ControlService/Freeze',
+                request_serializer=rollout_dot_v1_dot_control__pb2.FreezeRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.FreezeResponse.FromString,
+                _registered_method=True)
+        self.Thaw = channel.unary_unary(
+                '/rollout.v1.ControlService/Thaw',
+                request_serializer=rollout_dot_v1_dot_control__pb2.ThawRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.ThawResponse.FromString,
+                _registered_method=True)
         self.CreateToken = channel.unary_unary(
                 '/rollout.v1.ControlService/CreateToken',
                 request_serializer=rollout_dot_v1_dot_control__pb2.CreateTokenRequest.SerializeToString,
@@ -223,6 +298,99 @@ class ControlServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRollout(self, request, context):
+        """Rollouts. Wherever a rollout is named, its flag's key will do.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEvents(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartRollout(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseRollout(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeRollout(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PromoteRollout(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveStage(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RejectStage(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FinishRollout(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelRollout(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Acknowledge(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Rollback(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCertificate(self, request, context):
+        """Who obeys a rollback or a kill, process by process. Asked again until it is complete.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Freeze(self, request, context):
+        """Nothing grows from now on, or may grow again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Thaw(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateToken(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -318,6 +486,81 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.Unkill,
                     request_deserializer=rollout_dot_v1_dot_control__pb2.UnkillRequest.FromString,
                     response_serializer=rollout_dot_v1_dot_control__pb2.UnkillResponse.SerializeToString,
+            ),
+            'GetRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRollout,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.GetRolloutRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.GetRolloutResponse.SerializeToString,
+            ),
+            'ListEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEvents,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.ListEventsRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.ListEventsResponse.SerializeToString,
+            ),
+            'StartRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartRollout,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.StartRolloutRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.StartRolloutResponse.SerializeToString,
+            ),
+            'PauseRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseRollout,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.PauseRolloutRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.PauseRolloutResponse.SerializeToString,
+            ),
+            'ResumeRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeRollout,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.ResumeRolloutRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.ResumeRolloutResponse.SerializeToString,
+            ),
+            'PromoteRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.PromoteRollout,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.PromoteRolloutRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.PromoteRolloutResponse.SerializeToString,
+            ),
+            'ApproveStage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveStage,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.ApproveStageRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.ApproveStageResponse.SerializeToString,
+            ),
+            'RejectStage': grpc.unary_unary_rpc_method_handler(
+                    servicer.RejectStage,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.RejectStageRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.RejectStageResponse.SerializeToString,
+            ),
+            'FinishRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.FinishRollout,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.FinishRolloutRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.FinishRolloutResponse.SerializeToString,
+            ),
+            'CancelRollout': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelRollout,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.CancelRolloutRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.CancelRolloutResponse.SerializeToString,
+            ),
+            'Acknowledge': grpc.unary_unary_rpc_method_handler(
+                    servicer.Acknowledge,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.AcknowledgeRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.AcknowledgeResponse.SerializeToString,
+            ),
+            'Rollback': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rollback,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.RollbackRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.RollbackResponse.SerializeToString,
+            ),
+            'GetCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCertificate,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.GetCertificateRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.GetCertificateResponse.SerializeToString,
+            ),
+            'Freeze': grpc.unary_unary_rpc_method_handler(
+                    servicer.Freeze,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.FreezeRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.FreezeResponse.SerializeToString,
+            ),
+            'Thaw': grpc.unary_unary_rpc_method_handler(
+                    servicer.Thaw,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.ThawRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.ThawResponse.SerializeToString,
             ),
             'CreateToken': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateToken,
@@ -740,6 +983,411 @@ class ControlService:
             '/rollout.v1.ControlService/Unkill',
             rollout_dot_v1_dot_control__pb2.UnkillRequest.SerializeToString,
             rollout_dot_v1_dot_control__pb2.UnkillResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/GetRollout',
+            rollout_dot_v1_dot_control__pb2.GetRolloutRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.GetRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/ListEvents',
+            rollout_dot_v1_dot_control__pb2.ListEventsRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.ListEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/StartRollout',
+            rollout_dot_v1_dot_control__pb2.StartRolloutRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.StartRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/PauseRollout',
+            rollout_dot_v1_dot_control__pb2.PauseRolloutRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.PauseRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/ResumeRollout',
+            rollout_dot_v1_dot_control__pb2.ResumeRolloutRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.ResumeRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PromoteRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/PromoteRollout',
+            rollout_dot_v1_dot_control__pb2.PromoteRolloutRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.PromoteRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveStage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/ApproveStage',
+            rollout_dot_v1_dot_control__pb2.ApproveStageRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.ApproveStageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RejectStage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/RejectStage',
+            rollout_dot_v1_dot_control__pb2.RejectStageRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.RejectStageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FinishRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/FinishRollout',
+            rollout_dot_v1_dot_control__pb2.FinishRolloutRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.FinishRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelRollout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/CancelRollout',
+            rollout_dot_v1_dot_control__pb2.CancelRolloutRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.CancelRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Acknowledge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/Acknowledge',
+            rollout_dot_v1_dot_control__pb2.AcknowledgeRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.AcknowledgeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rollback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/Rollback',
+            rollout_dot_v1_dot_control__pb2.RollbackRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.RollbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/GetCertificate',
+            rollout_dot_v1_dot_control__pb2.GetCertificateRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.GetCertificateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Freeze(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/Freeze',
+            rollout_dot_v1_dot_control__pb2.FreezeRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.FreezeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Thaw(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/Thaw',
+            rollout_dot_v1_dot_control__pb2.ThawRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.ThawResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -58,6 +58,24 @@ class ControlServiceStub:
     Revert: _grpc.UnaryUnaryMultiCallable[_control_pb2.RevertRequest, _control_pb2.RevertResponse]
     Kill: _grpc.UnaryUnaryMultiCallable[_control_pb2.KillRequest, _control_pb2.KillResponse]
     Unkill: _grpc.UnaryUnaryMultiCallable[_control_pb2.UnkillRequest, _control_pb2.UnkillResponse]
+    GetRollout: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetRolloutRequest, _control_pb2.GetRolloutResponse]
+    """Rollouts. Wherever a rollout is named, its flag's key will do."""
+    ListEvents: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListEventsRequest, _control_pb2.ListEventsResponse]
+    StartRollout: _grpc.UnaryUnaryMultiCallable[_control_pb2.StartRolloutRequest, _control_pb2.StartRolloutResponse]
+    PauseRollout: _grpc.UnaryUnaryMultiCallable[_control_pb2.PauseRolloutRequest, _control_pb2.PauseRolloutResponse]
+    ResumeRollout: _grpc.UnaryUnaryMultiCallable[_control_pb2.ResumeRolloutRequest, _control_pb2.ResumeRolloutResponse]
+    PromoteRollout: _grpc.UnaryUnaryMultiCallable[_control_pb2.PromoteRolloutRequest, _control_pb2.PromoteRolloutResponse]
+    ApproveStage: _grpc.UnaryUnaryMultiCallable[_control_pb2.ApproveStageRequest, _control_pb2.ApproveStageResponse]
+    RejectStage: _grpc.UnaryUnaryMultiCallable[_control_pb2.RejectStageRequest, _control_pb2.RejectStageResponse]
+    FinishRollout: _grpc.UnaryUnaryMultiCallable[_control_pb2.FinishRolloutRequest, _control_pb2.FinishRolloutResponse]
+    CancelRollout: _grpc.UnaryUnaryMultiCallable[_control_pb2.CancelRolloutRequest, _control_pb2.CancelRolloutResponse]
+    Acknowledge: _grpc.UnaryUnaryMultiCallable[_control_pb2.AcknowledgeRequest, _control_pb2.AcknowledgeResponse]
+    Rollback: _grpc.UnaryUnaryMultiCallable[_control_pb2.RollbackRequest, _control_pb2.RollbackResponse]
+    GetCertificate: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetCertificateRequest, _control_pb2.GetCertificateResponse]
+    """Who obeys a rollback or a kill, process by process. Asked again until it is complete."""
+    Freeze: _grpc.UnaryUnaryMultiCallable[_control_pb2.FreezeRequest, _control_pb2.FreezeResponse]
+    """Nothing grows from now on, or may grow again."""
+    Thaw: _grpc.UnaryUnaryMultiCallable[_control_pb2.ThawRequest, _control_pb2.ThawResponse]
     CreateToken: _grpc.UnaryUnaryMultiCallable[_control_pb2.CreateTokenRequest, _control_pb2.CreateTokenResponse]
     ListTokens: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListTokensRequest, _control_pb2.ListTokensResponse]
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_control_pb2.RevokeTokenRequest, _control_pb2.RevokeTokenResponse]
@@ -85,6 +103,24 @@ class ControlServiceAsyncStub(ControlServiceStub):
     Revert: _aio.UnaryUnaryMultiCallable[_control_pb2.RevertRequest, _control_pb2.RevertResponse]  # type: ignore[assignment]
     Kill: _aio.UnaryUnaryMultiCallable[_control_pb2.KillRequest, _control_pb2.KillResponse]  # type: ignore[assignment]
     Unkill: _aio.UnaryUnaryMultiCallable[_control_pb2.UnkillRequest, _control_pb2.UnkillResponse]  # type: ignore[assignment]
+    GetRollout: _aio.UnaryUnaryMultiCallable[_control_pb2.GetRolloutRequest, _control_pb2.GetRolloutResponse]  # type: ignore[assignment]
+    """Rollouts. Wherever a rollout is named, its flag's key will do."""
+    ListEvents: _aio.UnaryUnaryMultiCallable[_control_pb2.ListEventsRequest, _control_pb2.ListEventsResponse]  # type: ignore[assignment]
+    StartRollout: _aio.UnaryUnaryMultiCallable[_control_pb2.StartRolloutRequest, _control_pb2.StartRolloutResponse]  # type: ignore[assignment]
+    PauseRollout: _aio.UnaryUnaryMultiCallable[_control_pb2.PauseRolloutRequest, _control_pb2.PauseRolloutResponse]  # type: ignore[assignment]
+    ResumeRollout: _aio.UnaryUnaryMultiCallable[_control_pb2.ResumeRolloutRequest, _control_pb2.ResumeRolloutResponse]  # type: ignore[assignment]
+    PromoteRollout: _aio.UnaryUnaryMultiCallable[_control_pb2.PromoteRolloutRequest, _control_pb2.PromoteRolloutResponse]  # type: ignore[assignment]
+    ApproveStage: _aio.UnaryUnaryMultiCallable[_control_pb2.ApproveStageRequest, _control_pb2.ApproveStageResponse]  # type: ignore[assignment]
+    RejectStage: _aio.UnaryUnaryMultiCallable[_control_pb2.RejectStageRequest, _control_pb2.RejectStageResponse]  # type: ignore[assignment]
+    FinishRollout: _aio.UnaryUnaryMultiCallable[_control_pb2.FinishRolloutRequest, _control_pb2.FinishRolloutResponse]  # type: ignore[assignment]
+    CancelRollout: _aio.UnaryUnaryMultiCallable[_control_pb2.CancelRolloutRequest, _control_pb2.CancelRolloutResponse]  # type: ignore[assignment]
+    Acknowledge: _aio.UnaryUnaryMultiCallable[_control_pb2.AcknowledgeRequest, _control_pb2.AcknowledgeResponse]  # type: ignore[assignment]
+    Rollback: _aio.UnaryUnaryMultiCallable[_control_pb2.RollbackRequest, _control_pb2.RollbackResponse]  # type: ignore[assignment]
+    GetCertificate: _aio.UnaryUnaryMultiCallable[_control_pb2.GetCertificateRequest, _control_pb2.GetCertificateResponse]  # type: ignore[assignment]
+    """Who obeys a rollback or a kill, process by process. Asked again until it is complete."""
+    Freeze: _aio.UnaryUnaryMultiCallable[_control_pb2.FreezeRequest, _control_pb2.FreezeResponse]  # type: ignore[assignment]
+    """Nothing grows from now on, or may grow again."""
+    Thaw: _aio.UnaryUnaryMultiCallable[_control_pb2.ThawRequest, _control_pb2.ThawResponse]  # type: ignore[assignment]
     CreateToken: _aio.UnaryUnaryMultiCallable[_control_pb2.CreateTokenRequest, _control_pb2.CreateTokenResponse]  # type: ignore[assignment]
     ListTokens: _aio.UnaryUnaryMultiCallable[_control_pb2.ListTokensRequest, _control_pb2.ListTokensResponse]  # type: ignore[assignment]
     RevokeToken: _aio.UnaryUnaryMultiCallable[_control_pb2.RevokeTokenRequest, _control_pb2.RevokeTokenResponse]  # type: ignore[assignment]
@@ -199,6 +235,114 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.UnkillRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.UnkillResponse, _abc.Awaitable[_control_pb2.UnkillResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def GetRollout(
+        self,
+        request: _control_pb2.GetRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.GetRolloutResponse, _abc.Awaitable[_control_pb2.GetRolloutResponse]]:
+        """Rollouts. Wherever a rollout is named, its flag's key will do."""
+
+    @_abc_1.abstractmethod
+    def ListEvents(
+        self,
+        request: _control_pb2.ListEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ListEventsResponse, _abc.Awaitable[_control_pb2.ListEventsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def StartRollout(
+        self,
+        request: _control_pb2.StartRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.StartRolloutResponse, _abc.Awaitable[_control_pb2.StartRolloutResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def PauseRollout(
+        self,
+        request: _control_pb2.PauseRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.PauseRolloutResponse, _abc.Awaitable[_control_pb2.PauseRolloutResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ResumeRollout(
+        self,
+        request: _control_pb2.ResumeRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ResumeRolloutResponse, _abc.Awaitable[_control_pb2.ResumeRolloutResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def PromoteRollout(
+        self,
+        request: _control_pb2.PromoteRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.PromoteRolloutResponse, _abc.Awaitable[_control_pb2.PromoteRolloutResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ApproveStage(
+        self,
+        request: _control_pb2.ApproveStageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ApproveStageResponse, _abc.Awaitable[_control_pb2.ApproveStageResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def RejectStage(
+        self,
+        request: _control_pb2.RejectStageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.RejectStageResponse, _abc.Awaitable[_control_pb2.RejectStageResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def FinishRollout(
+        self,
+        request: _control_pb2.FinishRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.FinishRolloutResponse, _abc.Awaitable[_control_pb2.FinishRolloutResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def CancelRollout(
+        self,
+        request: _control_pb2.CancelRolloutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.CancelRolloutResponse, _abc.Awaitable[_control_pb2.CancelRolloutResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Acknowledge(
+        self,
+        request: _control_pb2.AcknowledgeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.AcknowledgeResponse, _abc.Awaitable[_control_pb2.AcknowledgeResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def Rollback(
+        self,
+        request: _control_pb2.RollbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.RollbackResponse, _abc.Awaitable[_control_pb2.RollbackResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def GetCertificate(
+        self,
+        request: _control_pb2.GetCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.GetCertificateResponse, _abc.Awaitable[_control_pb2.GetCertificateResponse]]:
+        """Who obeys a rollback or a kill, process by process. Asked again until it is complete."""
+
+    @_abc_1.abstractmethod
+    def Freeze(
+        self,
+        request: _control_pb2.FreezeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.FreezeResponse, _abc.Awaitable[_control_pb2.FreezeResponse]]:
+        """Nothing grows from now on, or may grow again."""
+
+    @_abc_1.abstractmethod
+    def Thaw(
+        self,
+        request: _control_pb2.ThawRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ThawResponse, _abc.Awaitable[_control_pb2.ThawResponse]]: ...
 
     @_abc_1.abstractmethod
     def CreateToken(
