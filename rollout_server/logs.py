@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 FIELDS = frozenset(
     {
         "address",
+        "channel",
         "code",
         "count",
         "duration_ms",
@@ -38,6 +39,7 @@ FIELDS = frozenset(
         "level",
         "logger",
         "method",
+        "notification",
         "option",
         "path",
         "peer",

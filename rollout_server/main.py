@@ -11,7 +11,6 @@ import gc
 import resource
 import shutil
 import signal
-import socket
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -48,6 +47,7 @@ from rollout_server.app.run_rollouts import controllers
 from rollout_server.app.served import Served
 from rollout_server.app.tokens import CreateToken, authenticate, create_token
 from rollout_server.app.window_clock import WindowClock
+from rollout_server.channels import notifiers
 from rollout_server.domain.rights import Role
 from rollout_server.errors import Forbidden, Unavailable
 from rollout_server.logs import configure, get_logger, without_message
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 
     from rollout_server.adapters.sqlite_journal import SqliteStore
+    from rollout_server.app.notify import Notifier
     from rollout_server.app.run_rollouts import RunRollouts
     from rollout_server.ports import TelemetryStore
     from rollout_server.settings import Settings
@@ -83,6 +84,7 @@ class Running:
         served: environments by name.
         telemetry: what takes their reports, and holds their sums.
         rollouts: what drives their runs.
+        notifiers: what tells people of them; none where the settings say so.
         first_tokens: environment to the file that holds its first admin token, where one was made just now.
         broken: set when something that must never end has ended by a bug; better no server than one that, say, cuts
             no revoked token any more.
@@ -94,6 +96,7 @@ class Running:
     served: Mapping[str, Served]
     telemetry: Mapping[str, IngestTelemetry]
     rollouts: Mapping[str, RunRollouts]
+    notifiers: Mapping[str, Notifier]
     first_tokens: Mapping[str, Path]
     broken: asyncio.Event
 
@@ -178,13 +181,16 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         configure(settings.log_level)
     async with AsyncExitStack() as stack:
         certificates = _certificates(settings)
-        listening = stack.enter_context(_listen(settings.http_listen)) if settings.http_listen else None
+        listening = stack.enter_context(http.listen(settings.http_listen)) if settings.http_listen else None
         served = await _open_environments(settings, stack)
         telemetry = await _open_telemetry(settings, served, stack)
         runs = controllers(served, telemetry, lambda: ONLY_CONTROLLER, settings.tick_ms)
+        telling = notifiers(settings, served, telemetry)
         first_tokens = await _first_tokens(settings, served)
         phase = _Phase()
-        metrics = Metrics(lambda: [figures_of(served[n], telemetry[n]) for n in served], DURABILITY, is_durable=True)
+        metrics = Metrics(
+            lambda: [figures_of(served[n], telemetry[n], telling.get(n)) for n in served], DURABILITY, is_durable=True
+        )
         for one in served.values():
             _count_commits(one.environment, metrics)
         if listening is not None:
@@ -201,6 +207,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
             *(keep_instances(one.instances, _notes(settings, name)) for name, one in served.items()),
             *(ProcessLosses(served[n].instances, t.store, t.clock).keep_counting() for n, t in telemetry.items()),
             *(one.keep_ticking() for one in runs.values()),
+            *(one.keep_notifying() for one in telling.values()),
             keep_pruned(telemetry.values()),
             keep_compact([one.environment for one in served.values()], settings.history_keep_days * _DAY_MS),
         ):
@@ -217,6 +224,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
             served=served,
             telemetry=telemetry,
             rollouts=runs,
+            notifiers=telling,
             first_tokens=first_tokens,
             broken=broken,
         )
@@ -346,19 +354,6 @@ def _in_background(stack: AsyncExitStack, work: Coroutine[object, object, None],
 
     task.add_done_callback(ended)
     stack.push_async_callback(end)
-
-
-def _listen(address: str) -> socket.socket:
-    """Bind the HTTP port before anything else is opened: a taken port is said at once."""
-    host, port = split_address(address)
-    try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        raise Unavailable(
-            "port",
-            f"the HTTP address {address} cannot be opened: {error.strerror}",
-            "stop the program that holds it, or choose another address with --http-listen (ROLLOUT_HTTP_LISTEN)",
-        ) from None
 
 
 def _with_port(address: str, port: int) -> str:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
@@ -27,6 +28,8 @@ FILE_VARIABLE = "ROLLOUT_SETTINGS"
 """Names the TOML file where no option does."""
 
 _ENVIRONMENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9.])?", re.ASCII)
+_LINK = re.compile(r"https?://(?:[!-z|~]|\{(?:environment|flag|rollout|run)\})+", re.ASCII)
 _PORT_MAX = 65_535
 
 
@@ -64,9 +67,52 @@ def _address_or_nothing(address: str) -> str:
     return _address(address) if address else ""
 
 
+def _root_url(url: str) -> str:
+    if not url:
+        return url
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        message = (
+            f"{url!r} is no root of a Prometheus; write http://prometheus:9090, or with the path that it serves at"
+        )
+        raise ValueError(message)
+    if parts.username is not None or parts.password is not None:
+        message = "a password in a URL ends up in logs; put a token into a variable and name it in prometheus_token_env"
+        raise ValueError(message)
+    return url
+
+
 def _listed(value: object) -> object:
     """Take "production, staging" where a list is wanted: what a variable or an option can carry."""
     return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
+
+
+def _listed_or_none(value: object) -> object:
+    """As `_listed`, where nothing at all may be wanted."""
+    return _listed(value) if value != "" else ()
+
+
+def _public_exceptions(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not _HOST.fullmatch(name) and not _is_network(name):
+            message = f"{name!r} is neither a host nor a network; write hooks.internal, 10.1.2.3 or 10.0.0.0/8"
+            raise ValueError(message)
+    return names
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def _link(template: str) -> str:
+    if template and not _LINK.fullmatch(template):
+        message = f"{template!r} is no URL with any of {{environment}}, {{flag}}, {{rollout}}, {{run}} in it"
+        raise ValueError(message)
+    return template
 
 
 def _environment_names(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -81,6 +127,7 @@ def _environment_names(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+Listed = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NoDecode, BeforeValidator(_listed_or_none)]
 EnvironmentNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_environment_names)]
 
 
@@ -151,6 +198,15 @@ class Settings(BaseSettings):
     tick_ms: Annotated[int, Field(ge=100, le=60_000)] = 5_000
     """How often running rollouts are looked at: guardrails judged, soaks counted, stages entered."""
 
+    prometheus_url: Annotated[str, AfterValidator(_root_url)] = ""
+    """Where metrics with `source: prometheus` are asked for; empty makes them blind."""
+
+    prometheus_token_env: str = ""
+    """Name of the environment variable that holds the bearer token for it; empty sends none."""
+
+    prometheus_timeout_ms: Annotated[int, Field(ge=100, le=60_000)] = 3_000
+    """How long Prometheus may take to answer for one metric."""
+
     streams_max: Annotated[int, Field(ge=1)] = 20_000
     """Streams served at once, all tokens together."""
 
@@ -159,6 +215,24 @@ class Settings(BaseSettings):
 
     instances_max: Annotated[int, Field(ge=1)] = 50_000
     """Processes remembered for each environment; beyond it the one that went unreachable first is forgotten."""
+
+    notifications: bool = True
+    """Send what rollouts have to say to their channels. Say no for a copy of a store that must wake nobody."""
+
+    notification_link: Annotated[str, AfterValidator(_link)] = ""
+    """Put into each message: a URL in which {environment}, {flag}, {rollout} and {run} are filled in."""
+
+    channel_allow_private: Annotated[Listed, AfterValidator(_public_exceptions)] = ()
+    """Hosts and networks that webhooks may reach although they are not public, separated by commas."""
+
+    channel_commands: Listed = ()
+    """Programs that channels may run, separated by commas; spelled as in the channel, with any arguments."""
+
+    channel_services: Listed = ()
+    """Services of apprise that channels may use, by the scheme of their URLs, separated by commas."""
+
+    channel_secrets: Listed = ()
+    """Variables of the server's environment that channels may use as their secret, separated by commas."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is written to stderr, one JSON object a line."""
@@ -173,6 +247,10 @@ class Settings(BaseSettings):
             raise ValueError(message)
         if self.tls_client_ca is not None and self.tls_cert is None:
             message = "tls_client_ca asks for client certificates, which needs TLS; give tls_cert and tls_key too"
+            raise ValueError(message)
+        host = urlsplit(self.prometheus_url).netloc if self.prometheus_url.startswith("http:") else ""
+        if self.prometheus_token_env and host and not is_loopback(host if ":" in host else f"{host}:80"):
+            message = "the token of prometheus_token_env would travel in clear text; give prometheus_url with https"
             raise ValueError(message)
         if self.tls_cert is None and not self.insecure_listen and not is_loopback(self.listen):
             message = (

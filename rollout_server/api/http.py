@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from rollout_server.api.metrics import CONTENT_TYPE
+from rollout_server.errors import Unavailable
+from rollout_server.settings import split_address
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from starlette.requests import Request
@@ -49,6 +51,23 @@ def application(metrics: Metrics, why_not_ready: Callable[[], str], *, has_metri
     if has_metrics:
         routes.append(Route("/metrics", measured))
     return Starlette(routes=routes)
+
+
+def listen(address: str) -> socket.socket:
+    """Bind the port before anything else is opened: a taken one is said at once.
+
+    Raises:
+        Unavailable: it cannot be bound.
+    """
+    host, port = split_address(address)
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise Unavailable(
+            "port",
+            f"the HTTP address {address} cannot be opened: {error.strerror}",
+            "stop the program that holds it, or choose another address with --http-listen (ROLLOUT_HTTP_LISTEN)",
+        ) from None
 
 
 @asynccontextmanager

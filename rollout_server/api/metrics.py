@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from rollout_server.app.ingest_telemetry import IngestTelemetry
+    from rollout_server.app.notify import Notifier
     from rollout_server.app.served import Served
 
 _LAG_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
@@ -34,6 +35,8 @@ class EnvironmentFigures:
         epoch_renewals: since this server started.
         is_following: the store answered when it was last asked.
         reports, unattributed, losses: of processes, since this server started; see `app.ingest_telemetry`.
+        notifications: attempts to deliver one to a channel, by how they ended, since this server started.
+        notifications_waiting: on their way now.
     """
 
     environment: str
@@ -45,10 +48,12 @@ class EnvironmentFigures:
     reports: int = 0
     unattributed: int = 0
     losses: Mapping[str, int] = field(default_factory=dict)
+    notifications: Mapping[str, int] = field(default_factory=dict)
+    notifications_waiting: int = 0
 
 
-def figures_of(one: Served, telemetry: IngestTelemetry) -> EnvironmentFigures:
-    """Look an environment up."""
+def figures_of(one: Served, telemetry: IngestTelemetry, notifier: Notifier | None = None) -> EnvironmentFigures:
+    """Look an environment up; without a notifier, nobody is told anything."""
     return EnvironmentFigures(
         environment=one.environment.name,
         revision=one.fan_out.position.revision,
@@ -59,6 +64,8 @@ def figures_of(one: Served, telemetry: IngestTelemetry) -> EnvironmentFigures:
         reports=telemetry.reports,
         unattributed=telemetry.unattributed,
         losses=dict(telemetry.losses),
+        notifications={sending.value: count for sending, count in notifier.counts.items()} if notifier else {},
+        notifications_waiting=notifier.waiting_count if notifier else 0,
     )
 
 
@@ -159,7 +166,22 @@ class _LookedUp(Collector):
             following.add_metric([one.environment], float(one.is_following))
             for state, count in one.instances.items():
                 instances.add_metric([one.environment, state], count)
-        return [revision, streams, instances, renewals, following, durable, *self._telemetry()]
+        return [revision, streams, instances, renewals, following, durable, *self._telemetry(), *self._notifications()]
+
+    def _notifications(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
+        attempts = CounterMetricFamily(
+            "rollout_notifications",
+            "Attempts to deliver a notification to a channel, by how they ended.",
+            labels=["environment", "outcome"],
+        )
+        waiting = GaugeMetricFamily(
+            "rollout_notifications_waiting", "Notifications on their way.", labels=["environment"]
+        )
+        for one in self._figures():
+            waiting.add_metric([one.environment], one.notifications_waiting)
+            for outcome, count in one.notifications.items():
+                attempts.add_metric([one.environment, outcome], count)
+        return [attempts, waiting]
 
     def _telemetry(self) -> Iterable[CounterMetricFamily]:
         reports = CounterMetricFamily("rollout_reports", "Reports of processes taken.", labels=["environment"])
