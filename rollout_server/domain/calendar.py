@@ -107,6 +107,13 @@ def next_thaw(freezes: Iterable[FreezeSpec], tags: Iterable[str], now_ms: int) -
     return None
 
 
+def next_change(freezes: Iterable[FreezeSpec], tags: Iterable[str], now_ms: int) -> int | None:
+    """Return the next moment after now at which a freeze of such a flag begins or ends; None where none ever does."""
+    spans = [span for freeze in _of(freezes, tags) for span in _spans(freeze, now_ms)]
+    moments_ms = [moment_ms for span in spans for moment_ms in (span.start_ms, span.end_ms)]
+    return min((moment_ms for moment_ms in moments_ms if moment_ms > now_ms), default=None)
+
+
 def thaws(freezes: Iterable[FreezeSpec], tags: Iterable[str], now_ms: int) -> tuple[Thaw, ...]:
     """Return the last thaw before now of each freeze that concerns such a flag."""
     found = []

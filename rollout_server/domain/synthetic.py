@@ -13,13 +13,13 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.context import Context
-from rollout_sdk.engine.model import All, Any, InCohort, Leaf, Not
+from rollout_sdk.engine.model import All, Any, ByRollout, InCohort, Leaf, Not
 from rollout_server.domain.resources import CohortSpec, FlagSpec, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from rollout_sdk.engine.model import Condition, Operand, Ruleset
+    from rollout_sdk.engine.model import Condition, Flag, Operand, Ruleset
     from rollout_server.domain.journal import State
 
 VALUES_MAX = 64
@@ -118,6 +118,7 @@ class _Pool:
             seen.add(flag.key)
             flag_keys += [requirement.flag for requirement in flag.requires]
             conditions += [*flag.never, *(rule.when for rule in flag.rules if rule.when is not None)]
+            conditions += _of_rollouts(ruleset, flag)
             units = self.units.setdefault(flag.unit, {})
             for target in flag.targets:
                 units.update(dict.fromkeys(target.units[:VALUES_MAX]))
@@ -151,6 +152,15 @@ class _Pool:
         for value in (*values, *_SAMPLES[:2]):
             if len(pool) < VALUES_MAX:
                 pool.setdefault(f"{type(value).__name__} {value!r}", value)
+
+
+def _of_rollouts(ruleset: Ruleset, flag: Flag) -> Iterator[Condition]:
+    """Yield what the rollouts ask that answer for a flag: their `never`, and the audiences of stages entered."""
+    for rule in flag.rules:
+        state = ruleset.rollouts.get(rule.outcome.rollout) if isinstance(rule.outcome, ByRollout) else None
+        if state is not None:
+            yield from state.never
+            yield from (reach.audience for reach in state.reaches if reach.audience is not None)
 
 
 def _values(leaf: Leaf) -> Iterator[object]:

@@ -112,6 +112,17 @@ def could_object(state: RatioState) -> bool:
     return state.power - _SURE * sqrt(2 * state.power) >= log(1 / ALPHA) + _SLACK
 
 
+def units_needed(reach: float) -> float:
+    """Return after how many newly exposed units of both arms a bad split would have been seen (`could_object`).
+
+    Args:
+        reach: in (0, 1).
+    """
+    wanted = log(1 / ALPHA) + _SLACK
+    power = (_SURE / sqrt(2) + sqrt(_SURE * _SURE / 2 + wanted)) ** 2  # where power - _SURE sqrt(2 power) is wanted
+    return power / min(_divergence(reach, BAD_SPLIT), _divergence(reach, -BAD_SPLIT))
+
+
 def explain(state: RatioState) -> str:
     """Say what is skewed, by how much, and what usually causes it."""
     exposed = mixtures.log_e(state.exposed, _PRIOR) >= mixtures.log_e(state.reporting, _PRIOR)

@@ -16,6 +16,7 @@ from rollout_server.domain.calendar import (
     is_due,
     is_frozen,
     may_grow,
+    next_change,
     next_thaw,
     parse_moment_ms,
     thaws,
@@ -138,6 +139,20 @@ def test_the_next_thaw() -> None:
     rest = FreezeSpec("MON 08:00", "FRI 16:00", zone="UTC")
     assert next_thaw([friday, saturday, rest], (), now) is None
     assert next_thaw([FreezeSpec("not", "readable")], (), now) == now
+
+
+def test_the_next_change() -> None:
+    """Every moment at which a freeze begins or ends is told by the one before it, and no other."""
+    given = FreezeSpec("2026-11-21T00:00:00Z", "2026-11-21T01:00:00Z", tags=("web",))
+    now_ms, seen = ms("2026-11-20T00:00:00Z"), []
+    for _ in range(4):
+        found = next_change([WEEKEND, given], ("web",), now_ms)
+        assert found is not None
+        seen.append(utc(found))
+        now_ms = found
+    assert seen == ["11-20T07:00", "11-21T00:00", "11-21T01:00", "11-22T23:00"]
+    assert next_change([given], ("web",), now_ms) is None
+    assert next_change([given], ("api",), 0) is None
 
 
 def test_a_start_is_due_at_its_moment_wherever_one_is() -> None:

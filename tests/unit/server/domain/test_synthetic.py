@@ -2,9 +2,23 @@
 
 import pytest
 
+from rollout_sdk.engine.bucketing import salt16
 from rollout_sdk.engine.compile import compile_ruleset
 from rollout_sdk.engine.context import Context, from_json, to_json
-from rollout_sdk.engine.model import All, Any, InCohort, Leaf, Not, Origin
+from rollout_sdk.engine.model import (
+    PPM,
+    All,
+    Any,
+    Arm,
+    ByRollout,
+    InCohort,
+    Leaf,
+    Not,
+    Origin,
+    Reach,
+    RolloutState,
+    Rule,
+)
 from rollout_server.domain.synthetic import members_of, synthetic
 from tests.small_state import EMPTY, applied, cohort_document, flag_document
 from tests.small_world import cohort, flag, leaf, requires, ruleset, serve, target
@@ -48,6 +62,24 @@ def test_contexts_fall_on_both_sides_of_every_question(asked: Leaf | InCohort) -
     world = ruleset(flag("f", serve("on", asked)), cohort("beta", when=leaf("p", "equals", "pro")))
     decide = compile_ruleset(world).bind(Origin()).decide
     assert {decide("f", context).variant for context in contexts(world, "f")} == {"on", "off"}
+
+
+def test_what_rollouts_ask_is_asked() -> None:
+    """Audiences of entered stages and the rollout's never fall on both sides too."""
+    state = RolloutState(
+        "launch",
+        "f",
+        1,
+        "off",
+        "on",
+        salt16("launch"),
+        reaches=(Reach("pilots", PPM, leaf("plan", "equals", "pro")),),
+        never=(leaf("country", "equals", "KR"),),
+    )
+    world = ruleset(flag("f", Rule("launch", ByRollout("launch"))), state)
+    decide = compile_ruleset(world).bind(Origin()).decide
+    found = {(decide("f", one).variant, decide("f", one).arm) for one in contexts(world, "f")}
+    assert found == {("on", Arm.CANDIDATE), ("off", None)}
 
 
 def test_the_same_seed_gives_the_same_contexts() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from rollout_server.domain.guardrails import sample_ratio
 from rollout_server.domain.guardrails.data import ExposureSums, UnitCounts
-from rollout_server.domain.guardrails.sample_ratio import TILTS, RatioState, increments
+from rollout_server.domain.guardrails.sample_ratio import TILTS, RatioState, could_object, increments, units_needed
 from tests.guardrail_windows import HALF, binomial
 
 
@@ -117,3 +117,16 @@ def test_units_are_counted_back_from_the_sample() -> None:
     state = sample_ratio.absorb(sample_ratio.start(1), [exposures(0, *counts, kept=125_000)])
     assert (state.candidate_units, state.control_units) == (640, 320)
     assert "of exposed units" in sample_ratio.explain(sample_ratio.start(1))
+
+
+@pytest.mark.parametrize("reach_ppm", [10_000, HALF, 950_000])
+def test_how_many_units_it_takes_to_object(reach_ppm: int) -> None:
+    """After as many units it could object, and a little before it could not."""
+    needed = units_needed(reach_ppm / 1_000_000)
+    for units, wanted in ((1.02 * needed, True), (0.98 * needed, False)):
+        mine = round(units * reach_ppm / 1_000_000)
+        state = sample_ratio.absorb(
+            sample_ratio.start(1),
+            [exposures(0, UnitCounts(mine), UnitCounts(round(units) - mine), reach_ppm=reach_ppm)],
+        )
+        assert could_object(state) is wanted
