@@ -213,7 +213,8 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         ):
             _in_background(stack, work, broken)
         door = Door({name: one.environment for name, one in served.items()}, calls, metrics)
-        server = GrpcServer(door, _control(settings, served), delivery, Telemetry(telemetry), settings.streams_max)
+        control = _control(settings, served, runs)
+        server = GrpcServer(door, control, delivery, Telemetry(telemetry), settings.streams_max)
         port = await server.start(settings.listen, certificates)
         stack.push_async_callback(_stop, settings, server, served, phase)
         phase.is_ready = True
@@ -311,14 +312,14 @@ async def _first_tokens(settings: Settings, served: Mapping[str, Served]) -> dic
     return made
 
 
-def _control(settings: Settings, served: Mapping[str, Served]) -> Control:
+def _control(settings: Settings, served: Mapping[str, Served], runs: Mapping[str, RunRollouts]) -> Control:
     only = settings.environments[0] if len(settings.environments) == 1 else ""
 
     def surroundings() -> Surroundings:
         free_bytes = shutil.disk_usage(settings.data.expanduser()).free
         return Surroundings(DURABILITY, is_durable=True, disk_free_bytes=free_bytes)
 
-    return Control(served, surroundings, settings.backup_environment or only)
+    return Control(served, runs, surroundings, settings.backup_environment or only)
 
 
 async def _stop(settings: Settings, server: GrpcServer, served: Mapping[str, Served], phase: _Phase) -> None:

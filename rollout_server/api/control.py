@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 from rollout_sdk.engine.problems import Problem
 from rollout_sdk.wire.delivery import write_position
 from rollout_sdk.wire.v1 import control_pb2 as pb
-from rollout_sdk.wire.v1 import control_pb2_grpc
 from rollout_server.api import convert_control as convert
-from rollout_server.api.calls import current_caller
+from rollout_server.api import convert_rollouts
+from rollout_server.api.control_base import written
 from rollout_server.api.convert_plan import move_batches, plan_question, plan_summary
+from rollout_server.api.rollout_calls import RolloutCalls
 from rollout_server.app.apply import Apply, apply
 from rollout_server.app.audit import verify
 from rollout_server.app.backup import backup
 from rollout_server.app.diagnose import diagnose
 from rollout_server.app.explain import Explain, explain
 from rollout_server.app.export import export
-from rollout_server.app.history import History, ToldEntry, history, tell
+from rollout_server.app.history import History, history
 from rollout_server.app.kill import Kill, Unkill, kill, unkill
 from rollout_server.app.plan import open_plan
 from rollout_server.app.resources import get_resource, list_resources
@@ -26,35 +27,38 @@ from rollout_server.app.revert import Revert, revert
 from rollout_server.app.status import status
 from rollout_server.app.tokens import CreateToken, RevokeToken, create_token, list_tokens, revoke_token
 from rollout_server.domain.resources import ResourceId
-from rollout_server.errors import InvalidInput, Refused, RolloutError
+from rollout_server.errors import InvalidInput, Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from rollout_sdk.wire.v1.control_pb2_grpc import _ServicerContext as Context
-    from rollout_server.app.actor import Actor
     from rollout_server.app.diagnose import Surroundings
-    from rollout_server.app.environment import Environment
+    from rollout_server.app.run_rollouts import RunRollouts
     from rollout_server.app.served import Served
-    from rollout_server.domain.journal import Entry
 
 PIECE_BYTES = 256 * 1024
 
 
-class Control(control_pb2_grpc.ControlServiceServicer):
+class Control(RolloutCalls):
     """The control service. Names of methods and arguments are the contract's."""
 
     def __init__(
-        self, served: Mapping[str, Served], surroundings: Callable[[], Surroundings], backup_environment: str
+        self,
+        served: Mapping[str, Served],
+        runs: Mapping[str, RunRollouts],
+        surroundings: Callable[[], Surroundings],
+        backup_environment: str,
     ) -> None:
         """Serve these environments.
 
         Args:
             served: by name.
+            runs: what drives their rollouts, by name.
             surroundings: the store and the host, as they are now.
             backup_environment: whose admins may copy the whole store, other environments included; empty: nobody.
         """
-        self._served = served
+        super().__init__(served, runs)
         self._surroundings = surroundings
         self._backup_environment = backup_environment
 
@@ -69,6 +73,7 @@ class Control(control_pb2_grpc.ControlServiceServicer):
             recent=[convert.entry(told) for told in found.recent],
             instances_connected=found.fleet.connected,
             instances_behind=found.fleet.behind,
+            rollouts=[line for one in found.rollouts if (line := convert_rollouts.summary(one)) is not None],
         )
 
     async def GetResource(self, request: pb.GetResourceRequest, context: Context) -> pb.GetResourceResponse:
@@ -182,7 +187,7 @@ class Control(control_pb2_grpc.ControlServiceServicer):
         )
         done = await apply(served.environment, command, actor, served.instances)
         return pb.ApplyResponse(
-            entry=await _entry(served.environment, done.entry),
+            entry=await written(served.environment, done.entry),
             changes=[convert.resource_change(change) for change in done.changes],
             position=write_position(done.position),
         )
@@ -193,7 +198,7 @@ class Control(control_pb2_grpc.ControlServiceServicer):
         command = Revert(request.revision, convert.intent_of(request.intent), request.allow_unsupported)
         done = await revert(served.environment, command, actor, served.instances)
         return pb.RevertResponse(
-            entry=await _entry(served.environment, done.entry), position=write_position(done.position)
+            entry=await written(served.environment, done.entry), position=write_position(done.position)
         )
 
     async def Kill(self, request: pb.KillRequest, context: Context) -> pb.KillResponse:
@@ -201,7 +206,7 @@ class Control(control_pb2_grpc.ControlServiceServicer):
         environment, actor = self._here().environment, self._actor()
         done = await kill(environment, Kill(request.flag, convert.intent_of(request.intent)), actor)
         return pb.KillResponse(
-            entry=await _entry(environment, done.entry),
+            entry=await written(environment, done.entry),
             position=write_position(done.position),
             unchanged=done.unchanged,
         )
@@ -211,7 +216,7 @@ class Control(control_pb2_grpc.ControlServiceServicer):
         environment, actor = self._here().environment, self._actor()
         done = await unkill(environment, Unkill(request.flag, convert.intent_of(request.intent)), actor)
         return pb.UnkillResponse(
-            entry=await _entry(environment, done.entry),
+            entry=await written(environment, done.entry),
             position=write_position(done.position),
             unchanged=done.unchanged,
         )
@@ -223,7 +228,7 @@ class Control(control_pb2_grpc.ControlServiceServicer):
         command = CreateToken(request.role, request.person, request.expires_at_ms, intent)
         done = await create_token(environment, command, actor)
         return pb.CreateTokenResponse(
-            secret=done.secret, token=convert.token(done.token), entry=await _entry(environment, done.entry)
+            secret=done.secret, token=convert.token(done.token), entry=await written(environment, done.entry)
         )
 
     async def ListTokens(self, request: pb.ListTokensRequest, context: Context) -> pb.ListTokensResponse:
@@ -234,21 +239,4 @@ class Control(control_pb2_grpc.ControlServiceServicer):
         """Revoke a token."""
         environment, actor = self._here().environment, self._actor()
         done = await revoke_token(environment, RevokeToken(request.id, convert.intent_of(request.intent)), actor)
-        return pb.RevokeTokenResponse(entry=await _entry(environment, done))
-
-    def _here(self) -> Served:
-        return self._served[current_caller().environment.name]
-
-    def _actor(self) -> Actor:
-        return current_caller().actor
-
-
-async def _entry(environment: Environment, committed: Entry | None) -> pb.Entry | None:
-    """Write what was committed. It stands whether or not its fields can be looked up now: never answer a failure."""
-    if committed is None:
-        return None
-    try:
-        (told,) = await tell(environment, (committed,))
-        return convert.entry(told)
-    except RolloutError:
-        return convert.entry(ToldEntry(committed, ()))
+        return pb.RevokeTokenResponse(entry=await written(environment, done))

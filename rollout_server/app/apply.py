@@ -6,23 +6,30 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from rollout_server.app.changes import find_change, view_of
 from rollout_server.app.documents import read_documents
 from rollout_server.app.history import tell
 from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
+from rollout_server.app.plan_work import plan_documents
 from rollout_server.app.publish import check_publishable
-from rollout_server.app.transaction import ATTEMPTS_MAX, Composed, Request, transact
+from rollout_server.app.store_change import Asked, hold, stored_in
+from rollout_server.app.transaction import Composed, Request, transact
+from rollout_server.domain.changes import ChangeAction
 from rollout_server.domain.diff import Operation, ResourceChange, is_same_document
-from rollout_server.domain.plan import Wish, plan
-from rollout_server.errors import Conflict, InvalidInput
+from rollout_server.domain.plan import Wish
+from rollout_server.domain.resources import Kind
+from rollout_server.errors import Conflict
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.model import Position
     from rollout_server.app.actor import Actor
+    from rollout_server.app.changes import ChangeView
     from rollout_server.app.documents import Document, Specs
     from rollout_server.app.environment import Environment
     from rollout_server.app.fleet import Fleet
     from rollout_server.domain.journal import Entry, State
     from rollout_server.domain.plan import Plan
+    from rollout_server.domain.resources import ResourceId
 
 _NAMED_MAX = 5
 
@@ -49,44 +56,64 @@ class Applied:
     """What came of it.
 
     Attributes:
-        entry: what this call, or the first call with its idempotency key, wrote; None when nothing changed.
+        entry: what this call, or the first call with its idempotency key, wrote; None when nothing changed, and where
+            it waits for approval.
         changes: every document's resource and every pruned one, those that stayed the same included; of a repeat,
             what the first call changed.
+        change: what waits for approval instead of being applied, as it stands now; a repeat may find it applied.
     """
 
     entry: Entry | None
     changes: tuple[ResourceChange, ...]
     position: Position
+    change: ChangeView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    changes: tuple[ResourceChange, ...]
+    change: ResourceId | None = None
 
 
 async def apply(environment: Environment, command: Apply, actor: Actor, fleet: Fleet) -> Applied:
-    """Read, validate, plan, check as an SDK would, commit.
+    """Read, validate, plan, check as an SDK would, commit; where a policy demands approval, store it and do no more.
 
-    A race with another writer is planned again, unless the caller fixed what it rests on: by a saved plan, or by the
-    version in a document.
+    A race with another writer is planned again; what the caller fixed, by a saved plan or by the version in a document,
+    must still hold then.
 
     Raises:
         InvalidInput: a document is wrong, does not fit what stands, or an SDK could not read what it becomes.
         Conflict: the saved plan's ground has moved, a document was written for an earlier version, or the idempotency
             key was used for another request.
-        Refused: "unsupported", a connected SDK cannot evaluate it.
+        Refused: "unsupported", a connected SDK cannot evaluate it; see `store_change.hold` for approvals.
         Unavailable: the store is away; nothing was written.
     """
     specs = await asyncio.to_thread(read_documents, command.documents)
     wish = Wish(specs.resources, command.prune, origins=specs.origins)
 
-    async def compose() -> Composed[tuple[ResourceChange, ...]]:
+    asked = Asked(
+        ChangeAction.APPLY,
+        command.intent.reason,
+        command.documents,
+        command.prune,
+        allow_unsupported=command.allow_unsupported,
+    )
+
+    async def compose() -> Composed[_Answer]:
         state, ruleset = environment.state, environment.ruleset
         _check_versions(specs, state)
-        planned = await asyncio.to_thread(plan, state, wish, ruleset)
+        work = await plan_documents(state, ruleset, wish)
+        planned = work.planned
         if command.plan_hash and planned.hash != command.plan_hash:
             raise _moved(planned, command.plan_hash)
-        if planned.problems:
-            raise InvalidInput(planned.problems)
-        if planned.writes:
+        work.check()
+        if work.writes:
             await check_publishable(planned, fleet, allow_unsupported=command.allow_unsupported)
+            held = hold(environment, work, asked, actor)
+            if held is not None:
+                return Composed(held.reads, held.changes, _Answer(planned.changes, held.answer), held.action)
             environment.offer(planned.after, planned.rulesets[1])
-        return Composed(planned.reads, planned.writes, planned.changes)
+        return Composed(work.reads, work.writes, _Answer(planned.changes))
 
     # Documents as they were sent: the same files in another order are another request, and no harm is done by that.
     sent = [[one.kind, one.key, one.json] for one in command.documents]
@@ -94,16 +121,21 @@ async def apply(environment: Environment, command: Apply, actor: Actor, fleet: F
         fingerprint, "apply", sent, command.prune, command.plan_hash, command.allow_unsupported
     )
     request = Request("apply", actor.label, command.intent, print_)
-    written = await transact(environment, request, compose, attempts=1 if command.plan_hash else ATTEMPTS_MAX)
-    return Applied(written.entry, await _changes(environment, written.entry, written.answer), environment.position)
+    written = await transact(environment, request, compose)
+    entry, answer = written.entry, written.answer
+    stored = answer.change if answer else stored_in(entry) if entry else None
+    changes = await _changes(environment, entry, answer)
+    if stored is None:
+        return Applied(entry, changes, environment.position)
+    return Applied(None, changes, environment.position, view_of(environment, find_change(environment, int(stored.key))))
 
 
-async def _changes(
-    environment: Environment, entry: Entry | None, planned: tuple[ResourceChange, ...] | None
-) -> tuple[ResourceChange, ...]:
-    if planned is None:
-        return (await tell(environment, (entry,)))[0].changes if entry else ()
-    if entry is None:
+async def _changes(environment: Environment, entry: Entry | None, answer: _Answer | None) -> tuple[ResourceChange, ...]:
+    if answer is None:
+        told = (await tell(environment, (entry,)))[0].changes if entry else ()
+        return tuple(change for change in told if change.id.kind is not Kind.CHANGE)
+    planned = answer.changes
+    if entry is None or answer.change is not None:
         return planned
     written = {change.id for change in entry.changes if change.after is not None}
     # Others may have written between the plan and the commit: the entry has the number, not the plan.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -20,7 +19,6 @@ from rollout_server.domain.machine import (
     Cancel,
     Finish,
     Pause,
-    Progress,
     Promote,
     Reject,
     Resume,
@@ -31,18 +29,15 @@ from rollout_server.domain.machine import (
 )
 from rollout_server.domain.people import names_of
 from rollout_server.domain.resources import RolloutStatus
-from rollout_server.domain.telemetry import RunId
 from rollout_server.domain.transitions import changes_of
 from rollout_server.errors import Forbidden, InvalidInput, Refused
 
 if TYPE_CHECKING:
     from rollout_server.app.actor import Actor
     from rollout_server.app.environment import Environment
+    from rollout_server.app.rollout_view import Known
     from rollout_server.domain.machine import Event, Run
     from rollout_server.domain.resources import Resource
-
-ProgressOf = Callable[[RunId], Awaitable["Progress | None"]]
-"""Returns what ticks added up since the run's last transition; None where nothing is known."""
 
 
 class Verb(Enum):
@@ -80,7 +75,7 @@ class Drive:
     intent: Intent = NO_INTENT
 
 
-async def drive(environment: Environment, command: Drive, actor: Actor, progress_of: ProgressOf) -> Moved:
+async def drive(environment: Environment, command: Drive, actor: Actor, known: Known) -> Moved:
     """Step the run by a person's verb; a repeat that would change nothing writes nothing.
 
     Raises:
@@ -95,7 +90,7 @@ async def drive(environment: Environment, command: Drive, actor: Actor, progress
     async def compose() -> Composed[None]:
         resources = environment.state.resources
         rollout = find_rollout(resources, command.target)
-        run = await _run_of(rollout, command, progress_of)
+        run = await _run_of(rollout, command, known)
         names = names_of(resources.values(), actor.person)
         if command.verb in {Verb.APPROVE, Verb.REJECT}:
             _refuse_stranger(run, command.verb, actor, names)
@@ -114,7 +109,7 @@ async def drive(environment: Environment, command: Drive, actor: Actor, progress
     return Moved(written.entry, find_rollout(environment.state.resources, command.target), environment.position)
 
 
-async def _run_of(rollout: Resource, command: Drive, progress_of: ProgressOf) -> Run:
+async def _run_of(rollout: Resource, command: Drive, known: Known) -> Run:
     run = rollout.status.run if isinstance(rollout.status, RolloutStatus) else None
     if run is None:
         key = rollout.metadata.key
@@ -122,7 +117,7 @@ async def _run_of(rollout: Resource, command: Drive, progress_of: ProgressOf) ->
         raise Refused("phase", f"{key} was never started: there is nothing to {command.verb.value}", hint)
     if command.verb is Verb.ROLLBACK:
         return run  # the way out asks no store for anything
-    return restored(run, await progress_of(RunId(run.rollout, run.number)))
+    return restored(run, (await known(run)).progress)
 
 
 def _check(command: Drive) -> None:

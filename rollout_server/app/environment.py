@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from rollout_sdk.engine.model import Position
 from rollout_server.app.moments import NOW, At, Moment, Moments
 from rollout_server.domain.journal import State
+from rollout_server.domain.waiting import with_voided
 from rollout_server.errors import Conflict, NotFound, Unavailable
 from rollout_server.logs import get_logger, without_message
 
@@ -34,6 +35,7 @@ A listener must not block; one that raises is reported to the event loop's excep
 """
 
 APPLY_WAIT_S = 10.0
+CHANGE_WAIT_MS = 7 * 86_400_000
 RETRY_FIRST_S = 0.05
 RETRY_MAX_S = 2.0
 
@@ -44,11 +46,13 @@ class Environment:
     Attributes:
         journal: the store; verbs read history from it, and write through `commit` only.
         clock: wall time for what verbs write.
+        change_wait_ms: how long a change may wait for approval.
     """
 
-    def __init__(self, journal: Journal, clock: Clock) -> None:
+    def __init__(self, journal: Journal, clock: Clock, change_wait_ms: int = CHANGE_WAIT_MS) -> None:
         self.journal = journal
         self.clock = clock
+        self.change_wait_ms = change_wait_ms
         self._moments = Moments(journal, State(Position("", 0)))
         self._listeners: list[Listener] = []
         self._waiting: set[tuple[int, asyncio.Future[None]]] = set()
@@ -69,6 +73,11 @@ class Environment:
     def position(self) -> Position:
         """Where this replica stands."""
         return self.state.position
+
+    @property
+    def now_ms(self) -> int:
+        """The wall clock, but never before the last entry: what has expired stays so when a clock is set back."""
+        return max(self.clock.now_ms(), self.state.at_ms)
 
     @property
     def ruleset(self) -> Ruleset:
@@ -145,10 +154,12 @@ class Environment:
     async def commit(self, draft: Draft) -> Entry:
         """Commit through the journal, and return once this replica has applied the entry.
 
+        Changes that wait for approval, and rest on what the draft changes, are void by the same entry.
+
         Raises:
             Conflict, Unavailable: see `ports.Journal.commit`.
         """
-        entry = await self.journal.commit(draft)
+        entry = await self.journal.commit(with_voided(self.state.resources, draft))
         self._is_following = True
         if entry.revision == self.position.revision + 1:
             # The tail brings it as well, a moment later; whoever comes second finds it done.

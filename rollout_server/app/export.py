@@ -30,10 +30,11 @@ async def export(environment: Environment) -> bytes:
     It holds what SDKs receive and nothing else: no owners, no raw keys of cohorts, no tokens.
     """
     state = environment.state
-    return await asyncio.to_thread(_pack, environment.name, state, environment.ruleset, environment.clock.now_ms())
+    return await asyncio.to_thread(packed, environment.name, state, environment.ruleset, environment.clock.now_ms())
 
 
-def _pack(name: str, state: State, ruleset: Ruleset, now_ms: int) -> bytes:
+def packed(name: str, state: State, ruleset: Ruleset, now_ms: int) -> bytes:
+    """Return the snapshot file of a ruleset, made of this state."""
     chunks: dict[bytes, Chunk] = {}
     for cohort in ruleset.cohorts.values():
         chunks.update((chunk.digest, chunk) for keys in (cohort.include, cohort.exclude) for chunk in keys.chunks)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 COUNTS_FOR_MS = 3_600_000
 """How long a process counts after it was last heard of, unless it says goodbye."""
 
+ACKNOWLEDGED_MAX = 256
+"""Revisions of which the times of acknowledgements are remembered."""
+
 _Key = tuple[str, str]
 _NOWHERE = Position("", 0)
 
@@ -104,6 +107,14 @@ class Certificate:
         return not (self.quarantined or self.straggling or self.unreachable or self.forgotten)
 
 
+@dataclass(frozen=True, slots=True)
+class AckTimes:
+    """When a revision was acknowledged, by this server's clock: since its commit, the first and the last so far."""
+
+    first_ms: int
+    last_ms: int
+
+
 @dataclass(slots=True)
 class _Seat:
     """The place of a process: the newest stream that greeted with its id holds it."""
@@ -149,6 +160,7 @@ class Instances:
         self._instances_max = instances_max
         self._seats: dict[_Key, _Seat] = {}
         self._away: dict[str, OrderedDict[_Key, None]] = {}  # by token; out of reach longest comes first
+        self._acknowledged: OrderedDict[int, AckTimes] = OrderedDict()
         self._forgotten_at_ms: deque[int] = deque(maxlen=instances_max)
         self.changes = 0
 
@@ -202,6 +214,9 @@ class Instances:
         mark = self._mark(position.revision) if position.epoch == self._position().epoch else None
         is_news = position.revision > max(seat.instance.joined_revision, seat.instance.in_force.revision)
         lag_ms = max(0, now_ms - mark.at_ms) if mark and is_news else -1
+        if mark and is_news:
+            since = max(seat.instance.joined_revision, seat.instance.in_force.revision)
+            self._note(range(max(since, position.revision - ACKNOWLEDGED_MAX) + 1, position.revision + 1), now_ms)
         error = acknowledgement.quarantined[0].error if acknowledgement.quarantined else ""
         if mark and mark.ruleset_digest and mark.ruleset_digest != acknowledgement.ruleset_digest and not error:
             error = "its records differ from those that were sent"
@@ -214,6 +229,10 @@ class Instances:
             error=error,
         )
         return lag_ms
+
+    def acknowledged(self, revision: int) -> AckTimes | None:
+        """Return when processes acknowledged a recent revision, or one after it; None where none did, or long ago."""
+        return self._acknowledged.get(revision)
 
     def leave(self, stream: object) -> None:
         """Forget a process that said goodbye."""
@@ -279,6 +298,15 @@ class Instances:
             f"{who}, lacks {missing}, which {', '.join(sorted(flags))} needs"
             for (who, missing), flags in sorted(lacking.items())
         )
+
+    def _note(self, revisions: range, now_ms: int) -> None:
+        for revision in revisions:
+            mark, before = self._mark(revision), self._acknowledged.get(revision)
+            if mark is not None:
+                since_ms = max(0, now_ms - mark.at_ms)
+                self._acknowledged[revision] = AckTimes(before.first_ms if before else since_ms, since_ms)
+        while len(self._acknowledged) > ACKNOWLEDGED_MAX:
+            self._acknowledged.popitem(last=False)
 
     def _seat(self, stream: object) -> _Seat | None:
         if not isinstance(stream, tuple):

@@ -96,6 +96,17 @@ class RunRollouts:
             rest_ms = self._tick_ms - (clock.monotonic_ms() - began_ms)
             await asyncio.sleep(max(rest_ms, self._tick_ms // 10) / 1_000)
 
+    async def known(self, run: Run) -> RunMemory:
+        """Return what ticks learned of a run, here or on the server that drives it; never raises."""
+        memory = self.memories.get(_id(run))
+        if memory is not None:
+            return memory
+        try:
+            kept = await self._sources.ingest.store.checkpoint(_id(run))
+        except RolloutError:
+            kept = None
+        return fresh(_id(run), run.progress) if kept is None else read_memory(kept, run.progress)
+
     async def tick(self) -> None:
         """Look at every rollout once. One that fails is said, and stops no other."""
         if self._fence() is None:

@@ -48,6 +48,7 @@ class Status:
     Attributes:
         flags: in order of key.
         recent: entries of the last hour, newest first, at most `RECENT_MAX`.
+        rollouts: in order of key, whether or not they have a run.
         is_following: False: the store is away, and this may be out of date.
     """
 
@@ -56,6 +57,7 @@ class Status:
     flags: tuple[FlagSummary, ...]
     recent: tuple[ToldEntry, ...]
     fleet: FleetSummary
+    rollouts: tuple[Resource, ...]
     is_following: bool
 
 
@@ -70,6 +72,7 @@ async def status(environment: Environment, fleet: Fleet) -> Status:
         flags=tuple(_summary(flag, now_ms) for flag in flags),
         recent=await _recent(environment, now_ms - RECENT_MS),
         fleet=fleet.summary(),
+        rollouts=tuple(state.resources[id_] for id_ in sorted(state.resources, key=str) if id_.kind is Kind.ROLLOUT),
         is_following=environment.is_following,
     )
 

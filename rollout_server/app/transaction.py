@@ -30,11 +30,15 @@ class Composed(Generic[T]):
     Attributes:
         reads: version of all that the decision to write rested on; 0 where there must be none.
         changes: empty where all is as it should be: no entry is written.
+        action: of the entry, where it is another than what was asked for.
+        reason: of the entry, where it is another than the intent's.
     """
 
     reads: Mapping[ResourceId, int]
     changes: tuple[Change, ...]
     answer: T
+    action: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +107,9 @@ async def transact(
             reads={**opened, **composed.reads},
             changes=changes,
             actor=request.actor,
-            action=request.action,
+            action=composed.action or request.action,
             at_ms=at_ms,
-            reason=request.intent.reason,
+            reason=composed.reason or request.intent.reason,
             idempotency_key=request.intent.idempotency_key,
             fingerprint=request.fingerprint,
             epoch=epoch,

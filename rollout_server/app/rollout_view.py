@@ -1,0 +1,90 @@
+"""A rollout as it stands: what the journal says, what ticks learned since, and the processes it is served by."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rollout_sdk.engine.model import DEFAULT_UNIT
+from rollout_server.app.find_rollout import find_rollout
+from rollout_server.domain import calendar
+from rollout_server.domain.frozen import freezes_of, is_frozen, tags_of
+from rollout_server.domain.guardrails.spec import MetricSpec
+from rollout_server.domain.machine import restored
+from rollout_server.domain.resources import FlagSpec, FlagStatus, Kind, ResourceId, RolloutStatus
+from rollout_server.domain.run_memory import RunMemory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rollout_sdk.engine.model import Position
+    from rollout_server.app.environment import Environment
+    from rollout_server.app.fleet import Fleet, FleetSummary
+    from rollout_server.domain.machine import Run
+    from rollout_server.domain.resources import Evidence, Resource
+
+Known = Callable[["Run"], Awaitable[RunMemory]]
+"""Returns what ticks learned of a run; never raises: of what is not known it returns a memory without evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutView:
+    """A rollout, and all that people want to see of it at once.
+
+    Attributes:
+        run: with soak and ramp as of the last tick; None before the first.
+        verdicts: of the last tick, or where that is not known, of the last transition.
+        candidate_units, control_units: exposed in this run so far, by arm.
+        unit: kind of the flag's unit.
+        metrics: of the environment.
+        thaw_at_ms: when nothing freezes the flag any more; None where it is not frozen, or nobody knows.
+    """
+
+    rollout: Resource
+    run: Run | None
+    verdicts: Evidence
+    candidate_units: int
+    control_units: int
+    unit: str
+    metrics: Mapping[str, MetricSpec]
+    is_frozen: bool
+    thaw_at_ms: int | None
+    is_killed: bool
+    fleet: FleetSummary
+    position: Position
+
+
+async def rollout_view(environment: Environment, fleet: Fleet, known: Known, target: str) -> RolloutView:
+    """Return a rollout as it stands.
+
+    Raises:
+        NotFound: there is no such rollout.
+        Refused: "ambiguous", see `find_rollout`.
+    """
+    state = environment.state
+    rollout = find_rollout(state.resources, target)
+    status = rollout.status
+    run = status.run if isinstance(status, RolloutStatus) else None
+    memory = await known(run) if run is not None else None
+    flag_key = getattr(rollout.spec, "flag", "")
+    flag = state.resources.get(ResourceId(Kind.FLAG, flag_key))
+    now_ms = environment.clock.now_ms()
+    frozen = is_frozen(state.resources, flag_key, now_ms)
+    freezes, tags = freezes_of(state.resources.values()), tags_of(state.resources, flag_key)
+    ratio = memory.evidence.ratio if memory is not None else None
+    stored = status.verdicts if isinstance(status, RolloutStatus) else ()
+    return RolloutView(
+        rollout=rollout,
+        run=restored(run, memory.progress) if run is not None and memory is not None else run,
+        verdicts=memory.verdicts if memory is not None and memory.verdicts else stored,
+        candidate_units=round(ratio.candidate_units) if ratio is not None else 0,
+        control_units=round(ratio.control_units) if ratio is not None else 0,
+        unit=flag.spec.unit if flag is not None and isinstance(flag.spec, FlagSpec) else DEFAULT_UNIT,
+        metrics={id_.key: one.spec for id_, one in state.resources.items() if isinstance(one.spec, MetricSpec)},
+        is_frozen=frozen,
+        thaw_at_ms=calendar.next_thaw(freezes, tags, now_ms) if frozen else None,
+        is_killed=flag is not None and isinstance(flag.status, FlagStatus) and flag.status.killed,
+        fleet=fleet.summary(),
+        position=state.position,
+    )
