@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rollout_server.domain.checkpoint import Checkpoint
     from rollout_server.domain.guardrails.data import ExposureSums, WindowSums
     from rollout_server.domain.journal import Draft, Entry, State
+    from rollout_server.domain.metric_source import MetricQuery, MetricWindows
     from rollout_server.domain.notification import Notification
     from rollout_server.domain.resources import ResourceId
     from rollout_server.domain.telemetry import Intake, Ledger, ProcessWindow, Receipt, RunCheckpoint, RunId
@@ -258,3 +259,17 @@ class TelemetryStore(Protocol):
 
     async def close(self) -> None:
         """Finish what was acknowledged and release the store."""
+
+
+class MetricSource(Protocol):
+    """Counters of somebody else's, as Prometheus keeps them."""
+
+    async def windows(self, query: MetricQuery, after: int, through: int, window_ms: int) -> MetricWindows:
+        """Return what windows > `after` and <= `through` hold, in order, or what is wrong with the source.
+
+        Never raises for what the source does, and has a time limit of its own, whatever the source does. It may stop
+        before `through`; and where `after` is not below it, it only says how the source is.
+        """
+
+    async def close(self) -> None:
+        """Let go of its connections."""

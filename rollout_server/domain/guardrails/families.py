@@ -5,8 +5,8 @@ quantile per unit                 quantiles    exact but for the bins of the his
 count, mean per unit              means        approximate
 anything per event                clustered    approximate
 quantile per event                quantiles    approximate
-Prometheus, counters of units     rates        exact, if each unit is counted once
-Prometheus, counters of events    paired       approximate, weaker
+Prometheus, proportion per unit   rates        exact, if each unit is counted once
+Prometheus, any other counters    paired       approximate, weaker
 Prometheus, a bare ratio          paired       signs of windows
 """
 
@@ -43,13 +43,18 @@ def is_bounded(metric: MetricSpec) -> bool:
     return metric.measures is Measures.PROPORTION
 
 
+def _counts_units(metric: MetricSpec) -> bool:
+    """Whether two counters are all that a test needs: no squares come from Prometheus, so no variance of values."""
+    return metric.measures is Measures.PROPORTION and metric.per is Per.UNIT
+
+
 def two_arms(metric: MetricSpec, bound: Bound) -> Evidence[Any]:
     """Return the test of candidate against control at one edge."""
     share, high = metric.quantile_ppm / PPM, is_high(metric)
     match metric:
         case MetricSpec(source=Source.PROMETHEUS, denominator=""):
             return Signs(bound)
-        case MetricSpec(source=Source.PROMETHEUS, per=Per.EVENT):
+        case MetricSpec(source=Source.PROMETHEUS) if not _counts_units(metric):
             return Counters(bound)
         case MetricSpec(measures=Measures.QUANTILE, per=Per.UNIT):
             return Quantiles(bound, share, high=high)
@@ -85,7 +90,7 @@ def one_arm(metric: MetricSpec, limit: float, *, rising: bool) -> Evidence[Any]:
     match metric:
         case MetricSpec(source=Source.PROMETHEUS, denominator=""):
             return Against(Signs(Bound(1.0, rising)), limit)
-        case MetricSpec(source=Source.PROMETHEUS, per=Per.EVENT):
+        case MetricSpec(source=Source.PROMETHEUS) if not _counts_units(metric):
             return Against(Counters(Bound(1.0, rising)), limit)
         case MetricSpec(measures=Measures.QUANTILE):
             # Above the limit should lie at most 1 - share of the values; where low is bad, below it at most share.

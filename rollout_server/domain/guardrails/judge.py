@@ -182,7 +182,7 @@ class Judge:
             look.minimum_units,
             tolerance - 1 if relative else tolerance,
             look.unit,
-            sample_ratio.explain(look.ratio) if reason is Reason.SKEW else "",
+            sample_ratio.explain(look.ratio) if reason is Reason.SKEW else _detail(look, reason),
         )
         past = self.log_e(state) if self._absolute is None else self._absolute.log_past(state.regression)
         return Verdict(
@@ -247,6 +247,10 @@ class Judge:
 def limit_of(limit: RelativeLimit | AbsoluteLimit) -> float:
     """Return a limit as a fraction (relative) or in the metric's unit (absolute)."""
     return limit.value if isinstance(limit, AbsoluteLimit) else limit.ppm / PPM
+
+
+def _detail(look: Look, reason: Reason) -> str:
+    return look.feed.detail if reason is look.feed.fault else ""
 
 
 def _silent(silent: float, compared: Sequence[WindowSums]) -> float:

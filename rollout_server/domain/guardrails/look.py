@@ -19,11 +19,13 @@ class Feed:
         expected: instances (or for Prometheus, arms) that should have reported.
         reporting: those that did, even if they had nothing to count.
         fault: what is wrong with the source, one of the reasons for `blind`; None when nothing is.
+        detail: of the fault, as it is shown; short, and nothing secret in it.
     """
 
     expected: int = 1
     reporting: int = 1
     fault: Reason | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,15 @@ _BLIND = {
     Reason.ONE_ARM: "one arm sends nothing while the other does",
     Reason.COUNTER_RESET: "a counter fell, so this window cannot be counted",
     Reason.SLOW: "the metrics server did not answer in time",
+    Reason.UNREACHABLE: "the metrics server cannot be reached",
     Reason.FAILING: "the metrics server answers with errors",
+    Reason.REFUSED: "the metrics server refuses the query",
+    Reason.UNREADABLE: "the answer of the metrics server cannot be read",
+    Reason.WRONG_TYPE: "the query does not give numbers",
+    Reason.TOO_MANY_SERIES: "the query gives too many series",
+    Reason.TOO_LARGE: "the answer of the metrics server is too large",
+    Reason.MIXED_REACH: "several reaches are in force, and its queries do not tell them apart; put {reach} into them",
+    Reason.NO_SOURCE: "this server is not told where Prometheus is; set prometheus_url",
     Reason.NO_STORE: "the store that holds its sums is away",
     Reason.NO_METRIC: "the environment has no such metric any more",
     Reason.IMPOSSIBLE: "its sums cannot come from data (such as more failures than units) and were left out",
@@ -58,7 +66,7 @@ def sentence(key: str, metric: MetricSpec, reason: Reason, figures: Figures) -> 
     """Return the sentence."""
     name = name_of(key, metric)
     if reason in _BLIND:
-        return blind_sentence(name, reason)
+        return blind_sentence(name, reason, figures.detail)
     limit = _amount(figures.limit, metric, relative=figures.relative)
     seen = _seen(metric, figures)
     exposed = f"{_grouped(figures.candidate_units)} {figures.unit}{'' if figures.candidate_units == 1 else 's'} exposed"
@@ -83,9 +91,9 @@ def sentence(key: str, metric: MetricSpec, reason: Reason, figures: Figures) -> 
     return texts[reason]
 
 
-def blind_sentence(name: str, reason: Reason) -> str:
+def blind_sentence(name: str, reason: Reason, detail: str = "") -> str:
     """Return why nothing is seen of a metric; `reason` is one of blindness."""
-    return f"{name} is blind: {_BLIND[reason]}"
+    return f"{name} is blind: {_BLIND[reason]}{f' ({detail})' if detail else ''}"
 
 
 def _grouped(number: int) -> str:

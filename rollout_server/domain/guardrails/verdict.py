@@ -41,7 +41,15 @@ class Reason(Enum):
     ONE_ARM = "one_arm"  # blind, source: one arm has series, the other has none
     COUNTER_RESET = "counter_reset"  # blind, source: a counter fell
     SLOW = "slow"  # blind, source: no answer in time
+    UNREACHABLE = "unreachable"  # blind, source: nobody answers there
     FAILING = "failing"  # blind, source: the server answered with an error
+    REFUSED = "refused"  # blind, source: the server does not take the query
+    UNREADABLE = "unreadable"  # blind, source: the answer does not parse
+    WRONG_TYPE = "wrong_type"  # blind, source: the answer holds no numbers by series
+    TOO_MANY_SERIES = "too_many_series"  # blind, source: more than is read
+    TOO_LARGE = "too_large"  # blind, source: more bytes than are read
+    MIXED_REACH = "mixed_reach"  # blind: several reaches are in force, and its queries do not tell them apart
+    NO_SOURCE = "no_source"  # blind: this server asks no Prometheus
     IMPOSSIBLE = "impossible"  # blind: sums that no data can have, as more failures than units
     NO_STORE = "no_store"  # blind: the store that holds its sums is away
     NO_METRIC = "no_metric"  # blind: the environment has no such metric any more

@@ -53,8 +53,11 @@ def _check_queries(findings: Findings, spec: MetricSpec) -> None:
     if not spec.numerator:
         hint = 'write numerator: the PromQL of a counter for each arm, with {arm="{arm}"} in it'
         findings.add("spec.numerator", "missing_query", "Prometheus is not told what to count", hint)
+    if not spec.late_ms:
+        message = "it is not said how long it takes until Prometheus has scraped what happened"
+        findings.add("spec.late", "missing_late", message, "write the scrape interval at least, like late: 1m")
     for name, query in (("numerator", spec.numerator), ("denominator", spec.denominator)):
-        message, hint = promql_fault(query) if query else ("", "")
+        message, hint = promql_fault(query, is_counter=bool(spec.denominator)) if query else ("", "")
         if message:
             findings.add(f"spec.{name}", "bad_promql", message, hint)
 

@@ -1,7 +1,7 @@
-"""PromQL as far as it can be judged without Prometheus: brackets, quotes, comments, ranges, placeholders.
+"""PromQL that could not be asked for each arm: refused at `apply`, before it makes a rollout blind.
 
-Whether functions exist and types fit is for Prometheus to say: a query that it refuses makes its metric blind, which
-holds a rollout and says why.
+Brackets, quotes and placeholders are told by their place in the text; the rest is what a parser of PromQL says. Whether
+series of that name exist only Prometheus knows.
 """
 
 from __future__ import annotations
@@ -9,28 +9,44 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 
-PLACEHOLDERS = ("arm", "rollout", "run", "flag", "variant", "environment")
-"""What may stand in a query as `{arm}`, inside the quotes of a label's value, which are filled in escaped."""
-
-_ARM = "arm"
-_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-_RANGE = re.compile(r"\s*(?:(?:\d+(?:ms|s|m|h|d|w|y))+|\d+(?:\.\d+)?)\s*")
-_TOKEN = re.compile(
-    r"""(?P<quoted>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`)|(?P<comment>\#[^\n]*)|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<quote>["'`])""",
-    re.VERBOSE,
+from rollout_server.domain.promql import (
+    ARM,
+    PLACEHOLDERS,
+    TOKEN,
+    VARIANT,
+    NotPromql,
+    counter_of,
+    placeholders,
+    value_of,
 )
+
+_RANGE = re.compile(r"\s*(?:(?:\d+(?:ms|s|m|h|d|w|y))+|\d+(?:\.\d+)?)\s*")
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _WORD = re.compile(r"[A-Za-z0-9]")
 
 
-def promql_fault(query: str) -> tuple[str, str]:
-    """Return why this is no query that could be asked for each arm, and what to do; two empty texts when it may be."""
+def promql_fault(query: str, *, is_counter: bool) -> tuple[str, str]:
+    """Return why this is no query that could be asked for each arm, and what to do; two empty texts when it may be.
+
+    Args:
+        query: with its placeholders.
+        is_counter: it is one of two counters, not a bare ratio.
+    """
     if not _WORD.search(query):
         return "the query is empty", 'write a counter, like sum(errors_total{arm="{arm}"})'
+    if fault := _text_fault(query) or _placeholder_fault(placeholders(query)):
+        return fault
+    try:
+        _ = counter_of(query) if is_counter else value_of(query)
+    except NotPromql as error:
+        return str(error), error.hint
+    return "", ""
+
+
+def _text_fault(query: str) -> tuple[str, str] | None:
     opened: list[tuple[str, int]] = []
-    placeholders: set[str] = set()
     end = 0
-    for found in _TOKEN.finditer(query):
+    for found in TOKEN.finditer(query):
         outside = query[end : found.start()]
         end = found.end()
         if stray := _stray(outside):
@@ -38,9 +54,7 @@ def promql_fault(query: str) -> tuple[str, str]:
         place = f"at character {found.start() + 1}"
         if found["quote"]:
             return f"the quote {found[0]} {place} is not closed", "close it, or escape it with \\"
-        if found["quoted"]:
-            placeholders.update(_PLACEHOLDER.findall(found[0]))
-        elif found["open"]:
+        if found["open"]:
             opened.append((found[0], found.start()))
         elif found["close"]:
             if not opened or opened[-1][0] != _PAIRS[found[0]]:
@@ -53,7 +67,7 @@ def promql_fault(query: str) -> tuple[str, str]:
     if opened:
         bracket, start = opened[-1]
         return f"the bracket {bracket} at character {start + 1} is not closed", "close it"
-    return _placeholder_fault(placeholders)
+    return None
 
 
 def _stray(outside: str) -> tuple[str, str] | None:
@@ -74,14 +88,14 @@ def _range_fault(inside: str) -> tuple[str, str] | None:
     return f"[{inside[:60]}] is no range", "write a duration in it, like [5m]"
 
 
-def _placeholder_fault(placeholders: set[str]) -> tuple[str, str]:
-    unknown = sorted(placeholders - set(PLACEHOLDERS))
+def _placeholder_fault(used: frozenset[str]) -> tuple[str, str] | None:
+    unknown = sorted(used - set(PLACEHOLDERS))
     if unknown:
         near = get_close_matches(unknown[0], PLACEHOLDERS, 1)
         known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
         hint = f'did you mean "{{{near[0]}}}"?' if near else f"known: {known}"
         return f'there is no placeholder "{{{unknown[0]}}}"', hint
-    if _ARM not in placeholders:
+    if not used & {ARM, VARIANT}:
         hint = 'select by a label that holds it: {arm="{arm}"}; it becomes candidate or control'
         return "nothing in the query tells the arms apart", hint
-    return "", ""
+    return None

@@ -61,6 +61,14 @@ def test_counters_of_units_are_exact() -> None:
     assert type(two_arms(metric, Bound(1.0, rising=True))) is Rates
 
 
+@pytest.mark.parametrize("measures", [Measures.COUNT, Measures.MEAN])
+def test_counters_tell_no_variance_of_values(measures: Measures) -> None:
+    """So means and counts per unit are judged by the spread of windows; a test that waits for squares never would."""
+    metric = MetricSpec(measures, source=Source.PROMETHEUS, numerator="a", denominator="b")
+    assert type(two_arms(metric, Bound(1.0, rising=True))) is Counters
+    assert type(one_arm(metric, 0.5, rising=True)) is Against
+
+
 def test_at_least_joins_two_edges() -> None:
     """A margin adds the difference beside the ratio; without one there is nothing to join."""
     assert isinstance(joined(ERRORS, Bound(1.2, rising=True), 0.001, both=True), AtLeast)

@@ -28,6 +28,14 @@ FAULTS = [
     Reason.COUNTER_RESET,
     Reason.SLOW,
     Reason.FAILING,
+    Reason.UNREACHABLE,
+    Reason.REFUSED,
+    Reason.UNREADABLE,
+    Reason.WRONG_TYPE,
+    Reason.TOO_MANY_SERIES,
+    Reason.TOO_LARGE,
+    Reason.MIXED_REACH,
+    Reason.NO_SOURCE,
 ]
 
 
@@ -128,8 +136,9 @@ def test_a_skewed_run_still_rolls_back_for_an_absolute_limit_without_control() -
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_source_is_blind_with_its_reason(fault: Reason) -> None:
     """Empty, NaN, stale, one arm missing, a counter reset, a slow or failing server: each blind, none healthy."""
-    verdict = seen(told(0.1), look(feed=Feed(fault=fault)))
+    verdict = seen(told(0.1), look(feed=Feed(fault=fault, detail="as it said")))
     assert (verdict.standing, verdict.reason) == (Standing.BLIND, fault)
+    assert verdict.sentence.endswith("(as it said)")
     assert "is blind: " in verdict.sentence
 
 

@@ -58,7 +58,7 @@ LEVEL = Figures(
         ),
         (Reason.QUIET, "checkout.latency p95 is quiet: instances report, nothing happens"),
         (Reason.SKEW, "checkout.latency p95 cannot be judged, the arms are split wrongly: half is missing"),
-        (Reason.NO_REPORTS, "checkout.latency p95 is blind: no instance has reported by the watermark"),
+        (Reason.FAILING, "checkout.latency p95 is blind: the metrics server answers with errors (half is missing)"),
     ],
 )
 def test_a_relative_sentence(reason: Reason, text: str) -> None:

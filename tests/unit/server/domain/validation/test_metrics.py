@@ -22,7 +22,7 @@ def test_good_metrics_are_good() -> None:
     """Every kind, from either source."""
     assert metric(measures="quantile", quantile="p99.9", per="event", unit="seconds", late="2m") == []
     assert metric(measures="mean", unit="EUR", bad="low") == []
-    assert metric(measures="count", source="prometheus", numerator=COUNTER, denominator=COUNTER) == []
+    assert metric(measures="count", late="1m", source="prometheus", numerator=COUNTER, denominator=COUNTER) == []
 
 
 @pytest.mark.parametrize(
@@ -33,15 +33,20 @@ def test_good_metrics_are_good() -> None:
         ({"measures": "proportion", "unit": "percent"}, "spec.unit", "unexpected_unit"),
         ({"measures": "count", "late": "8d"}, "spec.late", "out_of_range"),
         ({"measures": "count", "numerator": COUNTER}, "spec.numerator", "unexpected_query"),
-        ({"measures": "count", "source": "prometheus"}, "spec.numerator", "missing_query"),
-        ({"measures": "count", "source": "prometheus", "numerator": "sum("}, "spec.numerator", "bad_promql"),
+        ({"measures": "count", "late": "1m", "source": "prometheus"}, "spec.numerator", "missing_query"),
+        ({"measures": "count", "source": "prometheus", "numerator": COUNTER}, "spec.late", "missing_late"),
         (
-            {"measures": "count", "source": "prometheus", "numerator": COUNTER, "denominator": "x"},
+            {"measures": "count", "late": "1m", "source": "prometheus", "numerator": "sum("},
+            "spec.numerator",
+            "bad_promql",
+        ),
+        (
+            {"measures": "count", "late": "1m", "source": "prometheus", "numerator": COUNTER, "denominator": "x"},
             "spec.denominator",
             "bad_promql",
         ),
         (
-            {"measures": "quantile", "quantile": "p95", "source": "prometheus", "numerator": COUNTER},
+            {"measures": "quantile", "quantile": "p95", "late": "1m", "source": "prometheus", "numerator": COUNTER},
             "spec.measures",
             "misfit",
         ),
