@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rollout_server.domain.files import canonical_json, write_stored
 from rollout_server.domain.journal import Change, Draft, fold
+from rollout_server.domain.resources import Kind
 from rollout_server.errors import Conflict, NotFound
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def revert(entry: Entry, before: State, now: State, intent: Draft) -> Draft:
 
     What verbs wrote stays: a flag that was killed since stays killed, and undoing `kill` changes nothing here. A
     resource that the entry created is deleted; one that it deleted comes back whole, salt and kill included, so that
-    its units keep their buckets.
+    its units keep their buckets. Changes that the entry voided stay void.
 
     Args:
         entry: what to undo.
@@ -89,7 +90,8 @@ def revert(entry: Entry, before: State, now: State, intent: Draft) -> Draft:
     """
     if before.position.revision != entry.revision - 1:
         raise ValueError(f"entry {entry.revision} is not undone from revision {before.position.revision}")
-    moved = [change.id for change in entry.changes if _moved_since(change, now)]
+    undone = [change for change in entry.changes if change.id.kind is not Kind.CHANGE]
+    moved = [change.id for change in undone if _moved_since(change, now)]
     if moved:
         raise Conflict(
             ", ".join(str(resource_id) for resource_id in moved),
@@ -97,10 +99,10 @@ def revert(entry: Entry, before: State, now: State, intent: Draft) -> Draft:
             _found(moved, now),
             "later entries changed them again: undo those first, or apply the specs you want",
         )
-    changes = (_way_back(change, before, now) for change in entry.changes)
+    changes = (_way_back(change, before, now) for change in undone)
     return replace(
         intent,
-        reads={change.id: _version(now, change.id) for change in entry.changes},
+        reads={change.id: _version(now, change.id) for change in undone},
         changes=tuple(change for change in changes if change is not None),
     )
 

@@ -69,8 +69,8 @@ class Plan:
         after: the state as the next entry would leave it, but for its position.
         rulesets: before and after; flags, cohorts and rollout states that stay are the same objects in both.
         proof: whether it shrinks; not tried, and so not proven, where there are problems.
-        hash: SHA-256 over changes and the stamps of all reads, lowercase hex; another one where anything read has moved,
-            but for how far the run of a rollout is (`domain.stamps`).
+        hash: SHA-256 over changes and the stamps of all reads, lowercase hex; another one where anything read has
+            moved, but for how far the run of a rollout is (`domain.stamps`).
     """
 
     changes: tuple[ResourceChange, ...]

@@ -7,7 +7,7 @@ import pytest
 from rollout_server.domain.changes import voice
 
 
-@pytest.mark.parametrize("other", ["Mia@Example.com", " mia@example.com ", "ｍia@example.com"])
+@pytest.mark.parametrize("other", ["Mia@Example.com", " mia@example.com ", "\uff4dia@example.com"])
 def test_one_person_has_one_voice(other: str) -> None:
     """Capitals, spaces and wide letters make nobody else of somebody."""
     assert voice(other) == voice("mia@example.com")
