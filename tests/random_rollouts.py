@@ -86,10 +86,13 @@ def resource_of(flag: Flag, tags: tuple[str, ...] = ()) -> Resource:
 
 
 def rollout_world(dice: Dice, contexts: int) -> RolloutWorld:
-    """A random ruleset in which a rule of `FLAG` leaves its answer to the rollout `KEY`."""
+    """A random ruleset in which a rule of `FLAG` leaves its answer to the rollout `KEY`; mostly nothing comes before."""
     world = dice.world()
-    when = dice.condition(COHORTS, 2) if dice.chance(0.3) else None
+    when = dice.condition(COHORTS, 2) if dice.chance(0.2) else None
     flag = world.flags[FLAG]
+    if dice.chance(0.7):
+        flag = replace(flag, never=(), requires=(), targets=(), rules=())
+        world = replace(world, states={key: state for key, state in world.states.items() if key != FLAG})
     rules = (*flag.rules[: dice.random.randint(0, 1)], Rule("launch", ByRollout(KEY), when), *flag.rules)
     flag = replace(flag, rules=tuple(replace(rule, id=f"r{at}") for at, rule in enumerate(rules)))
     drawn = dice.rollout(KEY, FLAG)
