@@ -111,13 +111,20 @@ def _uwsgi_chain(*, is_free: bool) -> list[Callable[[], object]] | None:
 
 def _follow_gevent(gevent: ModuleType, guest: Guest) -> None:
     events = import_module("gevent.events")
+    is_patching = False
 
     def heed(event: object) -> None:
-        if getattr(event, "module_name", None) != "threading":
-            return
-        if isinstance(event, events.GeventWillPatchModuleEvent):
+        nonlocal is_patching
+        name = getattr(event, "module_name", None)
+        if (
+            isinstance(event, events.GeventWillPatchModuleEvent)
+            and name in {"_thread", "threading"}
+            and not is_patching
+        ):
+            is_patching = True
             guest.before_patch()
-        elif isinstance(event, events.GeventDidPatchModuleEvent):
+        elif isinstance(event, events.GeventDidPatchModuleEvent) and name == "threading" and is_patching:
+            is_patching = False
             gevent.spawn(guest.after_patch)  # runs when the main greenlet first waits: all is patched by then
 
     events.subscribers.append(heed)
