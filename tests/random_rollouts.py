@@ -86,7 +86,7 @@ def resource_of(flag: Flag, tags: tuple[str, ...] = ()) -> Resource:
 
 
 def rollout_world(dice: Dice, contexts: int) -> RolloutWorld:
-    """A random ruleset in which a rule of `FLAG` leaves its answer to the rollout `KEY`; mostly nothing comes before."""
+    """A random ruleset in which a rule of `FLAG` leaves its answer to the rollout `KEY`, mostly the first."""
     world = dice.world()
     when = dice.condition(COHORTS, 2) if dice.chance(0.2) else None
     flag = world.flags[FLAG]
