@@ -37,6 +37,7 @@ from rollout_server.api.tls import Certificates, TlsFiles
 from rollout_server.app.actor import Actor
 from rollout_server.app.compact import keep_compact
 from rollout_server.app.diagnose import Surroundings
+from rollout_server.app.end_changes import keep_ending
 from rollout_server.app.environment import Environment
 from rollout_server.app.first_token import write_first_token
 from rollout_server.app.ingest_telemetry import IngestTelemetry, pace
@@ -209,6 +210,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
             *(one.keep_ticking() for one in runs.values()),
             *(one.keep_notifying() for one in telling.values()),
             keep_pruned(telemetry.values()),
+            keep_ending([one.environment for one in served.values()]),
             keep_compact([one.environment for one in served.values()], settings.history_keep_days * _DAY_MS),
         ):
             _in_background(stack, work, broken)
@@ -249,7 +251,7 @@ async def _open_environments(settings: Settings, stack: AsyncExitStack) -> dict[
     stack.push_async_callback(store.close)
     served: dict[str, Served] = {}
     for name in settings.environments:
-        environment = Environment(store.journal(name), clock)
+        environment = Environment(store.journal(name), clock, settings.change_wait_days * _DAY_MS)
         await environment.start()
         stack.push_async_callback(environment.close)
         one = Served(

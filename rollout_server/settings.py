@@ -179,6 +179,9 @@ class Settings(BaseSettings):
 
     hello_within_ms: Annotated[int, Field(ge=100)] = 5_000
     """How long a new stream may take to say hello."""
+    change_wait_days: Annotated[int, Field(ge=1, le=365)] = 7
+    """How long a change may wait for approval before it expires."""
+
 
     drain_within_ms: Annotated[int, Field(ge=0)] = 10_000
     """How long a stopping server waits for calls under way before it ends them."""

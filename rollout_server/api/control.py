@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from rollout_sdk.engine.problems import Problem
 from rollout_sdk.wire.delivery import write_position
 from rollout_sdk.wire.v1 import control_pb2 as pb
+from rollout_server.api import convert_changes, convert_rollouts
 from rollout_server.api import convert_control as convert
-from rollout_server.api import convert_rollouts
+from rollout_server.api.change_calls import ChangeCalls
 from rollout_server.api.control_base import written
 from rollout_server.api.convert_plan import move_batches, plan_question, plan_summary
 from rollout_server.api.rollout_calls import RolloutCalls
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 PIECE_BYTES = 256 * 1024
 
 
-class Control(RolloutCalls):
+class Control(RolloutCalls, ChangeCalls):
     """The control service. Names of methods and arguments are the contract's."""
 
     def __init__(
@@ -73,6 +74,7 @@ class Control(RolloutCalls):
             recent=[convert.entry(told) for told in found.recent],
             instances_connected=found.fleet.connected,
             instances_behind=found.fleet.behind,
+            changes_waiting=found.changes_waiting,
             rollouts=[line for one in found.rollouts if (line := convert_rollouts.summary(one)) is not None],
         )
 
@@ -190,6 +192,7 @@ class Control(RolloutCalls):
             entry=await written(served.environment, done.entry),
             changes=[convert.resource_change(change) for change in done.changes],
             position=write_position(done.position),
+            change=convert_changes.change(done.change) if done.change else None,
         )
 
     async def Revert(self, request: pb.RevertRequest, context: Context) -> pb.RevertResponse:
@@ -198,7 +201,9 @@ class Control(RolloutCalls):
         command = Revert(request.revision, convert.intent_of(request.intent), request.allow_unsupported)
         done = await revert(served.environment, command, actor, served.instances)
         return pb.RevertResponse(
-            entry=await written(served.environment, done.entry), position=write_position(done.position)
+            entry=await written(served.environment, done.entry),
+            position=write_position(done.position),
+            change=convert_changes.change(done.change) if done.change else None,
         )
 
     async def Kill(self, request: pb.KillRequest, context: Context) -> pb.KillResponse:

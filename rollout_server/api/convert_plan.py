@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rollout_server.app.plan import PlanResult
+    from rollout_server.domain.changes import Demand
     from rollout_server.domain.population import FlagMoves, Move
 
 MOVES_AT_ONCE = 1_000
@@ -33,7 +34,7 @@ def plan_question(message: pb.PlanQuestion) -> PlanQuestion:
 def move_batches(moves: Sequence[Move]) -> Iterator[pb.PlanResponse]:
     """Write moves, some at a time."""
     for first in range(0, len(moves), MOVES_AT_ONCE):
-        batch = [_move(one) for one in moves[first : first + MOVES_AT_ONCE]]
+        batch = [move(one) for one in moves[first : first + MOVES_AT_ONCE]]
         yield pb.PlanResponse(moves=pb.MoveBatch(moves=batch))
 
 
@@ -53,11 +54,18 @@ def plan_summary(result: PlanResult) -> pb.PlanResponse:
             population_is_synthetic=result.population_is_synthetic,
             unsupported=result.unsupported,
             warnings=result.warnings,
+            approvals=[demand(one) for one in result.demands],
         )
     )
 
 
-def _move(one: Move) -> pb.Move:
+def demand(one: Demand) -> pb.Demand:
+    """Write who must agree."""
+    return pb.Demand(group=one.group, count=one.count, people=one.people, because=one.because)
+
+
+def move(one: Move) -> pb.Move:
+    """Write one unit that changes variant."""
     return pb.Move(
         flag=one.flag,
         unit_kind=one.unit_kind,

@@ -11,7 +11,7 @@ from rollout_server.app.plan import PlanQuestion, PlanSession
 from rollout_server.app.plan_work import plan_again
 from rollout_server.domain import policy
 from rollout_server.domain.changes import ChangeState
-from rollout_server.domain.waiting import change_id, changes_in, is_waiting, overtaken, parts, stored_at, waiting_in
+from rollout_server.domain.waiting import change_id, changes_in, is_waiting, overtaken, parts, stored_at
 from rollout_server.errors import NotFound
 
 if TYPE_CHECKING:
@@ -85,12 +85,6 @@ def list_changes(environment: Environment, *, with_ended: bool = False) -> tuple
     views = (view_of(environment, one) for one in reversed(changes_in(environment.state.resources).values()))
     chosen = [view for view in views if with_ended or view.status.state is ChangeState.WAITING]
     return tuple(chosen[:LISTED_MAX])
-
-
-def waiting_count(environment: Environment) -> int:
-    """Return how many changes wait for somebody."""
-    resources, now_ms = environment.state.resources, environment.now_ms
-    return sum(overtaken(one, resources, now_ms) is None for one in waiting_in(resources))
 
 
 async def get_change(environment: Environment, number: int, fleet: Fleet) -> tuple[ChangeView, ChangePlan | None]:

@@ -18,6 +18,7 @@ from rollout_server.app.publish import unsupported
 from rollout_server.app.status import is_expired
 from rollout_server.domain import plan as domain
 from rollout_server.domain.diff import Operation
+from rollout_server.domain.policy import demands
 from rollout_server.domain.population import Tally, units_of
 from rollout_server.domain.resources import FlagStatus, Kind
 from rollout_server.domain.synthetic import members_of, synthetic
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from rollout_server.app.environment import Environment
     from rollout_server.app.fleet import Fleet
     from rollout_server.app.moments import Moment
+    from rollout_server.domain.changes import Demand
     from rollout_server.domain.diff import ResourceChange
     from rollout_server.domain.plan import Dependent
     from rollout_server.domain.population import FlagMoves, Move
@@ -68,6 +70,7 @@ class PlanResult:
         growth: per flag, why the proof failed.
         population: contexts that were counted.
         unsupported: connected SDKs that cannot evaluate what this publishes.
+        demands: who must approve before it is applied.
     """
 
     hash: str
@@ -82,6 +85,7 @@ class PlanResult:
     population_is_synthetic: bool
     unsupported: tuple[str, ...]
     warnings: tuple[str, ...]
+    demands: tuple[Demand, ...]
 
 
 class PlanSession:
@@ -141,6 +145,7 @@ class PlanSession:
             population_is_synthetic=is_synthetic,
             unsupported=self._unsupported,
             warnings=self._warnings(),
+            demands=demands(self._moment.state, planned),
         )
         return moves, result
 

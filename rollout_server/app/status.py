@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rollout_server.app.history import tell
 from rollout_server.domain.resources import FlagStatus, Kind
 from rollout_server.domain.serving import serving
+from rollout_server.domain.waiting import overtaken, waiting_in
 from rollout_server.errors import RolloutError
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Status:
         flags: in order of key.
         recent: entries of the last hour, newest first, at most `RECENT_MAX`.
         rollouts: in order of key, whether or not they have a run.
+        changes_waiting: how many wait for somebody's approval.
         is_following: False: the store is away, and this may be out of date.
     """
 
@@ -58,6 +60,7 @@ class Status:
     recent: tuple[ToldEntry, ...]
     fleet: FleetSummary
     rollouts: tuple[Resource, ...]
+    changes_waiting: int
     is_following: bool
 
 
@@ -73,6 +76,7 @@ async def status(environment: Environment, fleet: Fleet) -> Status:
         recent=await _recent(environment, now_ms - RECENT_MS),
         fleet=fleet.summary(),
         rollouts=tuple(state.resources[id_] for id_ in sorted(state.resources, key=str) if id_.kind is Kind.ROLLOUT),
+        changes_waiting=waiting_count(environment),
         is_following=environment.is_following,
     )
 
@@ -81,6 +85,12 @@ def is_expired(resource: Resource, now_ms: int) -> bool:
     """Say whether the resource's day has come, by UTC."""
     expires = resource.metadata.expires
     return bool(expires) and datetime.fromtimestamp(now_ms / 1_000, UTC).date().isoformat() >= expires
+
+
+def waiting_count(environment: Environment) -> int:
+    """Return how many changes wait for somebody."""
+    resources, now_ms = environment.state.resources, environment.now_ms
+    return sum(overtaken(one, resources, now_ms) is None for one in waiting_in(resources))
 
 
 def _summary(flag: Resource, now_ms: int) -> FlagSummary:

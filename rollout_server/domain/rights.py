@@ -67,6 +67,11 @@ RIGHTS: Mapping[str, frozenset[Role]] = MappingProxyType(
         # Whether the person is of the group that is asked is looked at besides.
         _CONTROL + "ApproveStage": frozenset({Role.APPROVER, Role.ADMIN}),
         _CONTROL + "RejectStage": frozenset({Role.APPROVER, Role.ADMIN}),
+        # Here too; authors may withdraw what is theirs, which is looked at besides.
+        _CONTROL + "ListChanges": _PEOPLE,
+        _CONTROL + "GetChange": _PEOPLE,
+        _CONTROL + "ApproveChange": frozenset({Role.APPROVER, Role.ADMIN}),
+        _CONTROL + "RejectChange": frozenset({Role.AUTHOR, Role.OPERATOR, Role.APPROVER, Role.ADMIN}),
         # Tokens and the whole store, hashes included.
         _CONTROL + "CreateToken": _ADMIN,
         _CONTROL + "ListTokens": _ADMIN,
@@ -111,6 +116,10 @@ _DEEDS: Mapping[str, str] = MappingProxyType(
         _CONTROL + "Thaw": "thaw",
         _CONTROL + "ApproveStage": "approve stages",
         _CONTROL + "RejectStage": "reject stages",
+        _CONTROL + "ListChanges": "list changes",
+        _CONTROL + "GetChange": "see a change",
+        _CONTROL + "ApproveChange": "approve changes",
+        _CONTROL + "RejectChange": "reject or withdraw changes",
         _CONTROL + "CreateToken": "create tokens",
         _CONTROL + "ListTokens": "list tokens",
         _CONTROL + "RevokeToken": "revoke tokens",

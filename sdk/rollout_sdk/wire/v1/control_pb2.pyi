@@ -69,6 +69,31 @@ INSTANCE_STATE_STRAGGLING: InstanceState.ValueType  # 3
 INSTANCE_STATE_UNREACHABLE: InstanceState.ValueType  # 4
 Global___InstanceState: _TypeAlias = InstanceState  # noqa: Y015
 
+class _ChangeState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChangeStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHANGE_STATE_UNSPECIFIED: _ChangeState.ValueType  # 0
+    CHANGE_STATE_WAITING: _ChangeState.ValueType  # 1
+    CHANGE_STATE_APPLIED: _ChangeState.ValueType  # 2
+    CHANGE_STATE_VOIDED: _ChangeState.ValueType  # 3
+    """Something that its plan rests on was changed."""
+    CHANGE_STATE_REJECTED: _ChangeState.ValueType  # 4
+    CHANGE_STATE_EXPIRED: _ChangeState.ValueType  # 5
+
+class ChangeState(_ChangeState, metaclass=_ChangeStateEnumTypeWrapper): ...
+
+CHANGE_STATE_UNSPECIFIED: ChangeState.ValueType  # 0
+CHANGE_STATE_WAITING: ChangeState.ValueType  # 1
+CHANGE_STATE_APPLIED: ChangeState.ValueType  # 2
+CHANGE_STATE_VOIDED: ChangeState.ValueType  # 3
+"""Something that its plan rests on was changed."""
+CHANGE_STATE_REJECTED: ChangeState.ValueType  # 4
+CHANGE_STATE_EXPIRED: ChangeState.ValueType  # 5
+Global___ChangeState: _TypeAlias = ChangeState  # noqa: Y015
+
 class _StageState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -337,9 +362,12 @@ class GetStatusResponse(_message.Message):
     INSTANCES_CONNECTED_FIELD_NUMBER: _builtins.int
     INSTANCES_BEHIND_FIELD_NUMBER: _builtins.int
     ROLLOUTS_FIELD_NUMBER: _builtins.int
+    CHANGES_WAITING_FIELD_NUMBER: _builtins.int
     environment: _builtins.str
     instances_connected: _builtins.int
     instances_behind: _builtins.int
+    changes_waiting: _builtins.int
+    """Changes that wait for somebody's approval."""
     @_builtins.property
     def position(self) -> _ruleset_pb2.Position: ...
     @_builtins.property
@@ -362,10 +390,11 @@ class GetStatusResponse(_message.Message):
         instances_connected: _builtins.int = ...,
         instances_behind: _builtins.int = ...,
         rollouts: _abc.Iterable[Global___RolloutSummary] | None = ...,
+        changes_waiting: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment", "flags", b"flags", "instances_behind", b"instances_behind", "instances_connected", b"instances_connected", "position", b"position", "recent", b"recent", "rollouts", b"rollouts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes_waiting", b"changes_waiting", "environment", b"environment", "flags", b"flags", "instances_behind", b"instances_behind", "instances_connected", b"instances_connected", "position", b"position", "recent", b"recent", "rollouts", b"rollouts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1190,6 +1219,7 @@ class PlanSummary(_message.Message):
     POPULATION_IS_SYNTHETIC_FIELD_NUMBER: _builtins.int
     UNSUPPORTED_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    APPROVALS_FIELD_NUMBER: _builtins.int
     hash: _builtins.str
     """SHA-256 over the changes and every version read, hex."""
     shrinks: _builtins.bool
@@ -1220,6 +1250,10 @@ class PlanSummary(_message.Message):
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def approvals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Demand]:
+        """Who must approve before this is applied; nobody where it may be applied at once."""
+
     def __init__(
         self,
         *,
@@ -1235,14 +1269,50 @@ class PlanSummary(_message.Message):
         population_is_synthetic: _builtins.bool = ...,
         unsupported: _abc.Iterable[_builtins.str] | None = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        approvals: _abc.Iterable[Global___Demand] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "dependents", b"dependents", "growth", b"growth", "hash", b"hash", "moves", b"moves", "population", b"population", "population_is_synthetic", b"population_is_synthetic", "position", b"position", "reads", b"reads", "shrinks", b"shrinks", "unsupported", b"unsupported", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals", "changes", b"changes", "dependents", b"dependents", "growth", b"growth", "hash", b"hash", "moves", b"moves", "population", b"population", "population_is_synthetic", b"population_is_synthetic", "position", b"position", "reads", b"reads", "shrinks", b"shrinks", "unsupported", b"unsupported", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PlanSummary: _TypeAlias = PlanSummary  # noqa: Y015
+
+@_typing.final
+class Demand(_message.Message):
+    """People who must agree."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    PEOPLE_FIELD_NUMBER: _builtins.int
+    BECAUSE_FIELD_NUMBER: _builtins.int
+    group: _builtins.str
+    count: _builtins.int
+    """How many different people of the group, the author never among them."""
+    @_builtins.property
+    def people(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def because(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which policy asks, and about what; a sentence each."""
+
+    def __init__(
+        self,
+        *,
+        group: _builtins.str = ...,
+        count: _builtins.int = ...,
+        people: _abc.Iterable[_builtins.str] | None = ...,
+        because: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["because", b"because", "count", b"count", "group", b"group", "people", b"people"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Demand: _TypeAlias = Demand  # noqa: Y015
 
 @_typing.final
 class Dependent(_message.Message):
@@ -1363,24 +1433,32 @@ class ApplyResponse(_message.Message):
     ENTRY_FIELD_NUMBER: _builtins.int
     CHANGES_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entry(self) -> Global___Entry:
-        """The entry that this call (or the first call with its idempotency key) wrote; absent when nothing changed."""
+        """The entry that this call (or the first call with its idempotency key) wrote; absent when nothing changed, and where
+        it waits for approval.
+        """
 
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResourceChange]: ...
     @_builtins.property
     def position(self) -> _ruleset_pb2.Position: ...
+    @_builtins.property
+    def change(self) -> Global___Change:
+        """What waits for approval instead; nothing was applied."""
+
     def __init__(
         self,
         *,
         entry: Global___Entry | None = ...,
         changes: _abc.Iterable[Global___ResourceChange] | None = ...,
         position: _ruleset_pb2.Position | None = ...,
+        change: Global___Change | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "position", b"position"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "entry", b"entry", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "entry", b"entry", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "changes", b"changes", "entry", b"entry", "position", b"position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1419,23 +1497,343 @@ class RevertResponse(_message.Message):
 
     ENTRY_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entry(self) -> Global___Entry: ...
     @_builtins.property
     def position(self) -> _ruleset_pb2.Position: ...
+    @_builtins.property
+    def change(self) -> Global___Change:
+        """What waits for approval instead; nothing was reverted."""
+
     def __init__(
         self,
         *,
         entry: Global___Entry | None = ...,
         position: _ruleset_pb2.Position | None = ...,
+        change: Global___Change | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "position", b"position"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "entry", b"entry", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "entry", b"entry", "position", b"position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RevertResponse: _TypeAlias = RevertResponse  # noqa: Y015
+
+@_typing.final
+class Change(_message.Message):
+    """A stored plan: what somebody wants to apply, bound to its hash and to all that it rests on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    AUTHOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    STORED_AT_MS_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    STORED_REVISION_FIELD_NUMBER: _builtins.int
+    PLAN_HASH_FIELD_NUMBER: _builtins.int
+    DEMANDS_FIELD_NUMBER: _builtins.int
+    APPROVALS_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    ENDED_REVISION_FIELD_NUMBER: _builtins.int
+    ENDED_BY_FIELD_NUMBER: _builtins.int
+    BECAUSE_FIELD_NUMBER: _builtins.int
+    REVERTS_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    state: Global___ChangeState.ValueType
+    action: _builtins.str
+    """"apply" or "revert"."""
+    author: _builtins.str
+    reason: _builtins.str
+    summary: _builtins.str
+    """"2 updated: flag/checkout-v2, flag/new-cart" """
+    stored_at_ms: _builtins.int
+    expires_at_ms: _builtins.int
+    stored_revision: _builtins.int
+    """Revision of the entry that stored it."""
+    plan_hash: _builtins.str
+    ended_revision: _builtins.int
+    """Of the entry that ended it; 0 while it waits, and where time alone did."""
+    ended_by: _builtins.str
+    """The person whose deed ended it, and what that was."""
+    because: _builtins.str
+    reverts: _builtins.int
+    """The entry that a "revert" undoes."""
+    @_builtins.property
+    def demands(self) -> _containers.RepeatedCompositeFieldContainer[Global___Demand]:
+        """Who must agree, all in all."""
+
+    @_builtins.property
+    def approvals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Approval]: ...
+    @_builtins.property
+    def missing(self) -> _containers.RepeatedCompositeFieldContainer[Global___Demand]:
+        """Who must still agree: how many, and which people may; nobody once it ended."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        state: Global___ChangeState.ValueType = ...,
+        action: _builtins.str = ...,
+        author: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        summary: _builtins.str = ...,
+        stored_at_ms: _builtins.int = ...,
+        expires_at_ms: _builtins.int = ...,
+        stored_revision: _builtins.int = ...,
+        plan_hash: _builtins.str = ...,
+        demands: _abc.Iterable[Global___Demand] | None = ...,
+        approvals: _abc.Iterable[Global___Approval] | None = ...,
+        missing: _abc.Iterable[Global___Demand] | None = ...,
+        ended_revision: _builtins.int = ...,
+        ended_by: _builtins.str = ...,
+        because: _builtins.str = ...,
+        reverts: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "approvals", b"approvals", "author", b"author", "because", b"because", "demands", b"demands", "ended_by", b"ended_by", "ended_revision", b"ended_revision", "expires_at_ms", b"expires_at_ms", "missing", b"missing", "number", b"number", "plan_hash", b"plan_hash", "reason", b"reason", "reverts", b"reverts", "state", b"state", "stored_at_ms", b"stored_at_ms", "stored_revision", b"stored_revision", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Change: _TypeAlias = Change  # noqa: Y015
+
+@_typing.final
+class Approval(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_FIELD_NUMBER: _builtins.int
+    AT_MS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    person: _builtins.str
+    at_ms: _builtins.int
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        person: _builtins.str = ...,
+        at_ms: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "person", b"person", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Approval: _TypeAlias = Approval  # noqa: Y015
+
+@_typing.final
+class ListChangesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALL_FIELD_NUMBER: _builtins.int
+    all: _builtins.bool
+    """Those that ended too."""
+    def __init__(
+        self,
+        *,
+        all: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all", b"all"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChangesRequest: _TypeAlias = ListChangesRequest  # noqa: Y015
+
+@_typing.final
+class ListChangesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Change]:
+        """Newest first."""
+
+    @_builtins.property
+    def position(self) -> _ruleset_pb2.Position: ...
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___Change] | None = ...,
+        position: _ruleset_pb2.Position | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChangesResponse: _TypeAlias = ListChangesResponse  # noqa: Y015
+
+@_typing.final
+class GetChangeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetChangeRequest: _TypeAlias = GetChangeRequest  # noqa: Y015
+
+@_typing.final
+class GetChangeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    MOVES_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def change(self) -> Global___Change: ...
+    @_builtins.property
+    def plan(self) -> Global___PlanSummary:
+        """As it was stored, counted over synthetic contexts; absent where the history it needs is no longer kept."""
+
+    @_builtins.property
+    def moves(self) -> _containers.RepeatedCompositeFieldContainer[Global___Move]: ...
+    @_builtins.property
+    def position(self) -> _ruleset_pb2.Position: ...
+    def __init__(
+        self,
+        *,
+        change: Global___Change | None = ...,
+        plan: Global___PlanSummary | None = ...,
+        moves: _abc.Iterable[Global___Move] | None = ...,
+        position: _ruleset_pb2.Position | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "plan", b"plan", "position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "moves", b"moves", "plan", b"plan", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetChangeResponse: _TypeAlias = GetChangeResponse  # noqa: Y015
+
+@_typing.final
+class ApproveChangeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTENT_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    @_builtins.property
+    def intent(self) -> Global___Intent: ...
+    def __init__(
+        self,
+        *,
+        intent: Global___Intent | None = ...,
+        number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveChangeRequest: _TypeAlias = ApproveChangeRequest  # noqa: Y015
+
+@_typing.final
+class ApproveChangeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def change(self) -> Global___Change:
+        """As it stands after this: waiting for others, or applied."""
+
+    @_builtins.property
+    def entry(self) -> Global___Entry:
+        """What this call wrote; absent where this person had approved already, and where it was applied before."""
+
+    @_builtins.property
+    def position(self) -> _ruleset_pb2.Position: ...
+    def __init__(
+        self,
+        *,
+        change: Global___Change | None = ...,
+        entry: Global___Entry | None = ...,
+        position: _ruleset_pb2.Position | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "entry", b"entry", "position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "entry", b"entry", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveChangeResponse: _TypeAlias = ApproveChangeResponse  # noqa: Y015
+
+@_typing.final
+class RejectChangeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTENT_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    @_builtins.property
+    def intent(self) -> Global___Intent: ...
+    def __init__(
+        self,
+        *,
+        intent: Global___Intent | None = ...,
+        number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["intent", b"intent", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RejectChangeRequest: _TypeAlias = RejectChangeRequest  # noqa: Y015
+
+@_typing.final
+class RejectChangeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def change(self) -> Global___Change: ...
+    @_builtins.property
+    def entry(self) -> Global___Entry:
+        """Absent where it was rejected already."""
+
+    @_builtins.property
+    def position(self) -> _ruleset_pb2.Position: ...
+    def __init__(
+        self,
+        *,
+        change: Global___Change | None = ...,
+        entry: Global___Entry | None = ...,
+        position: _ruleset_pb2.Position | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "entry", b"entry", "position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "entry", b"entry", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RejectChangeResponse: _TypeAlias = RejectChangeResponse  # noqa: Y015
 
 @_typing.final
 class KillRequest(_message.Message):

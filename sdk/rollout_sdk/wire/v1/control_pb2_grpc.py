@@ -184,6 +184,26 @@ class ControlServiceStub:
                 request_serializer=rollout_dot_v1_dot_control__pb2.ThawRequest.SerializeToString,
                 response_deserializer=rollout_dot_v1_dot_control__pb2.ThawResponse.FromString,
                 _registered_method=True)
+        self.ListChanges = channel.unary_unary(
+                '/rollout.v1.ControlService/ListChanges',
+                request_serializer=rollout_dot_v1_dot_control__pb2.ListChangesRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.ListChangesResponse.FromString,
+                _registered_method=True)
+        self.GetChange = channel.unary_unary(
+                '/rollout.v1.ControlService/GetChange',
+                request_serializer=rollout_dot_v1_dot_control__pb2.GetChangeRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.GetChangeResponse.FromString,
+                _registered_method=True)
+        self.ApproveChange = channel.unary_unary(
+                '/rollout.v1.ControlService/ApproveChange',
+                request_serializer=rollout_dot_v1_dot_control__pb2.ApproveChangeRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.ApproveChangeResponse.FromString,
+                _registered_method=True)
+        self.RejectChange = channel.unary_unary(
+                '/rollout.v1.ControlService/RejectChange',
+                request_serializer=rollout_dot_v1_dot_control__pb2.RejectChangeRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.RejectChangeResponse.FromString,
+                _registered_method=True)
         self.CreateToken = channel.unary_unary(
                 '/rollout.v1.ControlService/CreateToken',
                 request_serializer=rollout_dot_v1_dot_control__pb2.CreateTokenRequest.SerializeToString,
@@ -391,6 +411,33 @@ class ControlServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListChanges(self, request, context):
+        """Changes that wait for approval, as policies demand it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetChange(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveChange(self, request, context):
+        """The last approval that is asked for applies the change, in the same entry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RejectChange(self, request, context):
+        """By whoever is asked, by its author, who withdraws it, or by an admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CreateToken(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -561,6 +608,26 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.Thaw,
                     request_deserializer=rollout_dot_v1_dot_control__pb2.ThawRequest.FromString,
                     response_serializer=rollout_dot_v1_dot_control__pb2.ThawResponse.SerializeToString,
+            ),
+            'ListChanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChanges,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.ListChangesRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.ListChangesResponse.SerializeToString,
+            ),
+            'GetChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetChange,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.GetChangeRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.GetChangeResponse.SerializeToString,
+            ),
+            'ApproveChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveChange,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.ApproveChangeRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.ApproveChangeResponse.SerializeToString,
+            ),
+            'RejectChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.RejectChange,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.RejectChangeRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.RejectChangeResponse.SerializeToString,
             ),
             'CreateToken': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateToken,
@@ -1388,6 +1455,114 @@ class ControlService:
             '/rollout.v1.ControlService/Thaw',
             rollout_dot_v1_dot_control__pb2.ThawRequest.SerializeToString,
             rollout_dot_v1_dot_control__pb2.ThawResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/ListChanges',
+            rollout_dot_v1_dot_control__pb2.ListChangesRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.ListChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/GetChange',
+            rollout_dot_v1_dot_control__pb2.GetChangeRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.GetChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/ApproveChange',
+            rollout_dot_v1_dot_control__pb2.ApproveChangeRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.ApproveChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RejectChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rollout.v1.ControlService/RejectChange',
+            rollout_dot_v1_dot_control__pb2.RejectChangeRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.RejectChangeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -76,6 +76,13 @@ class ControlServiceStub:
     Freeze: _grpc.UnaryUnaryMultiCallable[_control_pb2.FreezeRequest, _control_pb2.FreezeResponse]
     """Nothing grows from now on, or may grow again."""
     Thaw: _grpc.UnaryUnaryMultiCallable[_control_pb2.ThawRequest, _control_pb2.ThawResponse]
+    ListChanges: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListChangesRequest, _control_pb2.ListChangesResponse]
+    """Changes that wait for approval, as policies demand it."""
+    GetChange: _grpc.UnaryUnaryMultiCallable[_control_pb2.GetChangeRequest, _control_pb2.GetChangeResponse]
+    ApproveChange: _grpc.UnaryUnaryMultiCallable[_control_pb2.ApproveChangeRequest, _control_pb2.ApproveChangeResponse]
+    """The last approval that is asked for applies the change, in the same entry."""
+    RejectChange: _grpc.UnaryUnaryMultiCallable[_control_pb2.RejectChangeRequest, _control_pb2.RejectChangeResponse]
+    """By whoever is asked, by its author, who withdraws it, or by an admin."""
     CreateToken: _grpc.UnaryUnaryMultiCallable[_control_pb2.CreateTokenRequest, _control_pb2.CreateTokenResponse]
     ListTokens: _grpc.UnaryUnaryMultiCallable[_control_pb2.ListTokensRequest, _control_pb2.ListTokensResponse]
     RevokeToken: _grpc.UnaryUnaryMultiCallable[_control_pb2.RevokeTokenRequest, _control_pb2.RevokeTokenResponse]
@@ -121,6 +128,13 @@ class ControlServiceAsyncStub(ControlServiceStub):
     Freeze: _aio.UnaryUnaryMultiCallable[_control_pb2.FreezeRequest, _control_pb2.FreezeResponse]  # type: ignore[assignment]
     """Nothing grows from now on, or may grow again."""
     Thaw: _aio.UnaryUnaryMultiCallable[_control_pb2.ThawRequest, _control_pb2.ThawResponse]  # type: ignore[assignment]
+    ListChanges: _aio.UnaryUnaryMultiCallable[_control_pb2.ListChangesRequest, _control_pb2.ListChangesResponse]  # type: ignore[assignment]
+    """Changes that wait for approval, as policies demand it."""
+    GetChange: _aio.UnaryUnaryMultiCallable[_control_pb2.GetChangeRequest, _control_pb2.GetChangeResponse]  # type: ignore[assignment]
+    ApproveChange: _aio.UnaryUnaryMultiCallable[_control_pb2.ApproveChangeRequest, _control_pb2.ApproveChangeResponse]  # type: ignore[assignment]
+    """The last approval that is asked for applies the change, in the same entry."""
+    RejectChange: _aio.UnaryUnaryMultiCallable[_control_pb2.RejectChangeRequest, _control_pb2.RejectChangeResponse]  # type: ignore[assignment]
+    """By whoever is asked, by its author, who withdraws it, or by an admin."""
     CreateToken: _aio.UnaryUnaryMultiCallable[_control_pb2.CreateTokenRequest, _control_pb2.CreateTokenResponse]  # type: ignore[assignment]
     ListTokens: _aio.UnaryUnaryMultiCallable[_control_pb2.ListTokensRequest, _control_pb2.ListTokensResponse]  # type: ignore[assignment]
     RevokeToken: _aio.UnaryUnaryMultiCallable[_control_pb2.RevokeTokenRequest, _control_pb2.RevokeTokenResponse]  # type: ignore[assignment]
@@ -343,6 +357,37 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _control_pb2.ThawRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_pb2.ThawResponse, _abc.Awaitable[_control_pb2.ThawResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListChanges(
+        self,
+        request: _control_pb2.ListChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ListChangesResponse, _abc.Awaitable[_control_pb2.ListChangesResponse]]:
+        """Changes that wait for approval, as policies demand it."""
+
+    @_abc_1.abstractmethod
+    def GetChange(
+        self,
+        request: _control_pb2.GetChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.GetChangeResponse, _abc.Awaitable[_control_pb2.GetChangeResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ApproveChange(
+        self,
+        request: _control_pb2.ApproveChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.ApproveChangeResponse, _abc.Awaitable[_control_pb2.ApproveChangeResponse]]:
+        """The last approval that is asked for applies the change, in the same entry."""
+
+    @_abc_1.abstractmethod
+    def RejectChange(
+        self,
+        request: _control_pb2.RejectChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.RejectChangeResponse, _abc.Awaitable[_control_pb2.RejectChangeResponse]]:
+        """By whoever is asked, by its author, who withdraws it, or by an admin."""
 
     @_abc_1.abstractmethod
     def CreateToken(

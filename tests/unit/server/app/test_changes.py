@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rollout_server.app.changes import get_change, list_changes, waiting_count
+from rollout_server.app.changes import get_change, list_changes
 from rollout_server.app.fleet import NoFleet
 from rollout_server.app.kill import Kill, kill
+from rollout_server.app.status import waiting_count
 from rollout_server.domain.changes import ChangeState
 from rollout_server.errors import NotFound
 from tests.doubles.fake_clock import FakeClock
