@@ -15,7 +15,7 @@ from rollout_sdk.client import Client
 from rollout_sdk.engine.context import Context
 from rollout_sdk.engine.model import Arm, Decision, Reason
 from rollout_sdk.errors import Corrupt, InvalidSettings, RolloutError
-from rollout_sdk.scope import Scope
+from rollout_sdk.scope import Scope, current_scope
 from rollout_sdk.settings import Settings
 from rollout_sdk.status import Status
 
@@ -34,4 +34,5 @@ __all__ = [
     "Settings",
     "Status",
     "__version__",
+    "current_scope",
 ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from rollout_sdk.engine.context import EMPTY, as_context
 from rollout_sdk.engine.model import ValueType
 from rollout_sdk.errors import Corrupt
+from rollout_sdk.lazy_context import LazyContext
 from rollout_sdk.runtime import Runtime
 from rollout_sdk.scope import Scope
 from rollout_sdk.settings import DEFAULT_TARGET, Settings
@@ -166,21 +167,24 @@ class Client:
 
     # ------------------------------------------------------------------------------------------------------- outcomes
 
-    def scope(self, context: Context) -> Scope:
+    def scope(self, context: Context | Callable[[], Context | None]) -> Scope:
         """Return a scope, for `with`: what is recorded in it belongs to exactly the flags decided in it.
 
         `with client.scope(user) as scope: ... scope.enabled("checkout-v2") ... scope.record("checkout.latency", 0.118)`
-        """
-        return Scope(self, self._runtime.counting, as_context(context))
 
-    def resume(self, token: str, context: Context = EMPTY) -> Scope:
+        Args:
+            context: whom it is for, or a function that returns it, called once, by the first decision that needs it.
+        """
+        return Scope(self, self._runtime.counting, _given(context))
+
+    def resume(self, token: str, context: Context | Callable[[], Context | None] = EMPTY) -> Scope:
         """Go on in the scope that `Scope.carry` wrote down, in another process or later.
 
         Args:
             token: what `carry` returned. One that cannot be read is counted as lost, and the scope begins empty.
-            context: for decisions made in it.
+            context: for decisions made in it, or a function that returns it, as for `scope`.
         """
-        return Scope(self, self._runtime.counting, as_context(context), self._runtime.counting.read_token(token))
+        return Scope(self, self._runtime.counting, _given(context), self._runtime.counting.read_token(token))
 
     def record(self, metric: str, context: Context, value: object = True) -> None:  # noqa: FBT002 - true is what happened
         """Count an outcome of a context. Never raises, never waits for the network.
@@ -289,6 +293,11 @@ class Client:
         """Where it stands; never the token."""
         status = self.status()
         return f"<Client at revision {status.revision}, {'connected' if status.connected else 'not connected'}>"
+
+
+def _given(context: object) -> Context | LazyContext:
+    """A context, or what makes one; anything else counts as an empty context."""
+    return LazyContext(context) if callable(context) else as_context(context)
 
 
 def _wake(loop: AbstractEventLoop, event: Event) -> None:

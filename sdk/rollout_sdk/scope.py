@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from rollout_sdk import carry
+from rollout_sdk.engine.context import Context
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from rollout_sdk.attribution import Attribution
-    from rollout_sdk.engine.context import Context
     from rollout_sdk.engine.model import Decision, Json
+    from rollout_sdk.lazy_context import LazyContext
 
 CURRENT: Final[ContextVar[Scope | None]] = ContextVar("rollout_scope", default=None)
 """The innermost scope around the code that runs; tasks of asyncio inherit it."""
@@ -48,17 +49,25 @@ class Scope:
     asyncio included. A thread is not inside; hand it the scope. Afterwards the scope still records.
     """
 
-    __slots__ = ("_attributions", "_client", "_desk", "_open", "_outer", "_tokens", "context")
+    __slots__ = ("_attributions", "_client", "_context", "_desk", "_open", "_outer", "_tokens")
 
-    def __init__(self, client: Asks, desk: Desk, context: Context, carried: Iterable[Attribution] = ()) -> None:
+    def __init__(
+        self, client: Asks, desk: Desk, context: Context | LazyContext, carried: Iterable[Attribution] = ()
+    ) -> None:
         """Use `Client.scope` or `Client.resume`."""
-        self.context = context
+        self._context = context
         self._client = client
         self._desk = desk
         self._attributions = {each.place.rollout: each for each in carried}
         self._open: set[str] = set()
         self._outer: Scope | None = None
         self._tokens: list[Token[Scope | None]] = []
+
+    @property
+    def context(self) -> Context:
+        """Whom it is for. One that is given as a function is made now, once."""
+        context = self._context
+        return context if isinstance(context, Context) else context.get()
 
     # ------------------------------------------------------------------------------------------------------ decisions
 
@@ -161,6 +170,11 @@ class Scope:
     def __repr__(self) -> str:
         """How many rollouts; nothing personal."""
         return f"<Scope of {len(self._attributions)} rollouts>"
+
+
+def current_scope() -> Scope | None:
+    """Return the innermost scope around the code that runs: middleware opens one for each request and task."""
+    return CURRENT.get()
 
 
 class _Inside:
