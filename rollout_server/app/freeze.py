@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from rollout_server.app.documents import Document, read_documents
 from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
 from rollout_server.app.near_miss import cut, did_you_mean
 from rollout_server.app.transaction import Composed, Request, transact
 from rollout_server.domain.calendar import parse_moment_ms
+from rollout_server.domain.files import canonical_json, write
 from rollout_server.domain.plan import Wish, plan
 from rollout_server.domain.resources import Kind, Metadata, Resource, ResourceId
 from rollout_server.domain.rollouts import FreezeSpec
@@ -119,8 +121,11 @@ async def thaw(environment: Environment, command: Thaw, actor: Actor) -> Frozen:
     return Frozen(written.entry, _found(environment, id_), environment.position)
 
 
-async def _planned(environment: Environment, document: Resource) -> Composed[None]:
-    planned = await asyncio.to_thread(plan, environment.state, Wish((document,)), environment.ruleset)
+async def _planned(environment: Environment, freeze: Resource) -> Composed[None]:
+    """Take it through the door of documents: what no file could say is refused here as there."""
+    document = Document(canonical_json(write(freeze)).decode(), freeze.kind.value, freeze.metadata.key)
+    wish = Wish(read_documents((document,)).resources)
+    planned = await asyncio.to_thread(plan, environment.state, wish, environment.ruleset)
     if planned.problems:
         raise InvalidInput(planned.problems)
     return Composed(planned.reads, planned.writes, None)

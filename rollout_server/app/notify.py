@@ -165,6 +165,7 @@ class Notifier:
             start = await journal.state_at(revision=self._book.revision)
         else:
             start = await journal.state_at(at_ms=self._environment.clock.now_ms() - LOOK_BACK_MS)
+            self._book.changes += 1
         self._marks = {key: _mark(run) for key, run in _runs(start)}
         self._book.epoch, self._book.revision = here.epoch, start.position.revision
         while self._book.revision < here.revision:

@@ -86,6 +86,7 @@ class RunRollouts:
         self._fence = fence
         self._tick_ms = tick_ms
         self._complained: dict[str, str] = {}
+        self._is_store_away = False
 
     async def keep_ticking(self) -> None:
         """Tick until cancelled; whatever a tick fails at, the next one tries again."""
@@ -250,7 +251,11 @@ class RunRollouts:
         try:
             await self._sources.ingest.store.keep(write_memory(_id(run), fence, memory))
         except Unavailable as error:
-            self._complain(ResourceId(Kind.ROLLOUT, run.rollout), error)
+            if not self._is_store_away:
+                self._environment.report("evidence cannot be kept; ticks go on with what they remember", error)
+            self._is_store_away = True
+        else:
+            self._is_store_away = False
 
     def _standpoint(self, run: Run) -> Standpoint:
         flag = self._environment.resource(ResourceId(Kind.FLAG, run.flag))

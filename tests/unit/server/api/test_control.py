@@ -11,7 +11,7 @@ import pytest
 
 from rollout_sdk.wire.snapshot import unpack
 from rollout_sdk.wire.v1 import control_pb2 as pb
-from rollout_server.api import control
+from rollout_server.api import control_base
 from rollout_server.errors import Unavailable
 from tests.small_server import World, document, flag, world
 
@@ -132,7 +132,7 @@ async def test_what_was_committed_is_never_answered_as_a_failure(
     async def away(*_: object) -> None:
         raise Unavailable("journal", "away")
 
-    monkeypatch.setattr(control, "tell", away)
+    monkeypatch.setattr(control_base, "tell", away)
     async with world(tmp_path) as around:
         await around.admin.apply(flag("checkout"))
         killed = await around.admin.kill("checkout")

@@ -1,0 +1,61 @@
+"""What came in since the last look, and who reports."""
+
+from __future__ import annotations
+
+from rollout_server.app.gather_evidence import Gathered, Sources, gather
+from rollout_server.domain.guardrails.look import Feed
+from rollout_server.domain.guardrails.spec import MetricSpec
+from rollout_server.domain.judging import begin, watched
+from rollout_server.domain.resources import Kind, ResourceId
+from rollout_server.domain.telemetry import PROCESS_LOST, ProcessWindow
+from tests.rollout_room import Room, documents, guarded, room
+
+
+async def gathered(stand: Room, judged: dict[str, int] | None = None) -> Gathered:
+    metric = stand.environment.state.resources[ResourceId(Kind.METRIC, "errors")].spec
+    assert isinstance(metric, MetricSpec)
+    guards = watched(stand.run(), {"errors": metric})
+    evidence = begin(1)
+    if judged is not None:
+        evidence = type(evidence)(evidence.ratio, evidence.cases, judged)
+    sources = Sources(stand.ingest, stand.instances, stand.clock)
+    return await gather(sources, stand.environment.ruleset.rollouts["launch"], guards, evidence)
+
+
+async def test_only_windows_that_the_watermark_has_passed() -> None:
+    """And later than those judged before."""
+    async with room(*documents(pipeline={"guardrails": guarded()})) as stand:
+        stand.connect()
+        await stand.start()
+        for _ in range(5):
+            await stand.report((10, 1), (40, 2))
+            stand.clock.advance(1_000)
+        found = await gathered(stand)
+        windows = [one.window for one in found.found["errors"].windows]
+        assert len(windows) == 3  # the last two may still grow
+        assert found.found["errors"].passed == windows[-1]
+        later = await gathered(stand, {"errors": windows[0], "": windows[1]})
+        assert [one.window for one in later.found["errors"].windows] == windows[1:]
+        assert [one.window for one in later.exposures[0]] == windows[2:]
+
+
+async def test_lost_processes_come_in_like_every_metric() -> None:
+    """One arm without a control."""
+    async with room(*documents(pipeline={"guardrails": guarded()})) as stand:
+        await stand.start()
+        await stand.store.add_processes(ProcessWindow(stand.ingest.clock.window_at(stand.ingest.clock.now_ms()), 5, 2))
+        stand.clock.advance(4_000)
+        (one,) = (await gathered(stand)).found[PROCESS_LOST].windows
+        assert (one.candidate.n, one.candidate.x, one.reach_ppm) == (5, 2.0, 1_000_000)
+
+
+async def test_who_should_have_reported() -> None:
+    """Nobody is missed who just came; whoever was there and is silent is."""
+    async with room(*documents(pipeline={"guardrails": guarded()})) as stand:
+        await stand.start()
+        stand.connect()
+        assert (await gathered(stand)).found["errors"].feed == Feed(0, 0)
+        stand.clock.advance(10_000)
+        assert (await gathered(stand)).found["errors"].feed == Feed(1, 0)
+        await stand.report()
+        assert (await gathered(stand)).found["errors"].feed == Feed(1, 1)

@@ -1,0 +1,47 @@
+"""Freezes of a state, and whose turn it is after them."""
+
+from __future__ import annotations
+
+from rollout_server.domain.frozen import freezes_of, is_frozen, line_of, may_grow, tags_of
+from tests.rollout_room import documents, room
+from tests.small_environment import document
+
+OVER = {
+    "from": "2027-01-01T00:00:00Z",
+    "to": "2027-01-15T08:00:30Z",
+    "tags": ["web"],
+    "except": ["mia"],
+    "stagger": "1m",
+}
+SECOND = [
+    document("Flag", "cart", {"rules": [{"id": "launch", "rollout": "cart-launch"}]}, tags=["web"]),
+    document("Rollout", "cart-launch", {"flag": "cart", "from": "off", "to": "on", "pipeline": "quick"}),
+]
+
+
+async def test_tags_decide_and_names_exempt() -> None:
+    """A flag without the tag, and a person who is exempt, go on."""
+    async with room(*documents(), document("Freeze", "f", OVER), document("Flag", "other", {})) as stand:
+        resources, now_ms = stand.environment.state.resources, stand.clock.now_ms()
+        assert tags_of(resources, "checkout") == ("web",)
+        assert is_frozen(resources, "checkout", now_ms)
+        assert not is_frozen(resources, "checkout", now_ms, frozenset({"mia"}))
+        assert not is_frozen(resources, "other", now_ms)
+        assert not is_frozen(resources, "nothing", now_ms)
+        assert len(freezes_of(resources.values())) == 1
+
+
+async def test_after_a_freeze_one_by_one() -> None:
+    """Who was under way longest goes first, the next one a stagger later."""
+    async with room(*documents(), *SECOND) as stand:
+        await stand.start("launch")
+        stand.clock.advance(1_000)
+        await stand.start("cart-launch")
+        assert [one.rollout for one in line_of(stand.environment.state.resources)] == ["launch", "cart-launch"]
+        resources = {**stand.environment.state.resources}
+        async with room(document("Freeze", "f", OVER)) as other:
+            resources |= other.environment.state.resources
+        thaw_ms = stand.clock.now_ms() - 1_000 + 30_000
+        assert may_grow(resources, "launch", "checkout", thaw_ms)
+        assert not may_grow(resources, "cart-launch", "cart", thaw_ms + 59_000)
+        assert may_grow(resources, "cart-launch", "cart", thaw_ms + 60_000)
