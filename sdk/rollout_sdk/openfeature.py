@@ -25,6 +25,7 @@ from openfeature.provider import AbstractProvider, Metadata, ProviderStatus
 
 from rollout_sdk.engine.context import EMPTY, Context
 from rollout_sdk.engine.model import DEFAULT_UNIT, Reason, ValueType
+from rollout_sdk.reasons import ERROR_CODES, standard_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,26 +46,14 @@ UNITS: Final = "units"
 _SETTLE_S: Final = 0.1
 """When `initialize` ends, the OpenFeature SDK itself says READY or ERROR; what differs is said after that."""
 
-_REASONS: Final[Mapping[Reason, Told]] = {
-    Reason.TARGET: Told.TARGETING_MATCH,
-    Reason.RULE: Told.TARGETING_MATCH,
-    Reason.NEVER: Told.TARGETING_MATCH,
-    Reason.SPLIT: Told.SPLIT,
-    Reason.ROLLOUT: Told.SPLIT,
-    Reason.KILLED: Told.DISABLED,
-    Reason.REQUIREMENT: Told.DISABLED,
-    Reason.NO_UNIT: Told.DEFAULT,
-    Reason.OVERRIDE: Told.STATIC,
+_MESSAGES: Final[Mapping[str, str]] = {
+    "PROVIDER_NOT_READY": "no rules were received yet; the caller's default is served",
+    "FLAG_NOT_FOUND": "no such flag in this environment",
+    "TYPE_MISMATCH": "the flag is of another type than was asked for",
+    "PARSE_ERROR": "this SDK cannot read the flag's rules; `rollout sdks` says why",
 }
 
-_ERRORS: Final[Mapping[Reason, tuple[ErrorCode, str]]] = {
-    Reason.NOT_READY: (ErrorCode.PROVIDER_NOT_READY, "no rules were received yet; the caller's default is served"),
-    Reason.UNKNOWN_FLAG: (ErrorCode.FLAG_NOT_FOUND, "no such flag in this environment"),
-    Reason.WRONG_TYPE: (ErrorCode.TYPE_MISMATCH, "the flag is of another type than was asked for"),
-    Reason.ERROR: (ErrorCode.PARSE_ERROR, "this SDK cannot read the flag's rules; `rollout sdks` says why"),
-}
-
-_NO_STRUCTURE: Final = (ErrorCode.TYPE_MISMATCH, "the flag serves JSON that is neither a map nor a list")
+_NO_STRUCTURE: Final = "the flag serves JSON that is neither a map nor a list"
 
 
 class RolloutProvider(AbstractProvider):
@@ -211,7 +200,7 @@ class RolloutProvider(AbstractProvider):
         """Decide a json flag whose value is a map or a list, a copy of the caller's own."""
         details = self._resolve(flag_key, default_value, evaluation_context, ValueType.JSON)
         if details.error_code is None and not isinstance(details.value, dict | list):
-            return _failed(default_value, _NO_STRUCTURE, details.flag_metadata)
+            return _failed(default_value, ErrorCode.TYPE_MISMATCH, _NO_STRUCTURE, details.flag_metadata)
         return details
 
     def track(
@@ -230,26 +219,18 @@ class RolloutProvider(AbstractProvider):
         """Decide, and say it in OpenFeature's words."""
         front = self._client._front  # noqa: SLF001 - typed and with its details: no method of a client is both
         decision = front.decider.decide(flag, self._context(context), default, type_)  # type: ignore[arg-type] # given back as it is
-        error = _ERRORS.get(decision.reason)
+        error = ERROR_CODES.get(decision.reason)
         if error is not None:
             if decision.reason is Reason.UNKNOWN_FLAG and decision.flag in self._client.status().quarantined:
-                error = _ERRORS[Reason.ERROR]  # it was never readable here, and so is not known by its rules
-            return _failed(decision.value, error, _metadata(decision))
+                error = ERROR_CODES[Reason.ERROR]  # it was never readable here, and so is not known by its rules
+            return _failed(decision.value, ErrorCode(error), _MESSAGES[error], _metadata(decision))
+        in_force = self._client._runtime.flag(decision.flag)  # noqa: SLF001 - of this package
         return FlagResolutionDetails(
             value=decision.value,
-            reason=self._reason(decision),
+            reason=Told(standard_reason(decision, in_force)),
             variant=decision.variant,
             flag_metadata=_metadata(decision),
         )
-
-    def _reason(self, decision: Decision) -> Told:
-        if decision.stale:
-            return Told.STALE
-        if decision.reason is Reason.DEFAULT:
-            flag = self._client._runtime.flag(decision.flag)  # noqa: SLF001 - of this package
-            is_plain = flag is not None and not (flag.never or flag.requires or flag.targets or flag.rules)
-            return Told.STATIC if is_plain else Told.DEFAULT
-        return _REASONS.get(decision.reason, Told.UNKNOWN)
 
     def _context(self, context: EvaluationContext | None) -> Context:
         if context is None:
@@ -271,9 +252,8 @@ def _aware(value: object) -> object:
 
 
 def _failed(
-    default: object, error: tuple[ErrorCode, str], metadata: Mapping[str, bool | int | float | str]
+    default: object, code: ErrorCode, message: str, metadata: Mapping[str, bool | int | float | str]
 ) -> FlagResolutionDetails[Any]:
-    code, message = error
     return FlagResolutionDetails(
         value=default, reason=Told.ERROR, error_code=code, error_message=message, flag_metadata=metadata
     )
