@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from rollout_sdk import surroundings
+from rollout_sdk.lifecycle import stand_behind_grpc
 from rollout_sdk.settings import is_local
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def cast_anchor() -> None:
         anchor = grpc.insecure_channel("unix:/anchor", [("grpc.use_local_subchannel_pool", 1)])  # never dialled
         _anchor.clear()
         _anchor[pid] = anchor
+    stand_behind_grpc()
 
 
 def suit(*, is_green: bool) -> None:

@@ -35,7 +35,7 @@ _log = logging.getLogger("rollout_sdk")
 _living: weakref.WeakSet[Living] = weakref.WeakSet()
 _paused: list[Living] = []
 _waiting: weakref.WeakSet[Living] = weakref.WeakSet()
-_home = {"pid": os.getpid(), "is_hooked": False}
+_home = {"pid": os.getpid(), "hooks": 0, "is_behind_grpc": False}
 
 
 class Living(Protocol):
@@ -63,9 +63,8 @@ def enter(living: Living) -> bool:
         Whether it is to start its threads now. Else it is resumed, as in a child, after a fork that is still to come.
     """
     with GATE:
-        if not _home["is_hooked"]:
-            _home["is_hooked"] = True
-            os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
+        if not _home["hooks"]:
+            _hook()
             atexit.register(close_all)
         _living.add(living)
         hosts.follow(_GUEST)
@@ -73,6 +72,26 @@ def enter(living: Living) -> bool:
         if hosts.awaits_fork():
             _waiting.add(living)
     return living not in _waiting
+
+
+def stand_behind_grpc() -> None:
+    """Call with `GATE` once gRPC has its hooks: our channels must be closed before these block them for a fork."""
+    if not _home["is_behind_grpc"]:
+        _home["is_behind_grpc"] = True
+        _hook()
+
+
+def _hook() -> None:
+    """Register hooks that act in the stead of all earlier ones: of the last registered, `before` runs first."""
+    _home["hooks"] += 1
+    number = _home["hooks"]
+
+    def newest(act: Callable[[], None]) -> Callable[[], None]:
+        return lambda: act() if _home["hooks"] == number else None
+
+    os.register_at_fork(
+        before=newest(_before_fork), after_in_parent=newest(_after_in_parent), after_in_child=newest(_after_in_child)
+    )
 
 
 @contextmanager

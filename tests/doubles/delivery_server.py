@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Self
 
 import grpc
 
+from rollout_sdk.engine.metrics import MetricDeclaration
 from rollout_sdk.engine.model import Cohort, Flag, FlagState, Position, RolloutState
-from rollout_sdk.wire.codec import record_of_cohort, record_of_flag, record_of_rollout, record_of_state
+from rollout_sdk.wire.codec import (
+    record_of_cohort,
+    record_of_flag,
+    record_of_metric,
+    record_of_rollout,
+    record_of_state,
+)
 from rollout_sdk.wire.delivery import write_position
 from rollout_sdk.wire.records import RulesetDigest, WireRecord
 from rollout_sdk.wire.v1 import delivery_pb2, delivery_pb2_grpc, ruleset_pb2
@@ -21,7 +28,7 @@ WAIT_S = 20
 STREAMS_MAX = 32
 
 
-def record(resource: Flag | Cohort | FlagState | RolloutState, version: int) -> WireRecord:
+def record(resource: Flag | Cohort | FlagState | RolloutState | MetricDeclaration, version: int) -> WireRecord:
     """Return the record of whatever it is."""
     match resource:
         case Flag():
@@ -32,6 +39,8 @@ def record(resource: Flag | Cohort | FlagState | RolloutState, version: int) -> 
             return record_of_state(resource, version)
         case RolloutState():
             return record_of_rollout(resource, version)
+        case MetricDeclaration():
+            return record_of_metric(resource, version)
 
 
 def digest_of(records: Iterable[WireRecord]) -> bytes:
@@ -138,6 +147,7 @@ class DeliveryServer(delivery_pb2_grpc.DeliveryServiceServicer):
         refuse: bool = False,
         patience_s: float | None = WAIT_S,
         credentials: grpc.ServerCredentials | None = None,
+        beside: Callable[[grpc.Server], object] | None = None,
     ) -> None:
         """Listen.
 
@@ -145,6 +155,7 @@ class DeliveryServer(delivery_pb2_grpc.DeliveryServiceServicer):
             refuse: every call, as one whose token is unknown.
             credentials: for TLS; without them it speaks plaintext.
             patience_s: how long a test waits for a call or a message; None: as long as it runs.
+            beside: puts another service on the same port.
         """
         self._refuses = refuse
         self._patience_s = patience_s
@@ -152,6 +163,8 @@ class DeliveryServer(delivery_pb2_grpc.DeliveryServiceServicer):
         self._open: list[Stream] = []
         self._server = grpc.server(ThreadPoolExecutor(STREAMS_MAX), options=[("grpc.so_reuseport", 0)])
         delivery_pb2_grpc.add_DeliveryServiceServicer_to_server(self, self._server)
+        if beside:
+            beside(self._server)
         address = "127.0.0.1:0"
         self.port = (
             self._server.add_secure_port(address, credentials)
