@@ -77,10 +77,7 @@ class Webhook:
 
     async def deliver(self, notification: Notification) -> None:
         """See `ports.Channel`. Taken is any answer of 200 to 299."""
-        try:
-            url = httpx2.URL(self._spec.target)
-        except httpx2.InvalidURL:
-            raise Refused("channel", "its URL cannot be read", "correct the URL of the channel") from None
+        url = _url(self._spec.target)
         body = json.dumps(write_notification(notification), ensure_ascii=False, separators=(",", ":")).encode()
         headers = {**self._headers(notification.id, body), "Host": url.netloc.decode("ascii")}
         try:
@@ -124,6 +121,16 @@ class Webhook:
             client.stream("POST", url, content=body, headers=headers, extensions={"sni_hostname": host}) as answer,
         ):
             return answer.status_code  # the rest of the answer may be endless, and is not read
+
+
+def _url(text: str) -> httpx2.URL:
+    try:
+        url = httpx2.URL(text)
+    except httpx2.InvalidURL:
+        url = httpx2.URL()
+    if url.scheme not in _PORTS or not url.host:
+        raise Refused("channel", "its URL cannot be read", "correct the URL of the channel")
+    return url
 
 
 def _away(host: str, error: Exception | None) -> Unavailable:

@@ -131,3 +131,39 @@ def test_loopback_is_what_only_this_machine_reaches() -> None:
 def test_settings_do_not_change_under_way() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load().listen = "127.0.0.1:1"
+
+
+LISTS = ("channel_allow_private", "channel_commands", "channel_services", "channel_secrets")
+
+
+def test_channels_may_do_nothing_unless_they_are_told() -> None:
+    """Deny by default: whoever writes a channel is not whoever runs the server."""
+    settings = load()
+    assert [getattr(settings, name) for name in LISTS] == [()] * 4
+    assert (settings.notifications, settings.notification_link) == (True, "")
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_what_channels_may_do_is_listed(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert getattr(load({name: "one, two.internal"}), name) == ("one", "two.internal")
+    assert getattr(load(file=toml(tmp_path, f'{name} = ["one"]\n')), name) == ("one",)
+    monkeypatch.setenv(f"ROLLOUT_{name.upper()}", "")
+    assert getattr(load(), name) == ()
+    assert any(name in line for line in problems(**{name: "one,,two"}))
+
+
+@pytest.mark.parametrize("value", ["10.0.0.0/8", "10.1.2.3", "::1", "fd00::/8", "hooks.internal", "Hooks-1.internal."])
+def test_exceptions_from_public_are_hosts_and_networks(value: str) -> None:
+    assert load({"channel_allow_private": value}).channel_allow_private == (value,)
+
+
+@pytest.mark.parametrize("value", ["http://x", "10.0.0.0/99", "a b", "-x", "*.internal", "*"])
+def test_exceptions_that_would_except_nothing_are_refused(value: str) -> None:
+    assert any("neither a host nor a network" in line for line in problems(channel_allow_private=value))
+
+
+def test_a_link_is_a_url_with_known_words() -> None:
+    good = "https://look.example.com/{environment}/{rollout}/{run}?flag={flag}"
+    assert load({"notification_link": good}).notification_link == good
+    for bad in ("look.example.com", "https://x/{unit}", "https://x/{", "javascript:alert(1)", "https://x/ y"):
+        assert any("is no URL with any of" in line for line in problems(notification_link=bad))

@@ -5,8 +5,11 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from rollout_server.api.http import application, serving
+import pytest
+
+from rollout_server.api.http import application, listen, serving
 from rollout_server.api.metrics import Metrics
+from rollout_server.errors import Unavailable
 from tests.small_server import http_get
 from tests.small_server import serving as server
 
@@ -43,3 +46,11 @@ async def test_readiness_follows_what_the_server_says() -> None:
         assert (await http_get(address, "/healthz"))[0] == 200
         why = ""
         assert (await http_get(address, "/readyz"))[0] == 200
+
+
+def test_a_taken_port_is_said_with_what_to_do() -> None:
+    with listen("127.0.0.1:0") as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(Unavailable, match=f"127.0.0.1:{port} cannot be opened") as caught:
+            listen(f"127.0.0.1:{port}")
+    assert "ROLLOUT_HTTP_LISTEN" in caught.value.hint

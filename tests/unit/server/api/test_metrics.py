@@ -40,6 +40,24 @@ def test_what_is_in_no_sum_is_shown() -> None:
     assert 'rollout_telemetry_lost_total{environment="production",reason="late"} 3.0' in told
 
 
+def test_notifications_are_counted_by_how_they_ended() -> None:
+    """Without any channel in a label; alert on what was given up."""
+    one = EnvironmentFigures(
+        "production",
+        1,
+        0,
+        {},
+        0,
+        is_following=True,
+        notifications={"delivered": 3, "given up": 1},
+        notifications_waiting=2,
+    )
+    told = lines(Metrics(lambda: [one], "SQLite", is_durable=True))
+    assert 'rollout_notifications_total{environment="production",outcome="delivered"} 3.0' in told
+    assert 'rollout_notifications_total{environment="production",outcome="given up"} 1.0' in told
+    assert 'rollout_notifications_waiting{environment="production"} 2.0' in told
+
+
 def test_what_happens_is_counted() -> None:
     metrics = Metrics(list, "SQLite", is_durable=True)
     metrics.answered("/a/B", "OK", 0.02)
