@@ -189,11 +189,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         telling = notifiers(settings, served, telemetry)
         first_tokens = await _first_tokens(settings, served)
         phase = _Phase()
-        metrics = Metrics(
-            lambda: [figures_of(served[n], telemetry[n], telling.get(n)) for n in served], DURABILITY, is_durable=True
-        )
-        for one in served.values():
-            _count_commits(one.environment, metrics)
+        metrics = _metrics(served, telemetry, telling)
         if listening is not None:
             has_metrics = settings.metrics_public or is_loopback(settings.http_listen)
             routes = http.application(metrics, phase.why_not_ready, has_metrics=has_metrics)
@@ -336,6 +332,17 @@ def _certificates(settings: Settings) -> Certificates | None:
     if settings.tls_cert is None or settings.tls_key is None:
         return None
     return Certificates(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
+
+
+def _metrics(
+    served: Mapping[str, Served], telemetry: Mapping[str, IngestTelemetry], telling: Mapping[str, Notifier]
+) -> Metrics:
+    metrics = Metrics(
+        lambda: [figures_of(served[n], telemetry[n], telling.get(n)) for n in served], DURABILITY, is_durable=True
+    )
+    for one in served.values():
+        _count_commits(one.environment, metrics)
+    return metrics
 
 
 def _count_commits(environment: Environment, metrics: Metrics) -> None:
