@@ -15,7 +15,10 @@ from rollout_server.domain.validation.metrics import check_guardrails
 from rollout_server.domain.validation.world import check_approval
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rollout_sdk.engine.findings import Findings
+    from rollout_sdk.engine.model import Condition
     from rollout_server.domain.rollouts import PipelineSpec
     from rollout_server.domain.validation.audiences import Audiences
     from rollout_server.domain.validation.world import World
@@ -71,7 +74,11 @@ def _check_stage(findings: Findings, world: World, audiences: Audiences, spec: P
     if not 0 < stage.share_ppm <= PPM:
         message = f"a stage at {percent.show(max(0, stage.share_ppm))} exposes nobody"
         findings.add(f"{path}.share", "bad_share", message, "write a share above 0%, at most 100%")
+    before = len(findings.problems)
     check_audience(findings, stage.audience, f"{path}.audience", world.hashed)
+    if len(findings.problems) == before and audiences.is_nobody(stage.audience):
+        message = "nobody can be in this audience: what it asks for excludes itself"
+        findings.add(f"{path}.audience", "empty_audience", message, "ask for one of them, or for any instead of all")
     for name, duration_ms in (("ramp", stage.ramp_ms), ("soak", stage.soak_ms)):
         if not 0 <= duration_ms <= durations.DURATION_MAX_MS:
             longest = durations.show(durations.DURATION_MAX_MS)
@@ -133,7 +140,9 @@ def _check_sizes(findings: Findings, audiences: Audiences, spec: PipelineSpec) -
         findings.add(f"spec.stages[{at}].exit.exposed", "audience_too_small", message, "ask for fewer, or list more")
 
 
-def too_small(audiences: Audiences, spec: PipelineSpec, unit: str, salt: str) -> list[tuple[int, str]]:
+def too_small(
+    audiences: Audiences, spec: PipelineSpec, unit: str, salt: str, never: Sequence[Condition] = ()
+) -> list[tuple[int, str]]:
     """Return the stages whose `exposed` can never be met, each with the sentence why.
 
     Args:
@@ -141,15 +150,41 @@ def too_small(audiences: Audiences, spec: PipelineSpec, unit: str, salt: str) ->
         spec: of the pipeline.
         unit: kind of unit that is exposed.
         salt: of the rollout; empty where there is none yet.
+        never: of the rollout and its flag.
     """
     found = []
     for at, stage in enumerate(spec.stages):
         wanted = stage.exit.exposed
-        most = audiences.most_exposed(spec.stages[: at + 1], unit, salt, wanted) if wanted > 0 else None
+        most = audiences.most_exposed(spec.stages[: at + 1], unit, salt, wanted, never) if wanted > 0 else None
         if most is not None and most < wanted:
-            message = f"stage {stage.name} asks for {wanted} exposed units, and its cohorts list {most} that can be"
+            message = f"stage {stage.name} asks for {wanted} exposed units, and its audiences list {most} that can be"
             found.append((at, message))
     return found
+
+
+def without_control(
+    audiences: Audiences, spec: PipelineSpec, unit: str, salt: str, never: Sequence[Condition]
+) -> list[str]:
+    """Return why stages that wait for healthy guardrails would wait for ever: their few units fall into one arm.
+
+    Args:
+        audiences: of the environment.
+        spec: of the pipeline.
+        unit: kind of unit that is exposed.
+        salt: of the rollout.
+        never: of the rollout and its flag.
+    """
+    judging = [one for one in spec.guardrails if one.action is not Action.NOTIFY]
+    if all(isinstance(one.limit, AbsoluteLimit) for one in judging):
+        return []
+    return [
+        f"stage {stage.name} waits for healthy guardrails, and of the units that its audiences list "
+        f"none is exposed, or none is left as control"
+        for at, stage in enumerate(spec.stages)
+        if stage.exit.is_healthy
+        and audiences.has_control(spec.stages[: at + 1])
+        and not audiences.is_split(spec.stages[: at + 1], unit, salt, never)
+    ]
 
 
 def _check_blind(findings: Findings, spec: PipelineSpec) -> None:

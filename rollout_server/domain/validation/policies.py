@@ -89,6 +89,8 @@ def check_policy(findings: Findings, world: World, key: str) -> None:
         path = child("spec.groups", name)
         if not people:
             findings.add(path, "empty_group", "nobody is in this group, so it could never agree", "name its people")
+        elif not all(person.strip() for person in people):
+            findings.add(path, "empty_person", "a name of blanks is nobody's", "name a person, or take it out")
         twice = next((person for at, person in enumerate(people) if person in people[:at]), None)
         if twice is not None:
             message = f"{show(twice)} is in it twice, and has one voice"

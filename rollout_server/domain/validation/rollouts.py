@@ -8,7 +8,7 @@ from rollout_sdk.engine.bucketing import salt16
 from rollout_sdk.engine.findings import show
 from rollout_sdk.engine.instants import parse_instant
 from rollout_sdk.engine.model import ByRollout
-from rollout_server.domain.validation.pipelines import too_small
+from rollout_server.domain.validation.pipelines import too_small, without_control
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.findings import Findings
@@ -31,14 +31,29 @@ def check_rollout(findings: Findings, world: World, audiences: Audiences, key: s
         findings.unknown("spec.pipeline", "pipeline", spec.pipeline, world.pipelines)
     elif flag is not None:
         status = world.rollout_statuses.get(key)
-        salt = status.salt if status else spec.salt or salt16(key)
-        for _, message in too_small(audiences, world.pipelines[spec.pipeline], flag.unit, salt):
-            told = f"pipeline/{spec.pipeline}: {message}"
-            hint = "ask for fewer there, list more in the cohort, or take another pipeline"
-            findings.add("spec.pipeline", "audience_too_small", told, hint)
+        _check_audiences(findings, world, audiences, spec, status.salt if status else spec.salt or salt16(key))
     if spec.start:
         check_moment(findings, spec.start, "spec.start")
     _check_running(findings, world, key, spec)
+
+
+def _check_audiences(findings: Findings, world: World, audiences: Audiences, spec: RolloutSpec, salt: str) -> None:
+    """Note stages that this rollout, of this flag, could not enter, judge or leave; the pipeline alone may be fine."""
+    pipeline, flag = world.pipelines[spec.pipeline], world.flags[spec.flag]
+    never = (*spec.never, *flag.never)
+    at = f"pipeline/{spec.pipeline}: "
+    for whose, conditions in (("this rollout", spec.never), (f"flag/{spec.flag}", flag.never)):
+        for stage in pipeline.stages:
+            if any(audiences.covers(condition, stage.audience) for condition in conditions):
+                message = f"{at}stage {stage.name} exposes nobody: all of its audience is in `never` of {whose}"
+                hint = "take another pipeline, or mend the never"
+                findings.add("spec.pipeline", "empty_audience", message, hint)
+    for _, message in too_small(audiences, pipeline, flag.unit, salt, never):
+        hint = "ask for fewer there, list more in the cohort, or take another pipeline"
+        findings.add("spec.pipeline", "audience_too_small", at + message, hint)
+    for message in without_control(audiences, pipeline, flag.unit, salt, never):
+        hint = "list more units, change the share, or judge by soak, exposed or approval there"
+        findings.add("spec.pipeline", "no_control", at + message, hint)
 
 
 def _check_running(findings: Findings, world: World, key: str, spec: RolloutSpec) -> None:

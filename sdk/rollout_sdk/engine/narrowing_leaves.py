@@ -99,6 +99,34 @@ def leaf_at_most(one: Leaf, other: Leaf, narrow: Extent | None, wide: Extent | N
     return _is_subset(narrow, wide)
 
 
+def leaves_exclude(one: Leaf, other: Leaf) -> bool:
+    """Whether no context can make both true: proven for values and ranges of the same subject."""
+    if (one.subject, one.is_unit, one.ignore_case) != (other.subject, other.is_unit, other.ignore_case):
+        return False
+    if OnMissing.MATCH in {one.on_missing, other.on_missing}:  # true over values of every other class
+        return False
+    return _is_disjoint(extent_of(one), extent_of(other))
+
+
+def _is_disjoint(one: Extent | None, other: Extent | None) -> bool:
+    if not isinstance(one, _Values | _Range) or not isinstance(other, _Values | _Range):
+        return False
+    if one.kind != other.kind:  # no value is of two classes, but moments are written as strings
+        return "moment" not in {one.kind, other.kind}
+    if isinstance(one, _Values):
+        return one.values.isdisjoint(other.values) if isinstance(other, _Values) else not _holds_any(other, one)
+    return not _holds_any(one, other) if isinstance(other, _Values) else _is_apart(one, other)
+
+
+def _holds_any(wide: _Range, narrow: _Values) -> bool:
+    return any(_within(_Range(wide.kind, value, value), wide) for value in narrow.values if _is_number(value))
+
+
+def _is_apart(one: _Range, other: _Range) -> bool:
+    low, high = (one, other) if (one.low, one.high) <= (other.low, other.high) else (other, one)
+    return low.high < high.low or (low.high == high.low and (low.high_open or high.low_open))
+
+
 def _is_subset(narrow: Extent | None, wide: Extent | None) -> bool:
     match narrow, wide:
         case _Values(), _Values():

@@ -2,8 +2,10 @@
 
 import pytest
 
+from rollout_sdk.engine.conditions import compile_condition
 from rollout_sdk.engine.model import Leaf, OnMissing
-from rollout_sdk.engine.narrowing_leaves import extent_of, leaf_at_most
+from rollout_sdk.engine.narrowing_leaves import extent_of, leaf_at_most, leaves_exclude
+from tests.random_worlds import Dice
 from tests.small_world import leaf
 
 
@@ -101,3 +103,60 @@ def test_silence_counts() -> None:
     assert at_most(unknown, loud)
     assert not at_most(unknown, quiet)
     assert not at_most(loud, unknown)
+
+
+EXCLUSIVE = [
+    (leaf("c", "equals", "KR"), leaf("c", "equals", "TH")),
+    (leaf("c", "in", ("KR", "JP")), leaf("c", "in", ("TH", "VN"))),
+    (leaf("c", "equals", "kr", ignore_case=True), leaf("c", "equals", "TH", ignore_case=True)),
+    (leaf("n", "equals", 1), leaf("n", "equals", "1")),
+    (leaf("n", "equals", 1), leaf("n", "equals", operand=True)),
+    (leaf("n", "<", 3), leaf("n", ">", 5)),
+    (leaf("n", "<", 3), leaf("n", ">=", 3)),
+    (leaf("n", "between", (1, 2)), leaf("n", "in", (3, 4))),
+    (leaf("n", ">", 5), leaf("n", "equals", "many")),
+    (leaf("t", "size", 2), leaf("t", "size", (3, 9))),
+    (leaf("d", "before", "2026-01-01T00:00:00Z"), leaf("d", "after", "2026-01-02T00:00:00Z")),
+    (leaf("user", "equals", "a", is_unit=True), leaf("user", "in", ("b", "c"), is_unit=True)),
+]
+COMPATIBLE = [
+    (leaf("c", "equals", "KR"), leaf("d", "equals", "TH")),
+    (leaf("c", "equals", "KR"), leaf("c", "in", ("KR", "TH"))),
+    (leaf("c", "equals", "KR"), leaf("c", "equals", "kr", ignore_case=True)),
+    (leaf("c", "equals", "KR"), leaf("c", "starts_with", "TH")),
+    (leaf("c", "equals", "KR", on_missing=OnMissing.MATCH), leaf("c", "equals", "TH")),
+    (leaf("n", "<=", 3), leaf("n", ">=", 3)),
+    (leaf("n", "between", (1, 2)), leaf("n", "in", (2, 4))),
+    (leaf("d", "before", "2026-01-01T00:00:00Z"), leaf("d", "equals", "2025-01-01T00:00:00Z")),
+    (leaf("user", "equals", "a", is_unit=True), leaf("user", "equals", "b")),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), EXCLUSIVE)
+def test_what_excludes_each_other(one: Leaf, other: Leaf) -> None:
+    """Values and ranges apart, and values of different classes; in either order."""
+    assert leaves_exclude(one, other)
+    assert leaves_exclude(other, one)
+
+
+@pytest.mark.parametrize(("one", "other"), COMPATIBLE)
+def test_what_may_both_be_true_is_left_open(one: Leaf, other: Leaf) -> None:
+    """Nothing is claimed that cannot be seen."""
+    assert not leaves_exclude(one, other)
+    assert not leaves_exclude(other, one)
+
+
+def test_what_excludes_each_other_is_never_true_together() -> None:
+    """Over random leaves and contexts."""
+    found = 0
+    for seed in range(3_000):
+        dice = Dice(seed)
+        one, other = dice.leaf(), dice.leaf()
+        if not leaves_exclude(one, other):
+            continue
+        found += 1
+        asked = [compile_condition(each, {}) for each in (one, other)]
+        for _ in range(20):
+            context = dice.context()
+            assert not all(each(context) is True for each in asked), (one, other, context)
+    assert found > 30
