@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import changes, documents, messages, preview, saved_plan
+from rollout_server.cli import changes, documents, messages, preview, saved_plan, stored_changes
 from rollout_server.cli.connection import DOCUMENTS_TIMEOUT_MS
 from rollout_server.cli.failures import CommandFailed, Exit, usage
 from rollout_server.cli.plan import begin, data, files_option, population_options
@@ -20,6 +20,7 @@ from rollout_server.cli.shell import Command, intent_options, pass_session
 
 if TYPE_CHECKING:
     from rollout_sdk.wire.v1 import control_pb2
+    from rollout_server.cli.yaml_text import Data
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ def apply(  # noqa: PLR0913 - one parameter per option
 
     Shows the plan first, asks on a terminal, and applies exactly what it showed: in one transaction, or not at all.
     Writes specs only; it lifts no kill. PLAN.json is a plan that `rollout plan --save` wrote.
+
+    Where a policy demands approval it stores a change instead, says who must agree, and exits 6.
     """
     if saved and (files or prune or population):
         raise usage("a saved plan holds its documents", "give PLAN.json alone, or files with -f")
@@ -108,6 +111,11 @@ def _apply(session: Session, question: Question, answer: Preview, consent: _Cons
         raise _refused(failed, question) from failed
     if not screen.is_data:
         screen.line()
+    if applied.HasField("change"):
+        if screen.is_data:
+            screen.data(_waiting(session, answer, applied.change))
+        stored_changes.waits(session, applied.change)
+        return
     if not applied.entry.revision:
         screen.tell(Mark("✔ ", GOOD), "nothing changed: the environment holds this already")
     else:
@@ -117,6 +125,11 @@ def _apply(session: Session, question: Question, answer: Preview, consent: _Cons
         entry = messages.entry(applied.entry) if applied.entry.revision else None
         plan = messages.summary(answer.summary, answer.moves)
         screen.data({"environment": session.environment(), "entry": entry, "plan": plan})
+
+
+def _waiting(session: Session, answer: Preview, change: control_pb2.Change) -> dict[str, Data]:
+    plan = messages.summary(answer.summary, answer.moves)
+    return {"environment": session.environment(), "entry": None, "change": messages.stored(change), "plan": plan}
 
 
 def _refused(failed: CommandFailed, question: Question) -> CommandFailed:

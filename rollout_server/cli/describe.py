@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import messages, references, sentences
+from rollout_server.cli import messages, references, sentences, stored_changes
 from rollout_server.cli.history import draw_entries
 from rollout_server.cli.screen import BAD, DIM, GOOD, Cell, Column, Mark, quantity
 from rollout_server.cli.session import Session
@@ -28,12 +28,16 @@ _BOOLEAN: Mapping[str, Data] = {"on": True, "off": False}
 @click.argument("resource")
 @pass_session
 def describe(session: Session, resource: str) -> None:
-    """Tell one flag or cohort in full, with its history.
+    """Tell one flag, cohort or change in full, with its history.
 
-    RESOURCE is a key, or kind/key.
+    RESOURCE is a key, or kind/key. change/41 is a change that waits for approval, told with its plan.
     """
     from rollout_sdk.wire.v1 import control_pb2
 
+    number = stored_changes.number_of(resource)
+    if number is not None:
+        stored_changes.describe_change(session, number)
+        return
     found = references.find(session, resource).resource
     document = found.document
     connection = session.connection

@@ -19,6 +19,7 @@ class Exit(IntEnum):
     USAGE = 2
     DIFFERENCES = 3
     NOT_IN_FORCE = 5
+    APPROVAL_NEEDED = 6
     CONFLICT = 7
     NOT_ALLOWED = 8
     UNREACHABLE = 9

@@ -21,13 +21,13 @@ from rollout_server.cli.world import World
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LOOK, CHANGE, STOP, RUN = "Look", "Change", "Stop", "Run"
+LOOK, CHANGE, DRIVE, STOP, RUN = "Look", "Change", "Drive", "Stop", "Run"
 _HERE = "rollout_server.cli"
 
 ENTRIES = (
     Entry(LOOK, "status", f"{_HERE}.status:status", "What serves what, what is killed, what changed lately."),
     Entry(LOOK, "get", f"{_HERE}.get:get", "List resources, or show one as it stands."),
-    Entry(LOOK, "describe", f"{_HERE}.describe:describe", "Tell one flag or cohort in full, with its history."),
+    Entry(LOOK, "describe", f"{_HERE}.describe:describe", "Tell one flag, cohort or change in full, with its history."),
     Entry(LOOK, "explain", f"{_HERE}.explain:explain", "Say why a unit gets what it gets, now or back then."),
     Entry(LOOK, "history", f"{_HERE}.history:history", "Who changed what, when and why, newest first."),
     Entry(LOOK, "diff", f"{_HERE}.diff:diff", "What differs: files, revisions or environments."),
@@ -37,10 +37,13 @@ ENTRIES = (
     Entry(CHANGE, "plan", f"{_HERE}.plan:plan", "The exact preview of a change: what, and who moves."),
     Entry(CHANGE, "apply", f"{_HERE}.apply:apply", "Make the environment hold what the files say."),
     Entry(CHANGE, "revert", f"{_HERE}.revert:revert", "Undo one revision."),
+    Entry(CHANGE, "changes", f"{_HERE}.stored_changes:stored_changes", "List changes that wait for approval."),
     Entry(CHANGE, "export", f"{_HERE}.export:export", "Write resources as files, or a snapshot for offline SDKs."),
     Entry(CHANGE, "lint", f"{_HERE}.lint:lint", "Check files without a server."),
     Entry(CHANGE, "fmt", f"{_HERE}.fmt:fmt", "Write files the one way."),
     Entry(CHANGE, "test", f"{_HERE}.cases:test", "Run the cases that the files hold."),
+    Entry(DRIVE, "approve", f"{_HERE}.approve:approve", "Agree to a change that waits, or to a rollout's next stage."),
+    Entry(DRIVE, "reject", f"{_HERE}.approve:reject", "Refuse a change that waits, or a rollout's next stage."),
     Entry(STOP, "kill", f"{_HERE}.kill:kill", "Serve a flag's off variant to everybody, now."),
     Entry(STOP, "unkill", f"{_HERE}.kill:unkill", "Lift a kill: the flag's rules decide again."),
     Entry(RUN, "serve", f"{_HERE}.serve:serve", "Run the server."),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rollout_server.cli.yaml_text import Data
 
 OPERATIONS = {0: "unknown", 1: "create", 2: "update", 3: "delete", 4: "unchanged"}
+CHANGE_STATES = {0: "unknown", 1: "waiting", 2: "applied", 3: "voided", 4: "rejected", 5: "expired"}
 STATES = {0: "unknown", 1: "in force", 2: "quarantined", 3: "straggling", 4: "unreachable"}
 
 
@@ -85,6 +86,7 @@ def undo(message: control_pb2.Entry) -> str:
         "kill": f"rollout unkill {first}",
         "unkill": f"rollout kill {first}",
         "create token": f"rollout token revoke {first}",
+        "store change": f"rollout reject change/{first}",
         "apply": f"rollout revert {message.revision}",
         "revert": f"rollout revert {message.revision}",
     }
@@ -149,6 +151,39 @@ def move(message: control_pb2.Move) -> dict[str, Data]:
     }
 
 
+def demand(message: control_pb2.Demand) -> dict[str, Data]:
+    """Return who must agree."""
+    return {
+        "group": message.group,
+        "count": message.count,
+        "people": list(message.people),
+        "because": list(message.because),
+    }
+
+
+def stored(message: control_pb2.Change) -> dict[str, Data]:
+    """Return a change as it stands; what has not come yet is None."""
+    return {
+        "change": message.number,
+        "state": CHANGE_STATES.get(message.state, "unknown"),
+        "action": message.action,
+        "reverts": message.reverts or None,
+        "author": message.author,
+        "reason": message.reason,
+        "summary": message.summary,
+        "stored_at_ms": message.stored_at_ms,
+        "stored_revision": message.stored_revision,
+        "expires_at_ms": message.expires_at_ms,
+        "plan_hash": message.plan_hash,
+        "demands": [demand(one) for one in message.demands],
+        "approvals": [{"person": one.person, "at_ms": one.at_ms, "reason": one.reason} for one in message.approvals],
+        "missing": [demand(one) for one in message.missing],
+        "ended_revision": message.ended_revision or None,
+        "ended_by": message.ended_by or None,
+        "because": message.because or None,
+    }
+
+
 def summary(message: control_pb2.PlanSummary, moves: Iterable[control_pb2.Move] = ()) -> dict[str, Data]:
     """Return a plan whole: what a saved plan holds and what `-o json` prints."""
     return {
@@ -176,4 +211,5 @@ def summary(message: control_pb2.PlanSummary, moves: Iterable[control_pb2.Move] 
         "units": [move(item) for item in moves],
         "unsupported": list(message.unsupported),
         "warnings": list(message.warnings),
+        "approvals": [demand(item) for item in message.approvals],
     }

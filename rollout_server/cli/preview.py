@@ -144,6 +144,7 @@ def draw(screen: Screen, preview: Preview, *, counted_before: Sequence[str] = ()
     if preview.changes:
         _draw_moves(screen, preview, counted_before)
         _draw_growth(screen, summary)
+        _draw_approvals(screen, summary)
     for title, lines in (("SDKS THAT CANNOT EVALUATE THIS", summary.unsupported), ("WARNINGS", summary.warnings)):
         if lines:
             screen.line()
@@ -215,6 +216,17 @@ def _draw_growth(screen: Screen, summary: control_pb2.PlanSummary) -> None:
     for reason in summary.growth[: _limit(screen, len(summary.growth))]:
         screen.sentence(reason, indent=4)
     _more(screen, len(summary.growth))
+
+
+def _draw_approvals(screen: Screen, summary: control_pb2.PlanSummary) -> None:
+    if not summary.approvals:
+        return
+    screen.line()
+    screen.line(Mark("● needs approval", WARN), ": applying it stores a change until they agree")
+    for demand in summary.approvals:
+        screen.line(f"    {demand.count} of {demand.group}: {', '.join(demand.people)}")
+        for because in demand.because:
+            screen.line(Mark(f"      {because}", DIM))
 
 
 def _limit(screen: Screen, count: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rollout_server.cli import changes, messages
+from rollout_server.cli import changes, messages, stored_changes
 from rollout_server.cli.screen import DIM, GOOD, Mark
 from rollout_server.cli.session import Session, told_how_to_repeat
 from rollout_server.cli.shell import Command, intent_options, pass_session
@@ -29,7 +29,7 @@ def revert(
     """Undo one revision.
 
     Each resource that the revision changed goes back to the spec it had before. What verbs wrote stays: it lifts no
-    kill. Refused where a later edit stands in the way.
+    kill. Refused where a later edit stands in the way; stored as a change, exit 6, where a policy demands approval.
     """
     from rollout_sdk.wire.v1 import control_pb2
 
@@ -43,6 +43,12 @@ def revert(
     request = control_pb2.RevertRequest(intent=intent, revision=revision, allow_unsupported=allow_unsupported)
     answer = told_how_to_repeat(intent, lambda: connection.ask_again(connection.stub.Revert, request))
     screen = session.screen
+    if answer.HasField("change"):
+        if screen.is_data:
+            change = messages.stored(answer.change)
+            screen.data({"environment": session.environment(), "reverted": revision, "entry": None, "change": change})
+        stored_changes.waits(session, answer.change)
+        return
     if not answer.entry.revision:
         screen.tell(Mark("✔ ", GOOD), "nothing changed: everything already stands as it did before that revision")
     else:

@@ -80,6 +80,7 @@ def _data(answer: control_pb2.GetStatusResponse, kills: dict[str, control_pb2.En
             for flag in answer.flags
         ],
         "recent": [messages.entry(entry) for entry in answer.recent],
+        "changes_waiting": answer.changes_waiting,
         "sdks": {"connected": answer.instances_connected, "behind": answer.instances_behind},
     }
 
@@ -100,6 +101,10 @@ def _draw(session: Session, answer: control_pb2.GetStatusResponse, kills: dict[s
         why = f": {entry.reason}" if entry.reason else ""
         screen.line(Mark("✘ ", BAD), f"{flag} was killed by {who} {when}{why}")
         screen.line("  ", Mark("undo: ", DIM), messages.undo(entry))
+    if answer.changes_waiting:
+        screen.line()
+        wait = "change waits" if answer.changes_waiting == 1 else "changes wait"
+        screen.line(Mark("● ", WARN), f"{answer.changes_waiting} {wait} for approval: rollout changes")
     screen.line()
     if not answer.recent:
         screen.line(Mark("nothing changed in the last hour; older: rollout history", DIM))

@@ -11,6 +11,7 @@ def test_exit_codes_are_those_of_the_page() -> None:
         "USAGE": 2,
         "DIFFERENCES": 3,
         "NOT_IN_FORCE": 5,
+        "APPROVAL_NEEDED": 6,
         "CONFLICT": 7,
         "NOT_ALLOWED": 8,
         "UNREACHABLE": 9,

@@ -37,6 +37,7 @@ def test_help_groups_the_commands(rollout: CommandLine) -> None:
     assert [line.strip(":") for line in out.splitlines() if line.endswith(":")] == [
         "Look",
         "Change",
+        "Drive",
         "Stop",
         "Run",
         "Options",

@@ -145,7 +145,7 @@ def test_json_is_the_whole_plan(rollout: CommandLine, control: ScriptedControl, 
     data = rollout("plan", flags, "-o", "json").data
     assert list(data) == [
         "environment", "hash", "position", "changes", "dependents", "reads", "shrinks", "growth", "population",
-        "population_is_synthetic", "moves", "units", "unsupported", "warnings",
+        "population_is_synthetic", "moves", "units", "unsupported", "warnings", "approvals",
     ]  # fmt: skip
     assert data["moves"] == [
         {"flag": "cart", "moved": 250, "never": 3, "by_variant": [{"before": "off", "after": "on", "count": 250}]}
