@@ -29,7 +29,7 @@ from rollout_server.api.calls import Calls
 from rollout_server.api.control import Control
 from rollout_server.api.delivery import Delivery
 from rollout_server.api.interceptors import Door
-from rollout_server.api.metrics import Metrics, figures_of
+from rollout_server.api.metrics import metrics_of
 from rollout_server.api.server import GrpcServer
 from rollout_server.api.speaking import Pace
 from rollout_server.api.telemetry import Telemetry
@@ -189,7 +189,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         telling = notifiers(settings, served, telemetry)
         first_tokens = await _first_tokens(settings, served)
         phase = _Phase()
-        metrics = _metrics(served, telemetry, telling)
+        metrics = metrics_of(served, telemetry, telling, DURABILITY)
         if listening is not None:
             has_metrics = settings.metrics_public or is_loopback(settings.http_listen)
             routes = http.application(metrics, phase.why_not_ready, has_metrics=has_metrics)
@@ -332,21 +332,6 @@ def _certificates(settings: Settings) -> Certificates | None:
     if settings.tls_cert is None or settings.tls_key is None:
         return None
     return Certificates(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
-
-
-def _metrics(
-    served: Mapping[str, Served], telemetry: Mapping[str, IngestTelemetry], telling: Mapping[str, Notifier]
-) -> Metrics:
-    metrics = Metrics(
-        lambda: [figures_of(served[n], telemetry[n], telling.get(n)) for n in served], DURABILITY, is_durable=True
-    )
-    for one in served.values():
-        _count_commits(one.environment, metrics)
-    return metrics
-
-
-def _count_commits(environment: Environment, metrics: Metrics) -> None:
-    environment.subscribe(lambda entry, _before, _after: metrics.committed(environment.name) if entry else None)
 
 
 def _in_background(stack: AsyncExitStack, work: Coroutine[object, object, None], broken: asyncio.Event) -> None:

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from rollout_server.app.environment import Environment
     from rollout_server.app.ingest_telemetry import IngestTelemetry
     from rollout_server.app.notify import Notifier
     from rollout_server.app.served import Served
@@ -67,6 +68,34 @@ def figures_of(one: Served, telemetry: IngestTelemetry, notifier: Notifier | Non
         notifications={sending.value: count for sending, count in notifier.counts.items()} if notifier else {},
         notifications_waiting=notifier.waiting_count if notifier else 0,
     )
+
+
+def metrics_of(
+    served: Mapping[str, Served],
+    telemetry: Mapping[str, IngestTelemetry],
+    notifiers: Mapping[str, Notifier],
+    durability: str,
+) -> Metrics:
+    """Return the metrics of a server, by what it serves; it counts the commits from now on.
+
+    Args:
+        served: by environment, as the next two.
+        telemetry: of all of them.
+        notifiers: of those where people are told.
+        durability: of what is acknowledged, which survives a loss of power.
+    """
+    metrics = Metrics(
+        lambda: [figures_of(served[name], telemetry[name], notifiers.get(name)) for name in served],
+        durability,
+        is_durable=True,
+    )
+    for one in served.values():
+        _count_commits(one.environment, metrics)
+    return metrics
+
+
+def _count_commits(environment: Environment, metrics: Metrics) -> None:
+    environment.subscribe(lambda entry, _before, _after: metrics.committed(environment.name) if entry else None)
 
 
 class Metrics:
