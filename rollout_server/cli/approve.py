@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rollout_server.cli import messages
-from rollout_server.cli.failures import CommandFailed
+from rollout_server.cli.drive import do
 from rollout_server.cli.screen import DIM, GOOD, Mark
 from rollout_server.cli.session import Session, told_how_to_repeat
 from rollout_server.cli.shell import Command, intent_options, pass_session
@@ -30,7 +30,7 @@ def approve(session: Session, target: str, reason: str | None, idempotency_key: 
 
     number = number_of(target)
     if number is None:
-        drive(session, "approve", target, reason, idempotency_key)
+        do(session, "approve", target, reason, idempotency_key)
         return
     session.begin(target)
     intent = session.intent(reason, idempotency_key)
@@ -62,7 +62,7 @@ def reject(session: Session, target: str, reason: str | None, idempotency_key: s
 
     number = number_of(target)
     if number is None:
-        drive(session, "reject", target, reason, idempotency_key)
+        do(session, "reject", target, reason, idempotency_key)
         return
     session.begin(target)
     intent = session.intent(reason, idempotency_key)
@@ -73,18 +73,6 @@ def reject(session: Session, target: str, reason: str | None, idempotency_key: s
     how = f"rejected (revision {answer.entry.revision})" if answer.entry.revision else "it was rejected before"
     screen.tell(Mark("✔ ", GOOD), f"{named(change)}: {how}; nothing was applied")
     _data(session, change, answer.entry)
-
-
-def drive(session: Session, verb: str, target: str, reason: str | None, idempotency_key: str | None) -> None:  # noqa: ARG001 - what the verb of a rollout takes
-    """Approve or reject the next stage of a rollout, named by its key or its flag's.
-
-    Raises:
-        CommandFailed: this command line cannot do so.
-    """
-    raise CommandFailed(
-        f"this command line cannot {verb} stages of rollouts yet, and {target!r} names no change",
-        f"write rollout {verb} change/41; `rollout changes` lists what waits",
-    )
 
 
 def _data(session: Session, change: control_pb2.Change, entry: control_pb2.Entry) -> None:

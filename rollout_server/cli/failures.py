@@ -18,6 +18,7 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     DIFFERENCES = 3
+    ROLLED_BACK = 4
     NOT_IN_FORCE = 5
     APPROVAL_NEEDED = 6
     CONFLICT = 7

@@ -21,13 +21,15 @@ from rollout_server.cli.world import World
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LOOK, CHANGE, DRIVE, STOP, RUN = "Look", "Change", "Drive", "Stop", "Run"
+LOOK, CHANGE, DRIVE, STOP, RUN, GATE = "Look", "Change", "Drive", "Stop", "Run", "Gate"
 _HERE = "rollout_server.cli"
 
 ENTRIES = (
     Entry(LOOK, "status", f"{_HERE}.status:status", "What serves what, what is killed, what changed lately."),
     Entry(LOOK, "get", f"{_HERE}.get:get", "List resources, or show one as it stands."),
     Entry(LOOK, "describe", f"{_HERE}.describe:describe", "Tell one flag, cohort or change in full, with its history."),
+    Entry(LOOK, "watch", f"{_HERE}.watch:watch", "See a rollout live: stages, guardrails, processes."),
+    Entry(LOOK, "events", f"{_HERE}.events:events", "What happened to rollouts, newest first."),
     Entry(LOOK, "explain", f"{_HERE}.explain:explain", "Say why a unit gets what it gets, now or back then."),
     Entry(LOOK, "history", f"{_HERE}.history:history", "Who changed what, when and why, newest first."),
     Entry(LOOK, "diff", f"{_HERE}.diff:diff", "What differs: files, revisions or environments."),
@@ -42,8 +44,18 @@ ENTRIES = (
     Entry(CHANGE, "lint", f"{_HERE}.lint:lint", "Check files without a server."),
     Entry(CHANGE, "fmt", f"{_HERE}.fmt:fmt", "Write files the one way."),
     Entry(CHANGE, "test", f"{_HERE}.cases:test", "Run the cases that the files hold."),
+    Entry(DRIVE, "start", f"{_HERE}.drive:start", "Open the next run of a rollout: expose its first stage."),
+    Entry(DRIVE, "pause", f"{_HERE}.drive:pause", "Stop a rollout where it is."),
+    Entry(DRIVE, "resume", f"{_HERE}.drive:resume", "Let a paused rollout go on."),
+    Entry(DRIVE, "promote", f"{_HERE}.drive:promote", "Go to another stage now."),
     Entry(DRIVE, "approve", f"{_HERE}.approve:approve", "Agree to a change that waits, or to a rollout's next stage."),
     Entry(DRIVE, "reject", f"{_HERE}.approve:reject", "Refuse a change that waits, or a rollout's next stage."),
+    Entry(DRIVE, "finish", f"{_HERE}.drive:finish", "Write the final variant into the flag."),
+    Entry(DRIVE, "cancel", f"{_HERE}.drive:cancel", "Never start a run that is scheduled."),
+    Entry(DRIVE, "ack", f"{_HERE}.drive:ack", "Say that you look after it: nobody else is called."),
+    Entry(DRIVE, "freeze", f"{_HERE}.freeze:freeze", "Let nothing grow from now on."),
+    Entry(DRIVE, "thaw", f"{_HERE}.freeze:thaw", "End a freeze: flags may grow again."),
+    Entry(STOP, "rollback", f"{_HERE}.rollback:rollback", "Take everybody back to the old variant, now, and prove it."),
     Entry(STOP, "kill", f"{_HERE}.kill:kill", "Serve a flag's off variant to everybody, now."),
     Entry(STOP, "unkill", f"{_HERE}.kill:unkill", "Lift a kill: the flag's rules decide again."),
     Entry(RUN, "serve", f"{_HERE}.serve:serve", "Run the server."),
@@ -52,6 +64,7 @@ ENTRIES = (
     Entry(RUN, "backup", f"{_HERE}.backup:backup", "Copy the whole store, consistently, while it runs."),
     Entry(RUN, "completion", f"{_HERE}.completion:completion", "Print the completion script of a shell."),
     Entry(RUN, "context", f"{_HERE}.context:context", "List, choose and save contexts."),
+    Entry(GATE, "wait", f"{_HERE}.wait:wait", "Wait for a rollout, for CI: the exit code says what came of it."),
 )
 
 

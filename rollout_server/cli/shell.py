@@ -22,8 +22,11 @@ pass_session = click.make_pass_decorator(Session)
 _SHARED_NAMES = "--server --token-file --environment --context --output"
 # What people type who come from elsewhere, or in a hurry.
 _MEANT = {
-    "rollback": ("revert",),
-    "undo": ("revert",),
+    "undo": ("revert", "rollback"),
+    "certificate": ("rollback",),
+    "stop": ("rollback", "kill", "pause"),
+    "advance": ("promote",),
+    "continue": ("resume",),
     "off": ("kill",),
     "disable": ("kill",),
     "on": ("unkill",),

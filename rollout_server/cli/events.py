@@ -1,0 +1,64 @@
+"""`rollout events`: what happened to rollouts, newest first."""
+
+from __future__ import annotations
+
+import click
+
+from rollout_server.cli import messages, rollout_answers
+from rollout_server.cli.screen import BAD, GOOD, WARN, Column, Mark
+from rollout_server.cli.session import Session
+from rollout_server.cli.shell import Command, pass_session
+from rollout_server.cli.times import ago, stamp
+
+_LOOKS = {
+    "rolled back": BAD,
+    "killed": BAD,
+    "degraded": BAD,
+    "held": WARN,
+    "awaiting approval": WARN,
+    "completed": GOOD,
+    "advanced": GOOD,
+    "started": GOOD,
+}
+
+
+@click.command(cls=Command)
+@click.argument("flag", metavar="[FLAG]", required=False)
+@click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="How many at most.")
+@click.option("--before", type=click.IntRange(min=0), default=0, metavar="N", help="Only before this revision.")
+@pass_session
+def events(session: Session, flag: str | None, limit: int, before: int) -> None:
+    """What happened to rollouts, newest first: one of them, or all."""
+    from rollout_sdk.wire.v1 import control_pb2
+
+    connection, screen = session.connection, session.screen
+    request = control_pb2.ListEventsRequest(rollout=flag or "", before_revision=before, limit=limit)
+    answer = connection.ask(connection.stub.ListEvents, request)
+    session.begin(flag or "all rollouts")
+    found = list(answer.events)
+
+    def draw() -> None:
+        if not found:
+            screen.line("nothing happened to rollouts yet")
+            return
+        columns = [Column("REV", is_number=True), Column("WHEN"), Column("ROLLOUT"), Column("WHAT"), Column("BY"),
+                   Column("SENTENCE", folds=True)]  # fmt: skip
+        now_ms, is_wide = session.now_ms, screen.is_wide
+        screen.table(
+            columns,
+            [
+                [
+                    str(one.revision),
+                    stamp(one.at_ms) if is_wide else ago(one.at_ms, now_ms),
+                    f"{one.rollout} run {one.run}",
+                    Mark(one.kind, _LOOKS.get(one.kind, "")),
+                    messages.person(one.actor),
+                    one.sentence,
+                ]
+                for one in found
+            ],
+        )
+        if len(found) == limit:
+            screen.note("more", f"rollout events {flag or ''} --before {found[-1].revision}".replace("  ", " "))
+
+    screen.show({"environment": session.environment(), "events": [rollout_answers.plain(one) for one in found]}, draw)
