@@ -34,8 +34,10 @@ def _secret(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def server(data: Path) -> AsyncIterator[tuple[ServerProcess, Person]]:
     """A server that may reach loopback, and its admin."""
-    options = {"channel_allow_private": "127.0.0.1", "channel_secrets": "PAGER_SECRET", "log_level": "error"}
-    async with process_on(data, **options) as process, channel_to(process.address) as channel:
+    async with (
+        process_on(data, channel_allow_private="127.0.0.1", channel_secrets="PAGER_SECRET") as process,
+        channel_to(process.address) as channel,
+    ):
         yield process, await admin_of(data, channel)
 
 
