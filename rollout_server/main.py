@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from rollout_server.adapters.notes_file import NotesFile
+from rollout_server.adapters.prometheus import open_prometheus
 from rollout_server.adapters.server_key import server_key
 from rollout_server.adapters.sqlite_journal import open_store
 from rollout_server.adapters.sqlite_telemetry import open_telemetry
@@ -185,7 +186,11 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         listening = stack.enter_context(http.listen(settings.http_listen)) if settings.http_listen else None
         served = await _open_environments(settings, stack)
         telemetry = await _open_telemetry(settings, served, stack)
-        runs = controllers(served, telemetry, lambda: ONLY_CONTROLLER, settings.tick_ms)
+        prometheus = open_prometheus(
+            settings.prometheus_url, settings.prometheus_token_env, settings.prometheus_timeout_ms
+        )
+        source = await stack.enter_async_context(prometheus)
+        runs = controllers(served, telemetry, source, lambda: ONLY_CONTROLLER, settings.tick_ms)
         telling = notifiers(settings, served, telemetry)
         first_tokens = await _first_tokens(settings, served)
         phase = _Phase()

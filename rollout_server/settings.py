@@ -82,6 +82,11 @@ def _root_url(url: str) -> str:
     return url
 
 
+def _is_here(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return is_loopback(f"[{host}]:0" if ":" in host else f"{host}:0")
+
+
 def _listed(value: object) -> object:
     """Take "production, staging" where a list is wanted: what a variable or an option can carry."""
     return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
@@ -174,14 +179,14 @@ class Settings(BaseSettings):
     history_keep_days: Annotated[int, Field(ge=1)] = 400
     """How far back history, explain and revert can look; older entries are compacted into a signed checkpoint."""
 
+    change_wait_days: Annotated[int, Field(ge=1, le=365)] = 7
+    """How long a change may wait for approval before it expires."""
+
     bookmark_every_ms: Annotated[int, Field(ge=100)] = 10_000
     """How long a stream may stay silent before it proves that client and server agree."""
 
     hello_within_ms: Annotated[int, Field(ge=100)] = 5_000
     """How long a new stream may take to say hello."""
-    change_wait_days: Annotated[int, Field(ge=1, le=365)] = 7
-    """How long a change may wait for approval before it expires."""
-
 
     drain_within_ms: Annotated[int, Field(ge=0)] = 10_000
     """How long a stopping server waits for calls under way before it ends them."""
@@ -240,6 +245,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least level that is written to stderr, one JSON object a line."""
 
+    @property
+    def prometheus(self) -> tuple[str, str, int]:
+        """Where it is, the name of its token's variable, and how long it may take (ms)."""
+        return self.prometheus_url, self.prometheus_token_env, self.prometheus_timeout_ms
+
     @model_validator(mode="after")
     def _agree(self) -> Settings:
         if self.backup_environment and self.backup_environment not in self.environments:
@@ -251,8 +261,7 @@ class Settings(BaseSettings):
         if self.tls_client_ca is not None and self.tls_cert is None:
             message = "tls_client_ca asks for client certificates, which needs TLS; give tls_cert and tls_key too"
             raise ValueError(message)
-        host = urlsplit(self.prometheus_url).netloc if self.prometheus_url.startswith("http:") else ""
-        if self.prometheus_token_env and host and not is_loopback(host if ":" in host else f"{host}:80"):
+        if self.prometheus_token_env and self.prometheus_url.startswith("http:") and not _is_here(self.prometheus_url):
             message = "the token of prometheus_token_env would travel in clear text; give prometheus_url with https"
             raise ValueError(message)
         if self.tls_cert is None and not self.insecure_listen and not is_loopback(self.listen):

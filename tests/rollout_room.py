@@ -14,6 +14,7 @@ from rollout_server.app.environment import Environment
 from rollout_server.app.gather_evidence import Sources
 from rollout_server.app.ingest_telemetry import IngestTelemetry
 from rollout_server.app.instances import Instances
+from rollout_server.app.read_metrics import ReadMetrics
 from rollout_server.app.run_rollouts import RunRollouts
 from rollout_server.app.start_rollout import Moved, Starter, StartRollout, start_rollout
 from rollout_server.app.window_clock import WindowClock
@@ -23,6 +24,7 @@ from rollout_server.domain.rights import Role
 from rollout_server.domain.telemetry import ArmReport, Outcome, Place, Report, RunId, WindowReport
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.memory_journal import MemoryJournal
+from tests.doubles.memory_metrics import MemoryMetrics
 from tests.doubles.memory_telemetry import MemoryTelemetry
 from tests.small_environment import document, flag, put
 
@@ -66,6 +68,7 @@ class Room:
         self.instances = Instances(clock, lambda: environment.position, lambda _: None, frozenset)
         self.others: dict[str, Environment] = {}
         self.fence: int | None = 1
+        self.metrics = MemoryMetrics()
         self.runs = self.controller()
         self._sequence = 0
         self._unit = 0
@@ -73,7 +76,8 @@ class Room:
 
     def controller(self) -> RunRollouts:
         """A fresh one, as after a restart."""
-        sources = Sources(self.ingest, self.instances, self.clock)
+        reading = ReadMetrics(self.metrics, self.environment.name, self.clock, self.ingest.clock)
+        sources = Sources(self.ingest, self.instances, self.clock, reading)
         self.runs = RunRollouts(self.environment, sources, self.instances, self.others.get, lambda: self.fence, TICK_MS)
         return self.runs
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rollout_sdk.engine.model import RolloutState
     from rollout_server.app.ingest_telemetry import IngestTelemetry
     from rollout_server.app.instances import Instances
+    from rollout_server.app.read_metrics import ReadMetrics
     from rollout_server.domain.guardrails.data import ExposureSums
     from rollout_server.domain.judging import Evidence, Watched
     from rollout_server.ports import Clock
@@ -29,11 +30,13 @@ class Sources:
 
     Attributes:
         clock: the server's; processes connect by it.
+        metrics: what Prometheus counts.
     """
 
     ingest: IngestTelemetry
     instances: Instances
     clock: Clock
+    metrics: ReadMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,13 @@ async def gather(sources: Sources, state: RolloutState, guards: Sequence[Watched
             passed = sources.ingest.watermark(metric.late_ms)
             sums = await store.sums(run, key, after, passed)
             found[key] = Found(sums, await _feed(sources, passed), passed)
-    return Gathered(found, (exposures, through))
+    prometheus = {
+        guard.guardrail.metric: guard.metric
+        for guard in guards
+        if guard.metric is not None and guard.metric.source is Source.PROMETHEUS
+    }
+    counted = await sources.metrics.read(state, prometheus, evidence.judged)
+    return Gathered({**found, **counted}, (exposures, through))
 
 
 async def _feed(sources: Sources, passed: int) -> Feed:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from rollout_server.app.gather_evidence import Gathered, Sources, gather
+from rollout_server.app.read_metrics import ReadMetrics
 from rollout_server.app.start_rollout import SCHEDULE, Starter, StartRollout, start_rollout
 from rollout_server.domain.calendar import is_due, parse_moment_ms
 from rollout_server.domain.closures import closure_of
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from rollout_server.app.served import Served
     from rollout_server.domain.machine.effects import Outcome
     from rollout_server.domain.resources import Resource
+    from rollout_server.ports import MetricSource
 
 Fence: TypeAlias = "Callable[[], int | None]"
 """Returns the token of the lease while this server holds it; None while another one drives."""
@@ -282,13 +284,18 @@ class RunRollouts:
 
 
 def controllers(
-    served: Mapping[str, Served], telemetry: Mapping[str, IngestTelemetry], fence: Fence, tick_ms: int
+    served: Mapping[str, Served],
+    telemetry: Mapping[str, IngestTelemetry],
+    source: MetricSource | None,
+    fence: Fence,
+    tick_ms: int,
 ) -> dict[str, RunRollouts]:
     """Return a controller for each environment of this server, by name.
 
     Args:
         served: environments by name.
         telemetry: of the same.
+        source: of metrics that SDKs do not report.
         fence: see `RunRollouts`.
         tick_ms: how far apart ticks should be.
     """
@@ -299,7 +306,12 @@ def controllers(
     return {
         name: RunRollouts(
             one.environment,
-            Sources(telemetry[name], one.instances, one.environment.clock),
+            Sources(
+                telemetry[name],
+                one.instances,
+                one.environment.clock,
+                ReadMetrics(source, name, one.environment.clock, telemetry[name].clock),
+            ),
             one.instances,
             elsewhere,
             fence,

@@ -167,3 +167,30 @@ def test_a_link_is_a_url_with_known_words() -> None:
     assert load({"notification_link": good}).notification_link == good
     for bad in ("look.example.com", "https://x/{unit}", "https://x/{", "javascript:alert(1)", "https://x/ y"):
         assert any("is no URL with any of" in line for line in problems(notification_link=bad))
+
+
+@pytest.mark.parametrize("url", ["http://prometheus:9090", "https://example.com/prometheus/", "http://[::1]:9090"])
+def test_prometheus_is_named_by_its_root(url: str) -> None:
+    """With a path where it has one."""
+    assert load({"prometheus_url": url}).prometheus == (url, "", 3_000)
+
+
+@pytest.mark.parametrize(
+    "url", ["prometheus:9090", "ftp://prometheus", "http://", "http://a/?b=c", "http://a/#b", "http://me:s3cret@a"]
+)
+def test_what_is_no_root_of_a_prometheus_is_refused(url: str) -> None:
+    """And a password in it is not repeated."""
+    with pytest.raises(InvalidInput) as refused:
+        load({"prometheus_url": url})
+    (problem,) = refused.value.problems
+    assert problem.path == "prometheus_url"
+    assert "s3cret" not in str(problem)
+
+
+def test_a_token_for_prometheus_never_travels_in_clear_text() -> None:
+    """Off this machine it takes https."""
+    token = {"prometheus_token_env": "PROMETHEUS_TOKEN"}
+    with pytest.raises(InvalidInput, match="clear text"):
+        load({"prometheus_url": "http://prometheus:9090", **token})
+    for url in ("https://prometheus:9090", "http://localhost:9090", "http://[::1]:9090", ""):
+        assert load({"prometheus_url": url, **token}).prometheus_token_env == "PROMETHEUS_TOKEN"

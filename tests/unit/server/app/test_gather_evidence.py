@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from rollout_server.app.gather_evidence import Gathered, Sources, gather
+from rollout_server.app.read_metrics import ReadMetrics
 from rollout_server.domain.guardrails.look import Feed
 from rollout_server.domain.guardrails.spec import MetricSpec
+from rollout_server.domain.guardrails.verdict import Reason
 from rollout_server.domain.judging import begin, watched
+from rollout_server.domain.machine import Phase
 from rollout_server.domain.resources import Kind, ResourceId
 from rollout_server.domain.telemetry import PROCESS_LOST, ProcessWindow
 from tests.rollout_room import Room, documents, guarded, room
+from tests.small_environment import document
 
 
 async def gathered(stand: Room, judged: dict[str, int] | None = None) -> Gathered:
@@ -18,7 +22,8 @@ async def gathered(stand: Room, judged: dict[str, int] | None = None) -> Gathere
     evidence = begin(1)
     if judged is not None:
         evidence = type(evidence)(evidence.ratio, evidence.cases, judged)
-    sources = Sources(stand.ingest, stand.instances, stand.clock)
+    reading = ReadMetrics(stand.metrics, "production", stand.clock, stand.ingest.clock)
+    sources = Sources(stand.ingest, stand.instances, stand.clock, reading)
     return await gather(sources, stand.environment.ruleset.rollouts["launch"], guards, evidence)
 
 
@@ -59,3 +64,65 @@ async def test_who_should_have_reported() -> None:
         assert (await gathered(stand)).found["errors"].feed == Feed(1, 0)
         await stand.report()
         assert (await gathered(stand)).found["errors"].feed == Feed(1, 1)
+
+
+PROMETHEUS = {
+    "measures": "proportion",
+    "per": "event",
+    "late": "2s",
+    "source": "prometheus",
+    "numerator": 'errors_total{arm="{arm}"}',
+    "denominator": 'requests_total{arm="{arm}"}',
+}
+
+
+def counted(stand: Room, seconds: int, **failing: int) -> None:
+    """Let Prometheus scrape a shop that has served so many seconds: 100 requests each, so many of which fail."""
+    counts: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+    for arm, failed in failing.items():
+        counts["requests_total", (("arm", arm),)] = 100.0 * seconds
+        counts["errors_total", (("arm", arm),)] = float(failed * seconds)
+    stand.metrics.scrape(stand.clock.now_ms() - 200, "shop", counts)
+
+
+def guarded_by_prometheus() -> list[object]:
+    (_, *others) = documents(
+        {"name": "canary", "share": "20%", "soak": "10m"},
+        pipeline={"guardrails": guarded(), "on_blind": {"hold": "10m", "then": "hold"}},
+    )
+    return [document("Metric", "errors", PROMETHEUS), *others]
+
+
+async def test_what_prometheus_counts_rolls_back_by_itself() -> None:
+    """The same road as every metric: windows, verdict, one entry."""
+    async with room(*guarded_by_prometheus()) as stand:
+        await stand.start()
+        for second in range(60):
+            counted(stand, second, candidate=30, control=1)
+            await stand.tick()
+        run = stand.run()
+        assert run.phase is Phase.ROLLED_BACK
+        assert run.end is not None
+        assert run.end.guard == "errors"
+
+
+async def test_what_prometheus_does_not_say_holds() -> None:
+    """One arm without series, then a server that is away: held with the reason, until it is there again."""
+    async with room(*guarded_by_prometheus()) as stand:
+        await stand.start()
+        for second in range(10):
+            counted(stand, second, control=1)
+            await stand.tick()
+        run = stand.run()
+        assert run.phase is Phase.HELD
+        assert run.held is not None
+        assert "one arm sends nothing while the other does (the candidate has no series" in run.held.sentence
+        for second in range(10, 20):
+            counted(stand, second, candidate=1, control=1)
+            await stand.tick()
+        run = stand.run()
+        assert run.phase is Phase.RUNNING
+        stand.metrics.fault = Reason.UNREACHABLE
+        run = await stand.tick()
+        assert run.held is not None
+        assert "the metrics server cannot be reached" in run.held.sentence

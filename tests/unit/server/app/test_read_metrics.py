@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 from rollout_sdk.engine.model import PPM, Arm, Leaf, Reach, RolloutState
 from rollout_server.app.read_metrics import ReadMetrics
@@ -34,6 +35,9 @@ def state(allocation: int = 1, *reaches: Reach) -> RolloutState:
     )
 
 
+Counts: TypeAlias = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
 class Scraped:
     """A shop that serves 10 requests an arm and a second, one of which fails, since long ago."""
 
@@ -50,10 +54,11 @@ class Scraped:
         """Let time go on, with a scrape each 5 s."""
         for second in range(self._second, now_ms // 1_000):
             if second % 5 == 2:
-                counts = {("requests", (("arm", arm.value),)): 10.0 * second for arm in Arm}
-                self.metrics.scrape(
-                    second * 1_000, "shop", counts | {("errors", name[1]): n / 10 for name, n in counts.items()}
-                )
+                counts: Counts = {}
+                for arm in Arm:
+                    counts["requests", (("arm", arm.value),)] = 10.0 * second
+                    counts["errors", (("arm", arm.value),)] = 1.0 * second
+                self.metrics.scrape(second * 1_000, "shop", counts)
         self._second = now_ms // 1_000
         self.clock.advance(now_ms - self.clock.now_ms())
 
@@ -107,6 +112,19 @@ async def test_several_reaches_are_no_evidence() -> None:
     pilots = Reach("pilots", PPM, Leaf("plan", "equals", "pro"))
     found = await shop.read(state(1, pilots, CANARY))
     assert (found.feed.fault, shop.metrics.asked) == (Reason.MIXED_REACH, [])
+
+
+async def test_series_of_a_new_run_may_begin_with_it() -> None:
+    """Before its first window is over nothing is missing; a server that is away is away at once."""
+    shop = Scraped()
+    named = replace(SPEC, numerator='errors{arm="{arm}",run="{run}"}', denominator='requests{arm="{arm}",run="{run}"}')
+    assert (await shop.read(state(), spec=named)).feed.fault is None
+    shop.until(NOW_MS + 39_000)
+    assert (await shop.read(state(), spec=named)).feed.fault is None
+    shop.until(NOW_MS + 40_000)
+    assert (await shop.read(state(), spec=named)).feed.fault is Reason.EMPTY
+    shop.metrics.fault = Reason.UNREACHABLE
+    assert (await shop.read(state(2), spec=named)).feed.fault is Reason.UNREACHABLE
 
 
 async def test_a_fault_is_told_and_nothing_is_passed() -> None:
