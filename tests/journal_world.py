@@ -10,6 +10,7 @@ from typing import Any
 
 from rollout_sdk.engine.bucketing import salt16
 from rollout_sdk.engine.model import Json, ValueType, Variant
+from rollout_server.adapters.redis_store import RedisOptions, RedisStore, open_redis
 from rollout_server.adapters.sqlite_journal import SqliteStore, open_store
 from rollout_server.domain.journal import Change, Draft, State
 from rollout_server.domain.resources import (
@@ -59,6 +60,14 @@ def plain(state: State) -> dict[str, tuple[int, Resource]]:
 
 def sqlite_store(path: Path, clock: Clock | None = None, environments: Iterable[str] = ("production",)) -> SqliteStore:
     return open_store(path, environments, key=KEY, clock=clock or FakeClock())
+
+
+async def redis_store(
+    url: str, clock: Clock | None = None, environments: Iterable[str] = ("production",), **more: Any
+) -> RedisStore:
+    """A store in this database; one that syncs less often than each write will do."""
+    options = RedisOptions(url, **more)
+    return await open_redis(options, environments, key=KEY, clock=clock or FakeClock())
 
 
 def tamper(path: Path, *statements: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from rollout_server.errors import Conflict, NotFound, Unavailable
 from rollout_server.ports import Journal
 from tests.doubles.fake_clock import START_MS, FakeClock
 from tests.doubles.memory_journal import MemoryJournal
-from tests.journal_world import cohort, draft, flag, flag_id, plain, sqlite_store
+from tests.journal_world import cohort, draft, flag, flag_id, plain, redis_store, sqlite_store
+from tests.real_redis import SharedRedis
 
 DAY_MS = 86_400_000
 
@@ -27,29 +28,43 @@ class Stand:
 
     journal: Journal
     clock: FakeClock
-    restore: Callable[[Path], Journal]
+    restore: Callable[[Path], Awaitable[Journal]]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
-    clock = FakeClock()
-    opened: list[Journal] = []
+class Opened:
+    """Makes journals of one kind, and closes them in the end."""
 
-    def keep(journal: Journal) -> Journal:
-        opened.append(journal)
+    def __init__(self, kind: str, redis: Callable[[], SharedRedis], clock: FakeClock) -> None:
+        self.kind = kind
+        self.redis = redis
+        self.clock = clock
+        self.journals: list[Journal] = []
+
+    async def first(self, path: Path) -> Journal:
+        if self.kind == "memory":
+            return self.keep(MemoryJournal(clock=self.clock))
+        if self.kind == "sqlite":
+            return self.keep(sqlite_store(path, self.clock).journal("production"))
+        return self.keep((await redis_store(await self.redis().url(), self.clock)).journal("production"))
+
+    async def restored(self, path: Path) -> Journal:
+        if self.kind == "memory":
+            return self.keep(MemoryJournal.restored(path, self.clock))
+        if self.kind == "sqlite":
+            return self.keep(sqlite_store(path, self.clock).journal("production"))
+        return self.keep((await redis_store(await self.redis().url(), self.clock, restore=path)).journal("production"))
+
+    def keep(self, journal: Journal) -> Journal:
+        self.journals.append(journal)
         return journal
 
-    if request.param == "memory":
-        made = Stand(keep(MemoryJournal(clock=clock)), clock, lambda path: keep(MemoryJournal.restored(path, clock)))
-    else:
-        first = sqlite_store(tmp_path / "store.db", clock)
-        made = Stand(
-            keep(first.journal("production")),
-            clock,
-            lambda path: keep(sqlite_store(path, clock).journal("production")),
-        )
-    yield made
-    for journal in opened:
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
+    clock = FakeClock()
+    opened = Opened(request.param, lambda: request.getfixturevalue("redis"), clock)
+    yield Stand(await opened.first(tmp_path / "store.db"), clock, opened.restored)
+    for journal in opened.journals:
         await journal.close()
 
 
@@ -278,7 +293,7 @@ async def test_a_backup_opens_as_a_new_epoch(stand: Stand, tmp_path: Path) -> No
     before = await stand.journal.load()
     await stand.journal.backup(tmp_path / "backup.db")
     await stand.journal.commit(draft(flag("a", "on")))
-    restored = stand.restore(tmp_path / "backup.db")
+    restored = await stand.restore(tmp_path / "backup.db")
     state = await restored.load()
     assert (state.resources, state.position.revision) == (before.resources, 1)
     assert state.position.digest == before.position.digest

@@ -1,0 +1,45 @@
+"""The scripts that run inside Redis (redis_lua/*.lua), each behind the same prelude."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+_HOME = Path(__file__).with_name("redis_lua")
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One script.
+
+    Attributes:
+        sha: under which Redis knows it, once it was loaded there.
+    """
+
+    name: str
+    text: bytes
+    sha: str
+
+
+def _read(name: str, prelude: str = "prelude") -> Script:
+    text = (_HOME / f"{prelude}.lua").read_bytes() + (_HOME / f"{name}.lua").read_bytes()
+    return Script(name, text, hashlib.sha1(text, usedforsecurity=False).hexdigest())
+
+
+OPEN = _read("open")
+LOAD = _read("load")
+STANDING = _read("standing")
+COMMIT = _read("commit")
+SETTLE = _read("settle")
+RECALL = _read("recall")
+ENTRIES = _read("entries")
+HISTORY = _read("history")
+PAST = _read("past")
+INDEX = _read("index")
+RENEW = _read("renew")
+COMPACT = _read("compact")
+SWEEP = _read("sweep")
+LEASE_ACQUIRE = _read("lease_acquire")
+LEASE_RENEW = _read("lease_renew")
+LEASE_RELEASE = _read("lease_release")

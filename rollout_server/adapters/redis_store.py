@@ -1,0 +1,156 @@
+"""One Redis, and the environments in it: opened whole or refused with the reason."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rollout_server.adapters import redis_scripts as scripts
+from rollout_server.adapters.redis_address import make_pool, read_address
+from rollout_server.adapters.redis_ground import Ground
+from rollout_server.adapters.redis_journal import RedisJournal
+from rollout_server.adapters.redis_lease import TERM_MS, RedisLease
+from rollout_server.adapters.redis_link import RedisLink, Wait
+from rollout_server.adapters.redis_restore import fill
+from rollout_server.adapters.redis_rows import FORMAT, NO_MARKS, key_mark, meta_key
+from rollout_server.adapters.redis_safety import look, refuse
+from rollout_server.domain.checkpoint import SERVER_KEY_BYTES
+from rollout_server.domain.journal import GENESIS_DIGEST
+from rollout_server.errors import Corrupt, NotFound, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from rollout_server.adapters.redis_safety import Safety
+    from rollout_server.ports import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class RedisOptions:
+    """How to reach a Redis, and what to ask of it.
+
+    Attributes:
+        url: as `redis_address.read_address` reads it; may hold a password.
+        tls_ca: PEM file of the authority of its certificate.
+        wait: for replicas, after each commit.
+        accept_data_loss: serve from a Redis that can lose acknowledged changes.
+        restore: a backup with which an empty Redis is filled first.
+    """
+
+    url: str
+    tls_ca: Path | None = None
+    wait: Wait = field(default_factory=Wait)
+    accept_data_loss: bool = False
+    restore: Path | None = None
+
+    def __repr__(self) -> str:
+        """Leave the password out."""
+        return f"RedisOptions({read_address(self.url).where})"
+
+
+async def open_redis(options: RedisOptions, environments: Iterable[str], *, key: bytes, clock: Clock) -> RedisStore:
+    """Open a Redis, and make the environments that are not in it.
+
+    Args:
+        options: where it is.
+        environments: names; those that it holds beyond them are left alone.
+        key: of all servers that share it, `SERVER_KEY_BYTES` or more: it signs checkpoints.
+        clock: remembers idempotency keys for 7 days of its time.
+
+    Raises:
+        InvalidInput: the address is none.
+        Refused: it can lose acknowledged changes ("redis-unsafe"), cannot be used at all (as `redis_safety.look`),
+            holds data of a later release ("store-format"), of another environment ("store-environment"), of servers
+            with another key ("server-key"), or keys of another program ("store-foreign").
+        Corrupt, NotFound, Refused: the backup cannot be used, as `redis_restore.fill` says.
+        Unavailable: it is away.
+        ValueError: the key is too short.
+    """
+    if len(key) < SERVER_KEY_BYTES:
+        raise ValueError(f"a server's key has at least {SERVER_KEY_BYTES} bytes, this one has {len(key)}")
+    address = read_address(options.url)
+    link = RedisLink(make_pool(address, options.tls_ca), address.where, options.wait)
+    try:
+        refuse(await look(link), link.where, accept_data_loss=options.accept_data_loss)
+        names = tuple(environments)
+        if options.restore is not None:
+            await fill(link, options.restore, names, key)
+        for name in names:
+            await _open_environment(link, name, key_mark(key))
+        return RedisStore(link, names, key, clock)
+    except BaseException:
+        await link.close()
+        raise
+
+
+class RedisStore:
+    """One open Redis."""
+
+    def __init__(self, link: RedisLink, environments: tuple[str, ...], key: bytes, clock: Clock) -> None:
+        self.link = link
+        self.clock = clock
+        self.environments = environments
+        self._open = set(environments)
+        grounds = {name: Ground(link, name, key, clock) for name in environments}
+        whole = tuple(grounds.values())
+        self._journals = {
+            name: RedisJournal(ground, whole, partial(self.release, name)) for name, ground in grounds.items()
+        }
+
+    def journal(self, environment: str) -> RedisJournal:
+        """Return one environment's journal, the same object each time.
+
+        Raises:
+            NotFound: the store was not opened for it.
+        """
+        if environment not in self._journals:
+            raise NotFound("environment", environment, f"there are: {', '.join(sorted(self._journals)) or 'none'}")
+        return self._journals[environment]
+
+    def lease(self, environment: str, term_ms: int = TERM_MS) -> RedisLease:
+        """Return a holder of the environment's lease."""
+        return RedisLease(self.link, environment, self.clock, term_ms)
+
+    async def safety(self) -> Safety:
+        """Look again at what may be lost."""
+        return await look(self.link)
+
+    async def release(self, environment: str) -> None:
+        """Note that a journal was closed; the last one closes the connections."""
+        self._open.discard(environment)
+        if not self._open:
+            await self.link.close()
+
+    async def close(self) -> None:
+        """End the tails, let go of every connection. May be called twice."""
+        for journal in self._journals.values():
+            await journal.close()
+        await self.link.close()
+
+
+async def _open_environment(link: RedisLink, name: str, mark: str) -> None:
+    key = meta_key(name)
+    found = await link.ask(scripts.OPEN, key, name, FORMAT, mark, secrets.token_hex(16), GENESIS_DIGEST, NO_MARKS)
+    words = [word.decode("utf-8", "replace") for word in found]
+    if words[0] == "type":
+        hint = "choose another database in redis_url, or move those keys away; nothing was touched"
+        raise Refused("store-foreign", f"{link.where}: the key {words[1]} is a {words[2]} of another program", hint)
+    if words[0] == "foreign":
+        hint = "bring back the whole data set, or choose another database in redis_url; nothing was touched"
+        raise Refused("store-foreign", f"{link.where}: {words[1]} is there, and what belongs to it is not", hint)
+    if not words[0].isdigit():
+        raise Corrupt(key, f"its format is {words[0]!r}", "restore a backup into an empty Redis")
+    if int(words[0]) > FORMAT:
+        what = (
+            f"{link.where}: environment {name} was written by a later release (format {words[0]}; this one: {FORMAT})"
+        )
+        raise Refused("store-format", what, "start that release, or restore a backup that was made before the upgrade")
+    if words[1] != name:
+        hint = "keys were copied or renamed: bring them back under their own name; nothing was touched"
+        raise Refused("store-environment", f"{link.where}: {key} holds the environment {words[1]!r}", hint)
+    if words[2] != mark:
+        hint = "copy the file `server-key` of the first server into the data directory of this one"
+        raise Refused("server-key", f"{link.where}: environment {name} is served under another server key", hint)

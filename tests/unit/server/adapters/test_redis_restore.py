@@ -1,0 +1,86 @@
+"""An empty Redis is filled from either store's backup, and no other is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rollout_server.adapters.redis_store import RedisOptions, open_redis
+from rollout_server.errors import Corrupt, NotFound, Refused, RolloutError
+from tests.doubles.fake_clock import START_MS, FakeClock
+from tests.doubles.memory_journal import KEY
+from tests.journal_world import draft, flag, flag_id, redis_store, sqlite_store
+from tests.real_redis import SharedRedis
+
+
+async def made(path: Path) -> Path:
+    """A backup that SQLite wrote, with a checkpoint in it."""
+    store = sqlite_store(path / "store.db", environments=("production", "staging"))
+    journal = store.journal("production")
+    await journal.commit(draft(flag("old"), at_ms=START_MS, idempotency_key="k", fingerprint="f"))
+    await journal.commit(draft(flag("a"), flag("b"), at_ms=START_MS + 5))
+    await journal.commit(draft(flag("a", "on"), flag_id("b"), at_ms=START_MS + 6, idempotency_key="l", fingerprint="g"))
+    await journal.compact(START_MS + 5)
+    await journal.backup(path / "backup.db")
+    await store.close()
+    return path / "backup.db"
+
+
+async def test_what_sqlite_wrote_goes_on_in_redis(redis: SharedRedis, tmp_path: Path) -> None:
+    """From one process to many: history, checkpoint and keys go along; the epoch is new, the file is left as it was."""
+    source = await made(tmp_path)
+    content = source.read_bytes()
+    before = sqlite_store(tmp_path / "store.db").journal("production")
+    store = await redis_store(await redis.url(), environments=("production",), restore=source)
+    journal = store.journal("production")
+    old, new = await before.load(), await journal.load()
+    assert (new.resources, new.position.digest) == (old.resources, old.position.digest)
+    assert new.position.epoch != old.position.epoch
+    assert (await journal.verify(old.position)).intact
+    for revision in (1, 2, 3):
+        assert (await journal.state_at(revision=revision)).resources == (
+            await before.state_at(revision=revision)
+        ).resources
+    for key, fingerprint in (("k", "f"), ("l", "g")):
+        assert await journal.recall(key, fingerprint) == await before.recall(key, fingerprint)
+    assert (await journal.commit(draft(flag("c")))).revision == 4
+    assert source.read_bytes() == content
+    await store.close()
+    await before.close()
+
+
+async def test_nothing_is_overwritten(redis: SharedRedis, tmp_path: Path) -> None:
+    """A restore into a Redis that is in use is a mistake."""
+    source, url = await made(tmp_path), await redis.url()
+    store = await redis_store(url)
+    await store.journal("production").commit(draft(flag("mine")))
+    with pytest.raises(Refused) as refusal:
+        await redis_store(url, restore=source)
+    assert refusal.value.rule == "store-not-empty"
+    assert list((await store.journal("production").load()).resources) == [flag_id("mine")]
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "environments", "key", "kind"),
+    [
+        ("missing.db", ("production",), KEY, NotFound),
+        ("backup.db", ("moon",), KEY, NotFound),
+        ("backup.db", ("production",), KEY[::-1], Corrupt),
+        ("torn.db", ("production",), KEY, Corrupt),
+    ],
+)
+async def test_a_backup_that_cannot_be_used_leaves_redis_empty(
+    redis: SharedRedis, tmp_path: Path, name: str, environments: tuple[str, ...], key: bytes, kind: type[RolloutError]
+) -> None:
+    """No such file, nothing of these environments in it, signed with another key, cut short: said before any write."""
+    source = await made(tmp_path)
+    (tmp_path / "torn.db").write_bytes(source.read_bytes()[:5_000])
+    url = await redis.url()
+    with pytest.raises(kind) as refusal:
+        await open_redis(RedisOptions(url, restore=tmp_path / name), environments, key=key, clock=FakeClock())
+    assert refusal.value.hint
+    client = redis.server.client(int(url.rpartition("=")[2]))
+    assert await client.dbsize() == 0
+    await client.aclose()
