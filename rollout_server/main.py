@@ -186,10 +186,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         listening = stack.enter_context(http.listen(settings.http_listen)) if settings.http_listen else None
         served = await _open_environments(settings, stack)
         telemetry = await _open_telemetry(settings, served, stack)
-        prometheus = open_prometheus(
-            settings.prometheus_url, settings.prometheus_token_env, settings.prometheus_timeout_ms
-        )
-        source = await stack.enter_async_context(prometheus)
+        source = await stack.enter_async_context(open_prometheus(*settings.prometheus))
         runs = controllers(served, telemetry, source, lambda: ONLY_CONTROLLER, settings.tick_ms)
         telling = notifiers(settings, served, telemetry)
         first_tokens = await _first_tokens(settings, served)

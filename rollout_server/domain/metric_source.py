@@ -122,17 +122,11 @@ def query_of(metric: str, spec: MetricSpec, state: RolloutState, environment: st
         state: of the rollout, as SDKs see it.
         environment: its name.
     """
-    queries = [query for query in (spec.numerator, spec.denominator) if query]
-    used = [placeholders(query) for query in queries]
-    shares = shares_in_force(state.reaches)
-    is_told = all(REACH in names for names in used)
-    if not is_told and len(shares) > 1:
+    if not tells_apart(spec, state.reaches):
         return Reason.MIXED_REACH
-    is_everyone = all(reach.audience is None for reach in state.reaches)
-    if not all(ARM in names for names in used) and not (is_everyone and len(shares) <= 1):
-        return Reason.MIXED_REACH
+    queries = _queries(spec)
     asked, span_ms = [], 0
-    for share_ppm in sorted(shares):
+    for share_ppm in sorted(shares_in_force(state.reaches)):
         for arm in Arm if share_ppm < PPM else (Arm.CANDIDATE,):
             values = _values(state, environment, Slot(share_ppm, arm))
             if spec.denominator:
@@ -143,6 +137,14 @@ def query_of(metric: str, spec: MetricSpec, state: RolloutState, environment: st
                 span_ms = max(value.span_ms, spec.late_ms)
             asked.append(Asked(Slot(share_ppm, arm), numerator, denominator))
     return MetricQuery(metric, tuple(asked), spec.late_ms, span_ms)
+
+
+def tells_apart(spec: MetricSpec, reaches: Sequence[Reach]) -> bool:
+    """Whether a metric's queries tell the arms of these reaches from each other and from everybody else."""
+    used = [placeholders(query) for query in _queries(spec)]
+    if not all(REACH in names for names in used) and len(shares_in_force(reaches)) > 1:
+        return False
+    return all(ARM in names for names in used) or all(reach.audience is None for reach in reaches)
 
 
 def shares_in_force(reaches: Iterable[Reach]) -> frozenset[int]:
@@ -179,6 +181,10 @@ def sums_of(
         if window.since_ms >= since_ms
         for share_ppm in shares
     )
+
+
+def _queries(spec: MetricSpec) -> list[str]:
+    return [query for query in (spec.numerator, spec.denominator) if query]
 
 
 def _values(state: RolloutState, environment: str, slot: Slot) -> dict[str, str]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from rollout_sdk.engine.model import PPM
+from rollout_sdk.engine.model import PPM, Reach
 from rollout_server.domain.files import durations, percent
 from rollout_server.domain.guardrails.spec import AbsoluteLimit, Action, Bad, Measures, Source
+from rollout_server.domain.machine.run import FINISH, RAMP_STEPS_MAX
+from rollout_server.domain.metric_source import tells_apart
 from rollout_server.domain.rollouts import GUARDRAILS_MAX
 from rollout_server.domain.validation.promql import promql_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from rollout_sdk.engine.findings import Findings
     from rollout_server.domain.guardrails.spec import Guardrail, MetricSpec, RelativeLimit
+    from rollout_server.domain.rollouts import PipelineSpec
     from rollout_server.domain.validation.world import World
 
 LATE_MAX_MS = 7 * 86_400_000
@@ -83,6 +86,30 @@ def check_guardrails(findings: Findings, world: World, guardrails: Sequence[Guar
         else:
             _check_relative(findings, guardrail.limit, metric, f"{path}.limit")
     _check_weights(findings, guardrails)
+
+
+def check_reaches(findings: Findings, world: World, pipeline: PipelineSpec) -> None:
+    """Note guardrails whose metric would mix units of several reaches: strangers are never compared."""
+    for at, guardrail in enumerate(pipeline.guardrails):
+        metric = world.metrics.get(guardrail.metric)
+        if metric is None or metric.source is not Source.PROMETHEUS:
+            continue
+        stage = next((name for name, reaches in _in_force(pipeline) if not tells_apart(metric, reaches)), "")
+        if stage:
+            message = f"from stage {stage} on its queries would mix units of different reach, which are never compared"
+            hint = 'tell them apart in each query, arm="{arm}", reach="{reach}", or let every stage be for everyone'
+            findings.add(f"spec.guardrails[{at}].metric", "mixed_reach", message, hint)
+
+
+def _in_force(pipeline: PipelineSpec) -> Iterator[tuple[str, list[Reach]]]:
+    """Yield what each stage reaches, by its name: where its ramp begins, and where it ends."""
+    before: list[Reach] = []
+    for stage in pipeline.stages:
+        if stage.ramp_ms:
+            yield stage.name, [*before, Reach(stage.name, max(1, stage.share_ppm // RAMP_STEPS_MAX), stage.audience)]
+        before = [*before, Reach(stage.name, stage.share_ppm, stage.audience)]
+        yield stage.name, before
+    yield FINISH, [*before, Reach(FINISH, pipeline.finish.share_ppm)]
 
 
 def _check_relative(findings: Findings, limit: RelativeLimit, metric: MetricSpec, path: str) -> None:

@@ -11,7 +11,7 @@ from rollout_sdk.engine.validate_rollouts import check_audience
 from rollout_server.domain.files import durations, percent
 from rollout_server.domain.guardrails.spec import AbsoluteLimit, Action
 from rollout_server.domain.rollouts import ESCALATION_STEPS_MAX
-from rollout_server.domain.validation.metrics import check_guardrails
+from rollout_server.domain.validation.metrics import check_guardrails, check_reaches
 from rollout_server.domain.validation.world import check_approval
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def check_pipeline(findings: Findings, world: World, audiences: Audiences, key: 
     findings.too_many("spec.stages", len(spec.stages), STAGES_PER_PIPELINE, "stages", hint)
     _check_names(findings, spec)
     check_guardrails(findings, world, spec.guardrails)
+    check_reaches(findings, world, spec)
     for at in range(len(spec.stages)):
         _check_stage(findings, world, audiences, spec, at)
     _check_shares(findings, audiences, spec)

@@ -112,3 +112,37 @@ def test_one_metric_has_one_limit_of_each_kind() -> None:
     assert guardrails(relative, absolute) == []
     assert guardrails(relative, relative) == [("spec.guardrails[1].metric", "duplicate_guardrail")]
     assert ("spec.guardrails", "too_many") in guardrails(*[relative] * 33)
+
+
+PILOTS = {"name": "pilots", "share": "100%", "audience": {"attribute": "plan", "equals": "pro"}, "soak": "1h"}
+SOME = {"name": "some", "share": "1%", "audience": {"attribute": "plan", "equals": "pro"}, "soak": "1h"}
+CANARY = {"name": "canary", "share": "1%", "soak": "1h"}
+QUARTER = {"name": "quarter", "share": "25%", "soak": "1h"}
+RAMP = {"name": "ramp", "share": "25%", "ramp": "2h", "soak": "1h"}
+
+
+def counted_by(query: str, *stages: dict[str, Anything]) -> list[tuple[str, str]]:
+    counted = document("Metric", "counted", measures="count", late="1m", source="prometheus", numerator=query)
+    return places(counted, pipeline(*stages, guardrails=[{"metric": "counted", "limit": "+10%"}]))
+
+
+@pytest.mark.parametrize(
+    ("query", "stages", "is_mixed"),
+    [
+        ('x{arm="{arm}"}', [CANARY, QUARTER], False),
+        ('x{variant="{variant}"}', [CANARY, RAMP], False),
+        ('x{arm="{arm}"}', [PILOTS, CANARY], True),
+        ('x{arm="{arm}", reach="{reach}"}', [PILOTS, CANARY], False),
+        ('x{arm="{arm}"}', [SOME, CANARY], False),
+        ('x{arm="{arm}"}', [SOME, QUARTER], False),
+        ('x{arm="{arm}"}', [SOME | {"share": "5%"}, RAMP], True),
+        ('x{arm="{arm}"}', [PILOTS], False),
+        ('x{variant="{variant}"}', [SOME, CANARY], True),
+        ('x{variant="{variant}", reach="{reach}"}', [SOME, CANARY], True),
+    ],
+)
+def test_a_metric_that_would_mix_reaches_is_refused(
+    query: str, stages: list[dict[str, Anything]], *, is_mixed: bool
+) -> None:
+    """Where its pipeline watches it, before a run is blind for it."""
+    assert counted_by(query, *stages) == ([("spec.guardrails[0].metric", "mixed_reach")] if is_mixed else [])
