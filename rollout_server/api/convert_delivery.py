@@ -81,9 +81,11 @@ def reset(reason: str) -> bytes:
     return delivery_pb2.WatchResponse(reset=delivery_pb2.Reset(reason=reason)).SerializeToString()
 
 
-def bookmark(position: Position, ruleset_digest: bytes) -> bytes:
+def bookmark(position: Position, ruleset_digest: bytes, reconnect_within_ms: int) -> bytes:
     """Write a bookmark."""
-    message = delivery_pb2.Bookmark(position=write_position(position), ruleset_digest=ruleset_digest)
+    message = delivery_pb2.Bookmark(
+        position=write_position(position), ruleset_digest=ruleset_digest, reconnect_within_ms=reconnect_within_ms
+    )
     return delivery_pb2.WatchResponse(bookmark=message).SerializeToString()
 
 

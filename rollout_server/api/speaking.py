@@ -31,6 +31,16 @@ _AT_ONCE = 256
 
 _LOOKS_PER_BOOKMARK = 8
 
+RETURNS_PER_S = 2_500
+"""Streams that come back in a second when all broke at once: below 5 % of 10,000 in any 100 ms, failed attempts too."""
+RETURN_WITHIN_MIN_MS = 250
+RETURN_WITHIN_MAX_MS = 30_000
+
+
+def return_within_ms(streams: int) -> int:
+    """Return over how long so many streams are to come back, should they break."""
+    return min(max(streams * 1_000 // RETURNS_PER_S, RETURN_WITHIN_MIN_MS), RETURN_WITHIN_MAX_MS)
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -192,7 +202,8 @@ class Stream:
                 self.end()
                 return
             elif not said:
-                await self._write(bookmark(fan_out.position, fan_out.ruleset_digest))
+                within_ms = return_within_ms(self._room.served.streams)
+                await self._write(bookmark(fan_out.position, fan_out.ruleset_digest, within_ms))
                 said = True
             else:
                 return  # nothing is awaited between this look and the end: whoever comes later starts anew

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 REPORT_EVERY_MIN_MS: Final = 100
 REPORT_EVERY_MAX_MS: Final = 60_000
+BACKOFF_BASE_MS: Final = 250
 BACKOFF_MAX_MS: Final = 10_000
 """Shorter than a stream's: a guardrail waits for it."""
 
@@ -153,7 +154,8 @@ class Reporter:
                     self._send_all(is_heartbeat=is_due)
                 except Away as away:
                     self._say(str(away))
-                    wait_ms = backoff_ms(attempt, self._settings.backoff_base_ms, BACKOFF_MAX_MS, self._rng)
+                    base_ms = min(self._settings.backoff_base_ms, BACKOFF_BASE_MS)
+                    wait_ms = backoff_ms(attempt, base_ms, BACKOFF_MAX_MS, self._rng)
                     attempt, retry_s = attempt + 1, time.monotonic() + wait_ms / 1_000
                     due_s = min(due_s, max(retry_s, time.monotonic())) if wanted > self._done else due_s
                 else:

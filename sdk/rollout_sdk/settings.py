@@ -52,7 +52,9 @@ class Settings:
         connect_timeout_ms: from dialling to the server's first message.
         silence_timeout_ms: a stream that says nothing for so long is given up; servers send a bookmark every 10 s.
         stale_after_ms: decisions say `stale` when the server was last heard so long ago.
-        backoff_base_ms, backoff_max_ms: full jitter below base * 2^attempt, at most max.
+        backoff_base_ms: bound of the random wait after a stream broke, doubled by each attempt that fails; a server
+            knows how many come back together, and says a better one.
+        backoff_max_ms: bound of all waits.
         steady_after_ms: a stream must live so long before the backoff starts over.
         keepalive_ms: how often an idle connection is probed.
         report_every_ms: how often what was counted is reported, until the server says how often it wants that.
@@ -71,7 +73,7 @@ class Settings:
     connect_timeout_ms: int = 5_000
     silence_timeout_ms: int = 25_000
     stale_after_ms: int = 30_000
-    backoff_base_ms: int = 250
+    backoff_base_ms: int = 4_000
     backoff_max_ms: int = 30_000
     steady_after_ms: int = 10_000
     keepalive_ms: int = 20_000

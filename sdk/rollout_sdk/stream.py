@@ -19,7 +19,7 @@ from rollout_sdk.backoff import backoff_ms
 from rollout_sdk.channel import cast_anchor, dial, suit
 from rollout_sdk.lifecycle import gate
 from rollout_sdk.surroundings import is_patched
-from rollout_sdk.wire.messages import Drain, Resync
+from rollout_sdk.wire.messages import Bookmark, Drain, Resync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 INBOX_MESSAGES_MAX: Final = 8
 """Messages that wait while one is worked on; beyond it HTTP/2 flow control holds the server back."""
 DRAIN_WAIT_MAX_MS: Final = 300_000
+PATIENCE_MAX_MS: Final = 60_000
+"""How long a first message may take at most; a line that is slow rather than dead needs more with each attempt."""
 GOODBYE_MS: Final = 250
 """How long a closing stream waits for the server to take note."""
 
@@ -86,6 +88,7 @@ class Stream:
         self._last_said = ""
         self._heard_at = time.monotonic()
         self._is_green = is_patched()
+        self._return_within_ms = settings.backoff_base_ms
         self._thread: threading.Thread | None = None
 
     def start(self, delay_ms: float = 0, after: Stream | None = None) -> None:
@@ -130,14 +133,14 @@ class Stream:
             attempt = 0
             while not self._stopping.is_set():
                 began_at = time.monotonic()
-                ended = self._converse()
+                ended = self._converse(attempt)
                 if self._stopping.is_set():
                     return
                 self._receiver.connected(is_connected=False)
                 self._say(ended)
                 is_steady = (time.monotonic() - began_at) * 1000 >= self._settings.steady_after_ms
                 attempt = 0 if is_steady else attempt
-                wait_ms = backoff_ms(attempt, self._settings.backoff_base_ms, self._settings.backoff_max_ms, self._rng)
+                wait_ms = backoff_ms(attempt, self._return_within_ms, self._settings.backoff_max_ms, self._rng)
                 if ended.drain_ms is not None:
                     wait_ms = max(wait_ms, self._rng.uniform(0, min(ended.drain_ms, DRAIN_WAIT_MAX_MS)))
                 attempt += 1
@@ -164,7 +167,7 @@ class Stream:
         except queue.Empty:
             return None
 
-    def _converse(self) -> _Ended:
+    def _converse(self, attempt: int) -> _Ended:
         """Dial, greet, and receive until the connection ends for whatever reason."""
         try:
             with gate(self._stopping.is_set) as is_held:
@@ -175,17 +178,21 @@ class Stream:
         except (OSError, ValueError) as error:
             return _Ended(f"cannot dial: {error}")
         try:
-            return self._receive(connection)
+            return self._receive(connection, self._patience_ms(attempt))
         finally:
             connection.close(say_goodbye=self._says_goodbye)
 
-    def _receive(self, connection: _Connection) -> _Ended:
-        timeout_ms = self._settings.connect_timeout_ms
+    def _patience_ms(self, attempt: int) -> int:
+        """Return how long this attempt waits for the first message."""
+        own_ms = self._settings.connect_timeout_ms
+        return max(own_ms, min(own_ms << min(attempt, 16), PATIENCE_MAX_MS))
+
+    def _receive(self, connection: _Connection, timeout_ms: int) -> _Ended:
         is_connected = False
         deadline = time.monotonic() + timeout_ms / 1000
         while not self._stopping.is_set():
             if time.monotonic() >= deadline:
-                return _Ended(f"no message for {timeout_ms} ms")
+                return _Ended("no message in time")
             item = self._take(deadline)
             if item is None or item[0] is not connection or item[1] is None:
                 continue
@@ -200,6 +207,8 @@ class Stream:
                 answer = self._receiver.receive(message)
             except Resync as resync:
                 return _Ended(str(resync))
+            if isinstance(message, Bookmark) and message.reconnect_within_ms:
+                self._return_within_ms = message.reconnect_within_ms
             if isinstance(message, Drain):
                 return _Ended("the server is going away", drain_ms=message.reconnect_within_ms)
             if answer is not None:

@@ -33,7 +33,8 @@ def read_response(response: delivery_pb2.WatchResponse) -> Message | None:
         case "update":
             return _read_update(response.update)
         case "bookmark":
-            return Bookmark(read_position(response.bookmark.position), response.bookmark.ruleset_digest)
+            said = response.bookmark
+            return Bookmark(read_position(said.position), said.ruleset_digest, said.reconnect_within_ms)
         case "drain":
             return Drain(response.drain.reconnect_within_ms)
         case _:

@@ -80,10 +80,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Bookmark:
-    """Where the server stands; proof that both agree."""
+    """Where the server stands; proof that both agree.
+
+    Attributes:
+        reconnect_within_ms: bound of the random wait after this stream broke; 0 leaves it to the client.
+    """
 
     position: Position
     ruleset_digest: bytes
+    reconnect_within_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

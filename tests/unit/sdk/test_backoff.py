@@ -1,12 +1,20 @@
 """Waits between attempts."""
 
 # ruff: noqa: S311 - waits are no secrets
+import heapq
 import random
+from bisect import bisect_left
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout_sdk.backoff import backoff_ms
+from rollout_sdk.settings import Settings
+from rollout_server.api.speaking import return_within_ms
+
+CLIENTS = 10_000
+WINDOW_MS = 100
 
 
 @given(st.integers(0, 10_000), st.integers(1, 1_000), st.integers(1, 60_000), st.integers())
@@ -24,3 +32,28 @@ def test_a_crowd_that_was_cut_off_together_does_not_come_back_together() -> None
         tenths[min(9, int(wait / 400))] += 1
     assert max(tenths) < 1_150
     assert min(tenths) > 850
+
+
+def arrivals_ms(base_ms: int, down_ms: int, seed: int) -> list[float]:
+    """Return when 10,000 clients dial, cut off together at 0 by a server that takes nobody before `down_ms`."""
+    rng = random.Random(seed)
+    most_ms = Settings().backoff_max_ms
+    due = [(backoff_ms(0, base_ms, most_ms, rng), 0) for _ in range(CLIENTS)]
+    heapq.heapify(due)
+    arrivals: list[float] = []
+    while due:
+        at_ms, attempt = heapq.heappop(due)
+        arrivals.append(at_ms)
+        if at_ms < down_ms:
+            heapq.heappush(due, (at_ms + backoff_ms(attempt + 1, base_ms, most_ms, rng), attempt + 1))
+    return arrivals
+
+
+@pytest.mark.parametrize("down_ms", [0, 500, 5_000, 60_000])
+@pytest.mark.parametrize("base_ms", [Settings().backoff_base_ms, return_within_ms(CLIENTS)], ids=["alone", "told"])
+def test_in_no_tenth_of_a_second_do_five_in_a_hundred_dial(base_ms: int, down_ms: int) -> None:
+    """Promise 14, attempts that fail included; everybody is back within a minute of the server."""
+    arrivals = arrivals_ms(base_ms, down_ms, seed=down_ms)
+    peak = max(number - bisect_left(arrivals, at_ms - WINDOW_MS) for number, at_ms in enumerate(arrivals, start=1))
+    assert peak < 0.05 * CLIENTS
+    assert arrivals[-1] < down_ms + 60_000

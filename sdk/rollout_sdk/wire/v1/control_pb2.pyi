@@ -1392,6 +1392,333 @@ class VariantMove(_message.Message):
 Global___VariantMove: _TypeAlias = VariantMove  # noqa: Y015
 
 @_typing.final
+class PlanRolloutRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTION_FIELD_NUMBER: _builtins.int
+    POPULATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def question(self) -> Global___PlanRolloutQuestion: ...
+    @_builtins.property
+    def population(self) -> Global___PopulationBatch: ...
+    def __init__(
+        self,
+        *,
+        question: Global___PlanRolloutQuestion | None = ...,
+        population: Global___PopulationBatch | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "population", b"population", "question", b"question"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "population", b"population", "question", b"question"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["question", "population"]  # noqa: Y015
+    _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
+
+Global___PlanRolloutRequest: _TypeAlias = PlanRolloutRequest  # noqa: Y015
+
+@_typing.final
+class PlanRolloutQuestion(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    SYNTHETIC_COUNT_FIELD_NUMBER: _builtins.int
+    LISTED_MAX_FIELD_NUMBER: _builtins.int
+    rollout: _builtins.str
+    """The rollout's key, or its flag's."""
+    synthetic_count: _builtins.int
+    """Without a population: this many synthetic contexts, made from what the flag and its stages ask."""
+    listed_max: _builtins.int
+    """Unit keys listed for each stage and arm; 0 lists none."""
+    def __init__(
+        self,
+        *,
+        rollout: _builtins.str = ...,
+        synthetic_count: _builtins.int = ...,
+        listed_max: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["listed_max", b"listed_max", "rollout", b"rollout", "synthetic_count", b"synthetic_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanRolloutQuestion: _TypeAlias = PlanRolloutQuestion  # noqa: Y015
+
+@_typing.final
+class PlanRolloutResponse(_message.Message):
+    """Times are the earliest at which something happens, if all goes well; 0 is never within ten years."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROLLOUT_FIELD_NUMBER: _builtins.int
+    FLAG_FIELD_NUMBER: _builtins.int
+    FROM_VARIANT_FIELD_NUMBER: _builtins.int
+    TO_VARIANT_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    NOW_MS_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    COMPLETES_MS_FIELD_NUMBER: _builtins.int
+    CONTEXTS_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    POPULATION_IS_SYNTHETIC_FIELD_NUMBER: _builtins.int
+    EXEMPT_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    rollout: _builtins.str
+    flag: _builtins.str
+    from_variant: _builtins.str
+    to_variant: _builtins.str
+    unit: _builtins.str
+    """Kind of unit that is bucketed."""
+    run: _builtins.int
+    """The run under way, or the next."""
+    phase: _builtins.str
+    now_ms: _builtins.int
+    completes_ms: _builtins.int
+    contexts: _builtins.int
+    """Contexts, and different units among them."""
+    units: _builtins.int
+    population_is_synthetic: _builtins.bool
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedStage]: ...
+    @_builtins.property
+    def exempt(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExemptUnits]:
+        """Whom it never exposes, most first."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def position(self) -> _ruleset_pb2.Position: ...
+    def __init__(
+        self,
+        *,
+        rollout: _builtins.str = ...,
+        flag: _builtins.str = ...,
+        from_variant: _builtins.str = ...,
+        to_variant: _builtins.str = ...,
+        unit: _builtins.str = ...,
+        run: _builtins.int = ...,
+        phase: _builtins.str = ...,
+        now_ms: _builtins.int = ...,
+        stages: _abc.Iterable[Global___PlannedStage] | None = ...,
+        completes_ms: _builtins.int = ...,
+        contexts: _builtins.int = ...,
+        units: _builtins.int = ...,
+        population_is_synthetic: _builtins.bool = ...,
+        exempt: _abc.Iterable[Global___ExemptUnits] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+        position: _ruleset_pb2.Position | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completes_ms", b"completes_ms", "contexts", b"contexts", "exempt", b"exempt", "flag", b"flag", "from_variant", b"from_variant", "now_ms", b"now_ms", "phase", b"phase", "population_is_synthetic", b"population_is_synthetic", "position", b"position", "rollout", b"rollout", "run", b"run", "stages", b"stages", "to_variant", b"to_variant", "unit", b"unit", "units", b"units", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanRolloutResponse: _TypeAlias = PlanRolloutResponse  # noqa: Y015
+
+@_typing.final
+class PlannedStage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    SHARE_PPM_FIELD_NUMBER: _builtins.int
+    ENTERED_FIELD_NUMBER: _builtins.int
+    ENTERS_MS_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    SOAK_MS_FIELD_NUMBER: _builtins.int
+    WAITED_FOR_FIELD_NUMBER: _builtins.int
+    NEEDS_FIELD_NUMBER: _builtins.int
+    REQUIRED_FIELD_NUMBER: _builtins.int
+    ENTERING_FIELD_NUMBER: _builtins.int
+    EXPOSED_FIELD_NUMBER: _builtins.int
+    CONTROL_FIELD_NUMBER: _builtins.int
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    CONTROLS_FIELD_NUMBER: _builtins.int
+    PACES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """"finish" for what comes after the last stage."""
+    audience: _builtins.str
+    """"everyone", "cohort pilots", "a condition" """
+    share_ppm: _builtins.int
+    entered: _builtins.bool
+    """The run is or was in it."""
+    enters_ms: _builtins.int
+    soak_ms: _builtins.int
+    required: _builtins.int
+    """Exposed units that leaving it takes."""
+    entering: _builtins.int
+    """Units that it is the first to expose, units exposed by then, and units left as control; absent without a population."""
+    exposed: _builtins.int
+    control: _builtins.int
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedStep]:
+        """Of its ramp, those still to come; one where it has no ramp."""
+
+    @_builtins.property
+    def waited_for(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What keeps it from being entered sooner: "schedule", "thaw", "turn"."""
+
+    @_builtins.property
+    def needs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What else entering it takes: "an approval by 1 of release-managers"."""
+
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Keys of some of them."""
+
+    @_builtins.property
+    def controls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def paces(self) -> _containers.RepeatedCompositeFieldContainer[Global___GuardrailPace]: ...
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        audience: _builtins.str = ...,
+        share_ppm: _builtins.int = ...,
+        entered: _builtins.bool = ...,
+        enters_ms: _builtins.int = ...,
+        steps: _abc.Iterable[Global___PlannedStep] | None = ...,
+        soak_ms: _builtins.int = ...,
+        waited_for: _abc.Iterable[_builtins.str] | None = ...,
+        needs: _abc.Iterable[_builtins.str] | None = ...,
+        required: _builtins.int = ...,
+        entering: _builtins.int | None = ...,
+        exposed: _builtins.int | None = ...,
+        control: _builtins.int | None = ...,
+        candidates: _abc.Iterable[_builtins.str] | None = ...,
+        controls: _abc.Iterable[_builtins.str] | None = ...,
+        paces: _abc.Iterable[Global___GuardrailPace] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_control", b"_control", "_entering", b"_entering", "_exposed", b"_exposed", "control", b"control", "entering", b"entering", "exposed", b"exposed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_control", b"_control", "_entering", b"_entering", "_exposed", b"_exposed", "audience", b"audience", "candidates", b"candidates", "control", b"control", "controls", b"controls", "entered", b"entered", "entering", b"entering", "enters_ms", b"enters_ms", "exposed", b"exposed", "name", b"name", "needs", b"needs", "paces", b"paces", "required", b"required", "share_ppm", b"share_ppm", "soak_ms", b"soak_ms", "steps", b"steps", "waited_for", b"waited_for"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__control: _TypeAlias = _typing.Literal["control"]  # noqa: Y015
+    _WhichOneofArgType__control: _TypeAlias = _typing.Literal["_control", b"_control"]  # noqa: Y015
+    _WhichOneofReturnType__entering: _TypeAlias = _typing.Literal["entering"]  # noqa: Y015
+    _WhichOneofArgType__entering: _TypeAlias = _typing.Literal["_entering", b"_entering"]  # noqa: Y015
+    _WhichOneofReturnType__exposed: _TypeAlias = _typing.Literal["exposed"]  # noqa: Y015
+    _WhichOneofArgType__exposed: _TypeAlias = _typing.Literal["_exposed", b"_exposed"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__control) -> _WhichOneofReturnType__control | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__entering) -> _WhichOneofReturnType__entering | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exposed) -> _WhichOneofReturnType__exposed | None: ...
+
+Global___PlannedStage: _TypeAlias = PlannedStage  # noqa: Y015
+
+@_typing.final
+class PlannedStep(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_MS_FIELD_NUMBER: _builtins.int
+    SHARE_PPM_FIELD_NUMBER: _builtins.int
+    at_ms: _builtins.int
+    share_ppm: _builtins.int
+    def __init__(
+        self,
+        *,
+        at_ms: _builtins.int = ...,
+        share_ppm: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_ms", b"at_ms", "share_ppm", b"share_ppm"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlannedStep: _TypeAlias = PlannedStep  # noqa: Y015
+
+@_typing.final
+class GuardrailPace(_message.Message):
+    """Estimates at recent traffic, in milliseconds; absent where that cannot be told, or never comes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METRIC_FIELD_NUMBER: _builtins.int
+    HEALTHY_MS_FIELD_NUMBER: _builtins.int
+    CAUGHT_MS_FIELD_NUMBER: _builtins.int
+    REGRESSION_FIELD_NUMBER: _builtins.int
+    UNKNOWN_FIELD_NUMBER: _builtins.int
+    metric: _builtins.str
+    healthy_ms: _builtins.int
+    """Until healthy, if nothing is wrong."""
+    caught_ms: _builtins.int
+    """Until `regression` (relative, or the level itself for an absolute limit) is caught."""
+    regression: _builtins.float
+    unknown: _builtins.str
+    """Why neither is known."""
+    def __init__(
+        self,
+        *,
+        metric: _builtins.str = ...,
+        healthy_ms: _builtins.int | None = ...,
+        caught_ms: _builtins.int | None = ...,
+        regression: _builtins.float = ...,
+        unknown: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_caught_ms", b"_caught_ms", "_healthy_ms", b"_healthy_ms", "caught_ms", b"caught_ms", "healthy_ms", b"healthy_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_caught_ms", b"_caught_ms", "_healthy_ms", b"_healthy_ms", "caught_ms", b"caught_ms", "healthy_ms", b"healthy_ms", "metric", b"metric", "regression", b"regression", "unknown", b"unknown"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__caught_ms: _TypeAlias = _typing.Literal["caught_ms"]  # noqa: Y015
+    _WhichOneofArgType__caught_ms: _TypeAlias = _typing.Literal["_caught_ms", b"_caught_ms"]  # noqa: Y015
+    _WhichOneofReturnType__healthy_ms: _TypeAlias = _typing.Literal["healthy_ms"]  # noqa: Y015
+    _WhichOneofArgType__healthy_ms: _TypeAlias = _typing.Literal["_healthy_ms", b"_healthy_ms"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__caught_ms) -> _WhichOneofReturnType__caught_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__healthy_ms) -> _WhichOneofReturnType__healthy_ms | None: ...
+
+Global___GuardrailPace: _TypeAlias = GuardrailPace  # noqa: Y015
+
+@_typing.final
+class ExemptUnits(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    RULE_FIELD_NUMBER: _builtins.int
+    VARIANT_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    EXAMPLES_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """Stable: "control", "flag_never", ..."""
+    why: _builtins.str
+    """The same in words."""
+    rule: _builtins.str
+    """Id of the rule that answers, if one does."""
+    variant: _builtins.str
+    """What they get instead; empty where callers get their own default."""
+    count: _builtins.int
+    @_builtins.property
+    def examples(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        why: _builtins.str = ...,
+        rule: _builtins.str = ...,
+        variant: _builtins.str = ...,
+        count: _builtins.int = ...,
+        examples: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "count", b"count", "examples", b"examples", "rule", b"rule", "variant", b"variant", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExemptUnits: _TypeAlias = ExemptUnits  # noqa: Y015
+
+@_typing.final
 class ApplyRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -89,6 +89,11 @@ class ControlServiceStub:
                 request_serializer=rollout_dot_v1_dot_control__pb2.PlanRequest.SerializeToString,
                 response_deserializer=rollout_dot_v1_dot_control__pb2.PlanResponse.FromString,
                 _registered_method=True)
+        self.PlanRollout = channel.stream_unary(
+                '/rollout.v1.ControlService/PlanRollout',
+                request_serializer=rollout_dot_v1_dot_control__pb2.PlanRolloutRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_control__pb2.PlanRolloutResponse.FromString,
+                _registered_method=True)
         self.Apply = channel.unary_unary(
                 '/rollout.v1.ControlService/Apply',
                 request_serializer=rollout_dot_v1_dot_control__pb2.ApplyRequest.SerializeToString,
@@ -288,6 +293,14 @@ class ControlServiceServicer:
     def Plan(self, request_iterator, context):
         """The exact preview of a change. First message: the question. Then any number of population batches. The answers
         stream back as moves, and end with the summary.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PlanRollout(self, request_iterator, context):
+        """When a rollout enters each stage at the earliest, who enters, who never does. First message: the question. Then any
+        number of population batches.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -513,6 +526,11 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.Plan,
                     request_deserializer=rollout_dot_v1_dot_control__pb2.PlanRequest.FromString,
                     response_serializer=rollout_dot_v1_dot_control__pb2.PlanResponse.SerializeToString,
+            ),
+            'PlanRollout': grpc.stream_unary_rpc_method_handler(
+                    servicer.PlanRollout,
+                    request_deserializer=rollout_dot_v1_dot_control__pb2.PlanRolloutRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_control__pb2.PlanRolloutResponse.SerializeToString,
             ),
             'Apply': grpc.unary_unary_rpc_method_handler(
                     servicer.Apply,
@@ -942,6 +960,33 @@ class ControlService:
             '/rollout.v1.ControlService/Plan',
             rollout_dot_v1_dot_control__pb2.PlanRequest.SerializeToString,
             rollout_dot_v1_dot_control__pb2.PlanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlanRollout(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/rollout.v1.ControlService/PlanRollout',
+            rollout_dot_v1_dot_control__pb2.PlanRolloutRequest.SerializeToString,
+            rollout_dot_v1_dot_control__pb2.PlanRolloutResponse.FromString,
             options,
             channel_credentials,
             insecure,

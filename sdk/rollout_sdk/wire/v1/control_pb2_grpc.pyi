@@ -53,6 +53,10 @@ class ControlServiceStub:
     """The exact preview of a change. First message: the question. Then any number of population batches. The answers
     stream back as moves, and end with the summary.
     """
+    PlanRollout: _grpc.StreamUnaryMultiCallable[_control_pb2.PlanRolloutRequest, _control_pb2.PlanRolloutResponse]
+    """When a rollout enters each stage at the earliest, who enters, who never does. First message: the question. Then any
+    number of population batches.
+    """
     Apply: _grpc.UnaryUnaryMultiCallable[_control_pb2.ApplyRequest, _control_pb2.ApplyResponse]
     """Changes"""
     Revert: _grpc.UnaryUnaryMultiCallable[_control_pb2.RevertRequest, _control_pb2.RevertResponse]
@@ -104,6 +108,10 @@ class ControlServiceAsyncStub(ControlServiceStub):
     Plan: _aio.StreamStreamMultiCallable[_control_pb2.PlanRequest, _control_pb2.PlanResponse]  # type: ignore[assignment]
     """The exact preview of a change. First message: the question. Then any number of population batches. The answers
     stream back as moves, and end with the summary.
+    """
+    PlanRollout: _aio.StreamUnaryMultiCallable[_control_pb2.PlanRolloutRequest, _control_pb2.PlanRolloutResponse]  # type: ignore[assignment]
+    """When a rollout enters each stage at the earliest, who enters, who never does. First message: the question. Then any
+    number of population batches.
     """
     Apply: _aio.UnaryUnaryMultiCallable[_control_pb2.ApplyRequest, _control_pb2.ApplyResponse]  # type: ignore[assignment]
     """Changes"""
@@ -219,6 +227,16 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_control_pb2.PlanResponse], _abc.AsyncIterator[_control_pb2.PlanResponse]]:
         """The exact preview of a change. First message: the question. Then any number of population batches. The answers
         stream back as moves, and end with the summary.
+        """
+
+    @_abc_1.abstractmethod
+    def PlanRollout(
+        self,
+        request_iterator: _MaybeAsyncIterator[_control_pb2.PlanRolloutRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_pb2.PlanRolloutResponse, _abc.Awaitable[_control_pb2.PlanRolloutResponse]]:
+        """When a rollout enters each stage at the earliest, who enters, who never does. First message: the question. Then any
+        number of population batches.
         """
 
     @_abc_1.abstractmethod

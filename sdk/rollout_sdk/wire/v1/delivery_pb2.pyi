@@ -295,7 +295,12 @@ class Bookmark(_message.Message):
 
     POSITION_FIELD_NUMBER: _builtins.int
     RULESET_DIGEST_FIELD_NUMBER: _builtins.int
+    RECONNECT_WITHIN_MS_FIELD_NUMBER: _builtins.int
     ruleset_digest: _builtins.bytes
+    reconnect_within_ms: _builtins.int
+    """If the stream breaks, come back after a random wait of at most this long: the more streams a server has, the longer.
+    0 leaves it to the client.
+    """
     @_builtins.property
     def position(self) -> _ruleset_pb2.Position: ...
     def __init__(
@@ -303,10 +308,11 @@ class Bookmark(_message.Message):
         *,
         position: _ruleset_pb2.Position | None = ...,
         ruleset_digest: _builtins.bytes = ...,
+        reconnect_within_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "ruleset_digest", b"ruleset_digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "reconnect_within_ms", b"reconnect_within_ms", "ruleset_digest", b"ruleset_digest"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

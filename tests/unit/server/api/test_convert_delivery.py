@@ -69,7 +69,7 @@ def test_what_is_written_is_what_is_read() -> None:
     assert response.update.committed_at_ms == 99
     for message, written in (
         (Reset("why"), convert.reset("why")),
-        (Bookmark(HERE, b"r"), convert.bookmark(HERE, b"r")),
+        (Bookmark(HERE, b"r", 250), convert.bookmark(HERE, b"r", 250)),
         (Drain(7), convert.drain(7)),
     ):
         assert read_response(delivery_pb2.WatchResponse.FromString(written)) == message

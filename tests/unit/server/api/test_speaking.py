@@ -13,7 +13,7 @@ from rollout_sdk.wire.delivery import read_response
 from rollout_sdk.wire.messages import Bookmark, Drain, Message, Part, Reset
 from rollout_sdk.wire.v1 import delivery_pb2
 from rollout_server.api import speaking
-from rollout_server.api.speaking import Pace, Room, Stream, Written
+from rollout_server.api.speaking import Pace, Room, Stream, Written, return_within_ms
 from rollout_server.app.environment import Environment
 from rollout_server.app.served import Served
 from rollout_server.errors import Unavailable
@@ -232,3 +232,9 @@ async def test_what_is_kept_written_is_bounded(monkeypatch: pytest.MonkeyPatch) 
         (part,) = fan_out.snapshot()
         assert written.bytes_of(part, fan_out) is not written.bytes_of(part, fan_out)
         assert written._messages == {}
+
+
+@pytest.mark.parametrize(("streams", "within_ms"), [(0, 250), (625, 250), (10_000, 4_000), (10**6, 30_000)])
+def test_the_more_there_are_the_longer_they_may_take_to_come_back(streams: int, within_ms: int) -> None:
+    """A small fleet is back at once, a large one in good order."""
+    assert return_within_ms(streams) == within_ms
