@@ -26,6 +26,7 @@ class Context:
         units: kind to key; valid units only.
         attributes: name to value.
         unit64s, key_hashes: what was computed of the units so far. For the engine; ask `unit64` and `key_hash`.
+            Those who count keep theirs in `key_hashes`, too, by a number for the run and the kind of unit.
     """
 
     __slots__ = ("attributes", "key_hashes", "unit64s", "units")
@@ -33,7 +34,7 @@ class Context:
     units: Mapping[str, str]
     attributes: Mapping[str, object]
     unit64s: dict[str, bytes]
-    key_hashes: dict[str, int]
+    key_hashes: dict[str | int, int]
 
     def __init__(self, key: str | None = None, /, **attributes: object) -> None:
         """Make a context of one unit of kind "user", or of none."""

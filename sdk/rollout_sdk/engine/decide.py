@@ -25,6 +25,9 @@ _class: Callable[[object], object] = type
 """`type` under another name: the word is an argument of `decide`."""
 
 
+_Decisions: TypeAlias = dict[int, Decision]
+"""The decisions of one flag by the number of their outcome, made when first served and then interned."""
+
 _Entry: TypeAlias = "tuple[Evaluate, _Decisions, ValueType]"
 
 Watch: TypeAlias = "Callable[[CompiledFlag], Evaluate]"
@@ -32,9 +35,13 @@ Watch: TypeAlias = "Callable[[CompiledFlag], Evaluate]"
 
 
 class Decider:
-    """Decides by one compiled ruleset in the name of one origin. Safe to share between threads."""
+    """Decides by one compiled ruleset in the name of one origin. Safe to share between threads.
 
-    __slots__ = ("_bound", "_flags", "_quarantined", "_versions", "_widened", "origin")
+    A flag is bound when it is first asked for: a new revision costs nothing for flags that nobody asks. Where two
+    threads come to the same first at once, `setdefault` lets one win, so that decisions stay interned.
+    """
+
+    __slots__ = ("_all", "_bound", "_flags", "_quarantined", "_versions", "_watch", "_widened", "origin")
 
     def __init__(
         self,
@@ -49,8 +56,10 @@ class Decider:
         self._flags = flags
         self._quarantined = quarantined
         self._versions = versions
-        self._bound = _Bound(flags, origin, watch)
-        self._widened = _Widened(flags, origin)
+        self._watch = watch
+        self._bound: dict[str, _Entry] = {}
+        self._widened: dict[str, _Decisions | None] = {}
+        self._all: list[tuple[str, Evaluate, _Decisions]] | None = None
 
     def decide(
         self,
@@ -78,11 +87,12 @@ class Decider:
             if _class(context) is not Context:
                 context = EMPTY
             if type is None or type is own:
-                return decisions[evaluate(context)]
-            widened = self._widened[flag_key] if type is ValueType.FLOAT and own is ValueType.INTEGER else None
-            if widened is not None:
-                return widened[evaluate(context)]
-            return self._default(flag_key, default, Reason.WRONG_TYPE)
+                number = evaluate(context)
+                try:
+                    return decisions[number]
+                except KeyError:
+                    return self._made(flag_key, number, decisions)
+            return self._as_another(flag_key, evaluate, context, default, type)
         except Exception:  # noqa: BLE001 - total by contract; what failed is found out below
             return self._otherwise(flag_key, context, default, type)
 
@@ -92,25 +102,68 @@ class Decider:
         Nobody watches: who looks at all flags uses none of them.
         """
         context = context if _class(context) is Context else EMPTY
-        decisions = {key: self._unwatched(key, context) for key in self._flags}
+        found: dict[str, Decision] = {}
+        for key, evaluate, decisions in self._everything():
+            try:
+                number = evaluate(context)
+                try:
+                    found[key] = decisions[number]
+                except KeyError:
+                    found[key] = self._made(key, number, decisions)
+            except Exception:  # noqa: BLE001 - total by contract
+                found[key] = self._default(key, None, Reason.ERROR)
         for key in self._quarantined:
-            if key not in decisions:
-                decisions[key] = self._default(key, None, Reason.ERROR)
-        return decisions
+            if key not in found:
+                found[key] = self._default(key, None, Reason.ERROR)
+        return found
 
-    def _unwatched(self, key: str, context: Context) -> Decision:
-        try:
-            _, decisions, _ = self._bound[key]
-            return decisions[self._flags[key].rules.evaluate(context)]
-        except Exception:  # noqa: BLE001 - total by contract
-            return self._default(key, None, Reason.ERROR)
+    def _everything(self) -> list[tuple[str, Evaluate, _Decisions]]:
+        if self._all is None:
+            bound = [(key, self._entry(key)) for key in self._flags]  # first, for this makes them quick
+            self._all = [(key, self._flags[key].rules.evaluate, decisions) for key, (_, decisions, _) in bound]
+        return self._all
+
+    def _entry(self, key: str) -> _Entry:
+        entry = self._bound.get(key)
+        if entry is None:
+            compiled = self._flags[key]
+            compiled.rules.quicken()
+            evaluate = compiled.rules.evaluate if self._watch is None else self._watch(compiled)
+            decisions = _Copied() if compiled.flag.type is ValueType.JSON else {}
+            entry = self._bound.setdefault(key, (evaluate, decisions, compiled.flag.type))
+        return entry
+
+    def _made(self, key: str, number: int, decisions: _Decisions) -> Decision:
+        """Return an outcome's decision, which nobody was served before."""
+        compiled = self._flags[key]
+        outcome = compiled.rules.outcomes[number]
+        decisions.setdefault(
+            number, decision_of(compiled, outcome, compiled.rules.values[outcome.variant], self.origin)
+        )
+        return decisions[number]
+
+    def _as_another(self, key: str, evaluate: Evaluate, context: Context, default: Json, wanted: ValueType) -> Decision:
+        """Decide a flag for a caller who wants another type than its own."""
+        if wanted is ValueType.FLOAT and self._flags[key].flag.type is ValueType.INTEGER:
+            if key not in self._widened:
+                self._widened.setdefault(key, _widened(self._flags[key], self.origin))
+            widened = self._widened[key]
+            if widened is not None:
+                return widened[evaluate(context)]
+        return self._default(key, default, Reason.WRONG_TYPE)
 
     def _otherwise(self, flag_key: object, context: Context, default: Json, wanted: ValueType | None) -> Decision:
-        """Decide where the quick way failed: an odd key, an unknown flag, a flag without rules, or a fault of ours."""
+        """Decide where the quick way failed: a flag asked first, an odd or unknown key, or a fault of ours."""
         key = as_text(flag_key)
         if key is None:
             return self._default("", default, Reason.UNKNOWN_FLAG)
         if key is not flag_key:  # a subclass of str, whose hash may be anything
+            return self.decide(key, context, default, wanted)
+        if key in self._flags and key not in self._bound:
+            try:
+                self._entry(key)
+            except Exception:  # noqa: BLE001 - total by contract
+                return self._default(key, default, Reason.ERROR)
             return self.decide(key, context, default, wanted)
         if key in self._flags or key in self._quarantined:
             return self._default(key, default, Reason.ERROR)
@@ -188,68 +241,20 @@ def decision_json(decision: Decision) -> str:
         raise ValueError(f"the value of flag {decision.flag!r} cannot be said in JSON: {error}") from None
 
 
-class _Bound(dict[str, "_Entry"]):
-    """What decides each flag, bound when first asked for: a new revision costs nothing for flags that nobody asks."""
-
-    __slots__ = ("_flags", "_origin", "_watch")
-
-    def __init__(self, flags: Mapping[str, CompiledFlag], origin: Origin, watch: Watch | None) -> None:
-        super().__init__()
-        self._flags = flags
-        self._origin = origin
-        self._watch = watch
-
-    def __missing__(self, key: str) -> _Entry:
-        compiled = self._flags[key]
-        flag = compiled.flag
-        decisions = (_CopiedDecisions if flag.type is ValueType.JSON else _Decisions)(
-            compiled, compiled.rules.values, self._origin
-        )
-        # Two threads may come here at once; setdefault lets one win, so that decisions stay interned.
-        evaluate = compiled.rules.evaluate if self._watch is None else self._watch(compiled)
-        return self.setdefault(key, (evaluate, decisions, flag.type))
+def _widened(compiled: CompiledFlag, origin: Origin) -> _Decisions | None:
+    """Return the decisions of an integer flag as floats; None where a variant would not be the same number."""
+    numbers = {variant: value for variant, value in compiled.rules.values.items() if type(value) is int}
+    floats: dict[str, Json] = {variant: float(value) for variant, value in numbers.items()}
+    if floats != numbers:
+        return None
+    return {
+        number: decision_of(compiled, outcome, floats[outcome.variant], origin)
+        for number, outcome in enumerate(compiled.rules.outcomes)
+    }
 
 
-class _Widened(dict[str, "_Decisions | None"]):
-    """Decisions of integer flags as floats; None where a variant would not be the same number."""
-
-    __slots__ = ("_flags", "_origin")
-
-    def __init__(self, flags: Mapping[str, CompiledFlag], origin: Origin) -> None:
-        super().__init__()
-        self._flags = flags
-        self._origin = origin
-
-    def __missing__(self, key: str) -> _Decisions | None:
-        compiled = self._flags[key]
-        numbers = {variant: value for variant, value in compiled.rules.values.items() if type(value) is int}
-        floats: dict[str, Json] = {variant: float(value) for variant, value in numbers.items()}
-        exact = floats == numbers
-        return self.setdefault(key, _Decisions(compiled, floats, self._origin) if exact else None)
-
-
-class _Decisions(dict[int, Decision]):
-    """The decisions of one flag by the number of their outcome, made when first asked for and then interned."""
-
-    __slots__ = ("_compiled", "_origin", "_values")
-
-    def __init__(self, compiled: CompiledFlag, values: Mapping[str, Json], origin: Origin) -> None:
-        super().__init__()
-        self._compiled = compiled
-        self._values = values
-        self._origin = origin
-
-    def __missing__(self, number: int) -> Decision:
-        compiled = self._compiled
-        outcome = compiled.rules.outcomes[number]
-        return self.setdefault(
-            number,
-            decision_of(compiled, outcome, self._values[outcome.variant], self._origin),
-        )
-
-
-class _CopiedDecisions(_Decisions):
-    """The same for json flags: whoever gets a list or a map gets one of his own."""
+class _Copied(dict[int, Decision]):
+    """The decisions of a json flag: whoever gets a list or a map gets one of his own."""
 
     __slots__ = ()
 

@@ -47,6 +47,35 @@ class Stages(NamedTuple):
     by_share: tuple[Stage, ...] = ()
 
 
+class Everyone(NamedTuple):
+    """A rollout that reaches everybody at one share: all that its answer takes, for who counts and answers in one.
+
+    Attributes:
+        unit: kind of unit.
+        head: hashed before the unit.
+        bound: the candidate is whoever hashes below.
+        candidate, control, no_unit: numbers of outcomes.
+    """
+
+    unit: str
+    head: bytes
+    bound: int
+    candidate: int
+    control: int
+    no_unit: int
+
+
+class Exposing(NamedTuple):
+    """A rollout's answer for one flag, by number of outcome.
+
+    Attributes:
+        everyone: says the same as `evaluate`; None where it takes more than that.
+    """
+
+    evaluate: Callable[[Context], int]
+    everyone: Everyone | None = None
+
+
 def compile_stages(state: RolloutState, cohorts: Mapping[str, Asked]) -> Stages:
     """Compile the conditions of a rollout. One that exposes nobody always compiles: nothing else of it is looked at.
 
@@ -111,8 +140,8 @@ def unexposed_variant(flag: Flag, state: RolloutState) -> str:
     return state.from_variant if has_variant else flag.off
 
 
-def compile_exposure(flag: Flag, rule: str, stages: Stages, outcomes: Outcomes) -> Callable[[Context], int]:
-    """Return the rollout's answer to every context: the number of an outcome.
+def compile_exposure(flag: Flag, rule: str, stages: Stages, outcomes: Outcomes) -> Exposing:
+    """Return the rollout's answer to every context.
 
     Args:
         flag: has both variants, see `misfit`.
@@ -127,7 +156,7 @@ def compile_exposure(flag: Flag, rule: str, stages: Stages, outcomes: Outcomes) 
     out = outcomes.number(unexposed, Reason.ROLLOUT, rule, nobody)
     kind = state.unit
     if not stages.by_share:
-        return lambda context: out if kind in context.units else no_unit
+        return Exposing(lambda context: out if kind in context.units else no_unit)
     head, hash32, never = split_head(state.salt), mmh3_32_uintdigest, stages.never
     tried = tuple(
         (
@@ -155,7 +184,7 @@ def compile_exposure(flag: Flag, rule: str, stages: Stages, outcomes: Outcomes) 
 
     first, bound, candidate, control = tried[0]
     if first is not None or never:
-        return of_some
+        return Exposing(of_some)
 
     def of_all(context: Context) -> int:
         unit = context.unit64s.get(kind)
@@ -165,7 +194,7 @@ def compile_exposure(flag: Flag, rule: str, stages: Stages, outcomes: Outcomes) 
                 return no_unit
         return candidate if hash32(head + unit) < bound else control
 
-    return of_all
+    return Exposing(of_all, Everyone(kind, head, bound, candidate, control, no_unit))
 
 
 def _exposure(nobody: Exposure, reach: Reach, arm: Arm) -> Exposure:

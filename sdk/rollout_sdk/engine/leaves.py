@@ -142,7 +142,12 @@ def _semver(leaf: Leaf, missing: Ternary) -> Test:
 def _ordered(compare: Callable[[float, float], bool]) -> Builder:
     def build(leaf: Leaf, missing: Ternary) -> Test:
         bound = cast("float", leaf.operand)
-        return _number_test(missing, lambda number: compare(number, bound))
+
+        def test(value: object) -> bool | None:
+            number = value if type(value) is int else as_number(value)
+            return missing if number is None else compare(number, bound)
+
+        return test
 
     return build
 

@@ -23,7 +23,7 @@ FLAG = flag("f", default="on")
 
 def outcome(state: RolloutState, context: Context, cohorts: Mapping[str, Asked] | None = None) -> Outcome:
     outcomes = Outcomes(variant_values(FLAG))
-    evaluate = compile_exposure(FLAG, "launch", compile_stages(state, cohorts or {}), outcomes)
+    evaluate = compile_exposure(FLAG, "launch", compile_stages(state, cohorts or {}), outcomes).evaluate
     return outcomes.table()[evaluate(context)]
 
 
