@@ -13,6 +13,7 @@ from rollout_server.api import convert_control as convert
 from rollout_server.api.change_calls import ChangeCalls
 from rollout_server.api.control_base import written
 from rollout_server.api.convert_plan import move_batches, plan_question, plan_summary
+from rollout_server.api.convert_rollout_plan import rollout_plan, rollout_plan_question
 from rollout_server.api.rollout_calls import RolloutCalls
 from rollout_server.app.apply import Apply, apply
 from rollout_server.app.audit import verify
@@ -23,6 +24,7 @@ from rollout_server.app.export import export
 from rollout_server.app.history import History, history
 from rollout_server.app.kill import Kill, Unkill, kill, unkill
 from rollout_server.app.plan import open_plan
+from rollout_server.app.plan_rollout import open_rollout_plan
 from rollout_server.app.resources import get_resource, list_resources
 from rollout_server.app.revert import Revert, revert
 from rollout_server.app.status import status
@@ -176,6 +178,20 @@ class Control(RolloutCalls, ChangeCalls):
         for batch in move_batches(moves):
             yield batch
         yield plan_summary(result)
+
+    async def PlanRollout(
+        self, request_iterator: AsyncIterator[pb.PlanRolloutRequest], context: Context
+    ) -> pb.PlanRolloutResponse:
+        """How a rollout would go."""
+        first = await anext(request_iterator, None)
+        if first is None or first.WhichOneof("message") != "question":
+            raise InvalidInput([Problem("", "", "no_question", "a plan begins with its question", "send it first")])
+        environment, runs = self._here().environment, self._here_runs()
+        question = rollout_plan_question(first.question)
+        session = await open_rollout_plan(environment, runs.ingest, question, runs.tick_ms)
+        async for request in request_iterator:
+            await asyncio.to_thread(session.feed, tuple(request.population.contexts_json))
+        return rollout_plan(await asyncio.to_thread(session.finish), environment.position)
 
     async def Apply(self, request: pb.ApplyRequest, context: Context) -> pb.ApplyResponse:
         """Make the environment hold these documents."""

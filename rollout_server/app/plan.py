@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.compile import compile_ruleset
-from rollout_sdk.engine.context import from_json
 from rollout_sdk.engine.model import Origin
-from rollout_sdk.engine.problems import Problem
+from rollout_server.app.contexts import read_contexts
 from rollout_server.app.documents import read_documents
 from rollout_server.app.moments import NOW, At
 from rollout_server.app.publish import unsupported
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from rollout_server.domain.resources import ResourceId
 
 SYNTHETIC_COUNT_MAX = 100_000
-_PROBLEMS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +108,7 @@ class PlanSession:
         Raises:
             InvalidInput: contexts that do not parse, by their number in the whole population, counted from 1.
         """
-        first = self._tally.population + 1
-        contexts: list[Context] = []
-        problems: list[Problem] = []
-        for number, text in enumerate(contexts_json, start=first):
-            try:
-                contexts.append(from_json(text))
-            except ValueError as error:
-                hint = 'each is one context: {"units": {"user": "u-1"}, "attributes": {"country": "TH"}}'
-                problems.append(Problem("", f"population[{number}]", "bad_context", str(error), hint))
-        if problems:
-            raise InvalidInput(problems[:_PROBLEMS_MAX])
-        return self._count(contexts)
+        return self._count(read_contexts(contexts_json, self._tally.population + 1))
 
     def finish(self) -> tuple[tuple[Move, ...], PlanResult]:
         """Return the moves still to list (those of a synthetic population) and the summary."""

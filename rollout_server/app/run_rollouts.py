@@ -90,6 +90,16 @@ class RunRollouts:
         self._complained: dict[str, str] = {}
         self._is_store_away = False
 
+    @property
+    def ingest(self) -> IngestTelemetry:
+        """Where its evidence comes in."""
+        return self._sources.ingest
+
+    @property
+    def tick_ms(self) -> int:
+        """How far apart ticks should be."""
+        return self._tick_ms
+
     async def keep_ticking(self) -> None:
         """Tick until cancelled; whatever a tick fails at, the next one tries again."""
         clock = self._environment.clock

@@ -45,6 +45,7 @@ RIGHTS: Mapping[str, frozenset[Role]] = MappingProxyType(
         _CONTROL + "VerifyAudit": _PEOPLE,
         _CONTROL + "Diagnose": _PEOPLE,
         _CONTROL + "Plan": _PEOPLE,
+        _CONTROL + "PlanRollout": _PEOPLE,
         _CONTROL + "Apply": frozenset({Role.AUTHOR, Role.ADMIN}),
         _CONTROL + "Revert": frozenset({Role.AUTHOR, Role.OPERATOR, Role.ADMIN}),
         # Killing makes safer: whoever may change anything may kill. Lifting a kill grows: authors may not undo on-call.
@@ -97,6 +98,7 @@ _DEEDS: Mapping[str, str] = MappingProxyType(
         _CONTROL + "VerifyAudit": "verify the audit",
         _CONTROL + "Diagnose": "diagnose the server",
         _CONTROL + "Plan": "plan",
+        _CONTROL + "PlanRollout": "plan a rollout",
         _CONTROL + "Apply": "apply",
         _CONTROL + "Revert": "revert",
         _CONTROL + "Kill": "kill",

@@ -138,3 +138,31 @@ async def test_what_was_committed_is_never_answered_as_a_failure(
         killed = await around.admin.kill("checkout")
         assert killed.entry.action == "kill"
         assert killed.entry.revision == killed.position.revision
+
+
+async def test_a_rollout_is_planned_over_a_population_that_is_streamed_in(tmp_path: Path) -> None:
+    """Counts are over the population; a plan without its question is refused."""
+    stage = {"name": "half", "share": "50%", "soak": "1h"}
+    async with world(tmp_path) as around:
+        await around.admin.apply(
+            document("Flag", "checkout", {"rules": [{"id": "launch", "rollout": "launch"}]}),
+            document("Pipeline", "careful", {"stages": [stage]}),
+            document("Rollout", "launch", {"flag": "checkout", "from": "off", "to": "on", "pipeline": "careful"}),
+        )
+
+        async def asked(*requests: pb.PlanRolloutRequest) -> AsyncIterator[pb.PlanRolloutRequest]:
+            for request in requests:
+                yield request
+
+        question = pb.PlanRolloutRequest(question=pb.PlanRolloutQuestion(rollout="checkout", listed_max=5))
+        batch = pb.PlanRolloutRequest(
+            population=pb.PopulationBatch(contexts_json=[context(f"u-{n}") for n in range(100)])
+        )
+        plan = await around.admin.stub.PlanRollout(asked(question, batch, batch), metadata=around.admin.metadata)
+        assert (plan.rollout, plan.contexts, plan.units) == ("launch", 200, 100)
+        assert [stage.name for stage in plan.stages] == ["half", "finish"]
+        assert plan.stages[0].exposed + plan.stages[0].control == plan.stages[1].exposed == 100
+        assert len(plan.stages[0].candidates) == 5
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await around.admin.stub.PlanRollout(asked(batch), metadata=around.admin.metadata)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT

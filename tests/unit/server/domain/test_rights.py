@@ -32,6 +32,7 @@ MATRIX = """
 /rollout.v1.ControlService/VerifyAudit      .vaopA
 /rollout.v1.ControlService/Diagnose         .vaopA
 /rollout.v1.ControlService/Plan             .vaopA
+/rollout.v1.ControlService/PlanRollout      .vaopA
 /rollout.v1.ControlService/Apply            ..a..A
 /rollout.v1.ControlService/Revert           ..ao.A
 /rollout.v1.ControlService/Kill             ..aopA
