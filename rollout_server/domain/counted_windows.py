@@ -107,7 +107,8 @@ def counted_windows(
     start_ms, end_ms = (after + 1) * window_ms, (through + 1) * window_ms
     longest_ms = 2 * (query.late_ms + window_ms)  # since one arm's last scrape but one, until the other's last
     found: list[MetricWindow] = []
-    group, closed, trouble = _Group(), after, None
+    group, closed = _Group(), after
+    trouble: Fault | None = None
     for window, growths in _by_window(counted, start_ms, end_ms, window_ms):
         for slot, growth, is_denominator in growths:
             group.add(slot, growth, is_denominator=is_denominator)
@@ -115,13 +116,13 @@ def counted_windows(
             continue
         close_ms = (window + 1) * window_ms
         since_ms = group.since_ms if group.since_ms is not None else window * window_ms
-        trouble = group.trouble or (None if _are_whole(group.n.values()) else Reason.IMPOSSIBLE)
-        if trouble is None and close_ms - since_ms <= longest_ms:
+        trouble = _trouble(group, close_ms - since_ms, longest_ms)
+        if trouble is None:
             found.append(MetricWindow(window, since_ms, _cells(query, group)))
         group, closed = _Group(), window
     # Windows that wait for longer than scrapes are apart wait in vain.
     given_up = through - -(-query.late_ms // window_ms) - 1
-    fault = _fault(query, counted, end_ms, query.late_ms + 2 * window_ms) or (trouble and (trouble, ""))
+    fault = _fault(query, counted, end_ms, query.late_ms + 2 * window_ms) or trouble
     reason, detail = fault or (None, "")
     return MetricWindows(tuple(found), max(closed, min(given_up, through)), reason, detail)
 
@@ -194,6 +195,17 @@ def _grown(before: Sample, sample: Sample) -> _Growth:
     if sample.value < before.value:
         return _Growth(sample.at_ms, before.at_ms, 0.0, Reason.COUNTER_RESET)
     return _Growth(sample.at_ms, before.at_ms, sample.value - before.value)
+
+
+def _trouble(group: _Group, span_ms: int, longest_ms: int) -> Fault | None:
+    """Return why a closed group is left out."""
+    if group.trouble is not None:
+        return group.trouble, ""
+    if not _are_whole(group.n.values()):
+        return Reason.IMPOSSIBLE, "the denominator counts fractions"
+    if span_ms > longest_ms:
+        return Reason.STALE, f"samples of both arms are {span_ms / 1_000:g} s apart; is `late` the scrape interval?"
+    return None
 
 
 def _are_whole(counts: Iterable[float]) -> bool:

@@ -119,8 +119,19 @@ def test_a_gap_is_left_out() -> None:
     """What grew while nothing was scraped may have happened at any time of it, and arms would differ in that."""
     gap = {1: 0.0, 6: 10.0, 56: 500.0, 59: 510.0}
     found = windows(counted(series(gap), series(gap)), FINE)
-    assert [one.window for one in found.windows] == []
-    assert found.fault is None
+    assert ([one.window for one in found.windows], found.fault) == ([], Reason.STALE)
+    again = gap | {61: 520.0, 66: 530.0}
+    both = counted(series(again), series(again))
+    found = windows(both, both, through=6)
+    assert ([one.window for one in found.windows], found.fault) == ([6], None)
+
+
+def test_scrapes_that_are_rarer_than_late_says_are_told() -> None:
+    """Nothing would ever be judged, and nobody would know why."""
+    rare = counted(series(scraped(1, range(2, 300, 90))), series(scraped(10, range(2, 300, 90))))
+    told = windows(rare, rare, through=27)
+    assert (told.windows, told.fault) == ((), Reason.STALE)
+    assert "is `late` the scrape interval?" in told.detail
 
 
 def test_windows_that_wait_in_vain_are_given_up() -> None:
