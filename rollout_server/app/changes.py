@@ -12,7 +12,7 @@ from rollout_server.app.plan_work import plan_again
 from rollout_server.domain import policy
 from rollout_server.domain.changes import ChangeState
 from rollout_server.domain.waiting import change_id, changes_in, is_waiting, overtaken, parts, stored_at
-from rollout_server.errors import NotFound
+from rollout_server.errors import Conflict, InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from rollout_server.app.environment import Environment
@@ -90,7 +90,7 @@ def list_changes(environment: Environment, *, with_ended: bool = False) -> tuple
 async def get_change(environment: Environment, number: int, fleet: Fleet) -> tuple[ChangeView, ChangePlan | None]:
     """Return one change, and its plan: made again on the state that it was stored in, so it is the one that was stored.
 
-    The plan is None where the history that it needs is no longer kept.
+    The plan is None where it cannot be made any more: the history that it needs is no longer kept.
 
     Raises:
         NotFound: there is no such change.
@@ -102,7 +102,7 @@ async def get_change(environment: Environment, number: int, fleet: Fleet) -> tup
         moment = await environment.moment(At(revision=view.stored_revision))
         spec, _ = parts(moment.state.resources[change.id])
         work = await plan_again(environment, spec, moment.state, moment.ruleset)
-    except NotFound:
+    except (NotFound, InvalidInput, Conflict):  # the history is gone, or a later release judges it otherwise
         return view, None
     question = PlanQuestion((), synthetic_count=SYNTHETIC_COUNT)
     session = await asyncio.to_thread(PlanSession, question, moment, work.planned, fleet, environment.now_ms)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rollout_server.app.history import tell
 from rollout_server.domain.resources import FlagStatus, Kind
 from rollout_server.domain.serving import serving
-from rollout_server.domain.waiting import overtaken, waiting_in
+from rollout_server.domain.waiting import parts, waiting_in
 from rollout_server.errors import RolloutError
 
 if TYPE_CHECKING:
@@ -88,9 +88,8 @@ def is_expired(resource: Resource, now_ms: int) -> bool:
 
 
 def waiting_count(environment: Environment) -> int:
-    """Return how many changes wait for somebody."""
-    resources, now_ms = environment.state.resources, environment.now_ms
-    return sum(overtaken(one, resources, now_ms) is None for one in waiting_in(resources))
+    """Return how many changes wait for somebody, and have time left."""
+    return sum(parts(one)[0].expires_at_ms > environment.now_ms for one in waiting_in(environment.state.resources))
 
 
 def _summary(flag: Resource, now_ms: int) -> FlagSummary:

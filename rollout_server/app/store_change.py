@@ -66,8 +66,10 @@ def hold(environment: Environment, work: Work, asked: Asked, actor: Actor) -> Co
         return None
     resources, now_ms = work.before.resources, environment.now_ms
     waiting = [one for one in waiting_in(resources) if overtaken(one, resources, now_ms) is None]
+    wanted = (work.planned.hash, asked.action, asked.allow_unsupported)
     for one in waiting:
-        if (parts(one)[0].plan_hash, parts(one)[0].action) == (work.planned.hash, asked.action):
+        spec, _ = parts(one)
+        if (spec.plan_hash, spec.action, spec.allow_unsupported) == wanted:
             return Composed({}, (), one.id)
     _check_approvable(demands, actor)
     if len(waiting) >= WAITING_MAX:

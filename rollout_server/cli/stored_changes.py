@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rollout_server.cli import messages, preview
-from rollout_server.cli.failures import Exit, Finished, usage
+from rollout_server.cli.failures import CommandFailed, Exit, Finished, usage
 from rollout_server.cli.screen import BAD, DIM, GOOD, WARN, Cell, Column, Mark
 from rollout_server.cli.session import Session
 from rollout_server.cli.shell import Command, pass_session
@@ -86,10 +86,17 @@ def waits(session: Session, change: control_pb2.Change) -> None:
     """Say that a command did nothing but store a change, and end it with the exit code for that.
 
     Raises:
-        Finished: always, unless the change was applied meanwhile.
+        Finished: it waits.
+        CommandFailed: the command repeats an earlier one, whose change ended without being applied.
     """
-    screen = session.screen
-    if messages.CHANGE_STATES.get(change.state) == "applied":
+    screen, state = session.screen, messages.CHANGE_STATES.get(change.state, "unknown")
+    if state not in {"waiting", "applied"}:
+        raise CommandFailed(
+            f"this repeats an earlier command, and its {named(change)} has ended ({state}): "
+            f"{_standing(change, state, session.now_ms) or 'nothing was applied'}",
+            "to ask anew, repeat it without --idempotency-key",
+        )
+    if state == "applied":
         screen.tell(Mark("✔ ", GOOD), f"{named(change)} was applied as revision {change.ended_revision}")
         return
     until = f"until {stamp(change.expires_at_ms)}"

@@ -76,6 +76,15 @@ async def test_the_same_again_is_the_same_change() -> None:
         assert environment.position.revision == revision
 
 
+async def test_what_would_publish_otherwise_is_another_change() -> None:
+    """The last approval has nobody to ask about SDKs that cannot evaluate it: the author says so beforehand."""
+    async with guarded() as environment:
+        await ask(environment, flag("a", GROWS))
+        other = await ask(environment, flag("a", GROWS), allow_unsupported=True)
+        assert other.change is not None
+        assert (other.change.number, other.change.spec.allow_unsupported) == (2, True)
+
+
 async def test_an_expired_one_is_asked_for_anew() -> None:
     async with guarded(clock=FakeClock()) as environment:
         await ask(environment, flag("a", GROWS))

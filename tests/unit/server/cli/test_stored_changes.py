@@ -160,6 +160,16 @@ def test_a_repeated_apply_whose_change_was_applied_meanwhile_is_done(
     assert "change/7 was applied as revision 57" in done.out
 
 
+def test_a_repeated_apply_whose_change_ended_otherwise_says_how_to_ask_anew(
+    rollout: CommandLine, control: ScriptedControl, flags: str
+) -> None:
+    control.on("Plan", plan()).on("Apply", pb.ApplyResponse(change=VOIDED))
+    done = rollout("apply", "-f", flags, "--yes", "--idempotency-key", "k")
+    assert done.code == 1
+    assert "its change/6 has ended (voided): revision 50 by bob@example.com, kill changed flag/cart" in done.err
+    assert "repeat it without --idempotency-key" in done.err
+
+
 def test_revert_that_must_wait_exits_6(rollout: CommandLine, control: ScriptedControl) -> None:
     control.on("ListHistory", pb.ListHistoryResponse()).on("Revert", pb.RevertResponse(change=change()))
     assert rollout("revert", "12", "--yes").code == 6
