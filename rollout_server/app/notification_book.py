@@ -112,7 +112,7 @@ class NotificationBook:
         if not isinstance(tree, dict):
             return
         notified, stored = _read(tree.get("outcome")), tree.get("notification")
-        if notified is None:
+        if notified is None or (notified.notification, notified.channel) in self._notified:
             return
         if notified.sending in SETTLED:
             self._seat(notified, None)

@@ -115,5 +115,5 @@ def test_what_makes_no_sense_in_a_note_is_left_out() -> None:
         {**good, "notification": {**good["notification"], "id": "another"}},
         {**good, "outcome": [*good["outcome"][:5], "nonsense", *good["outcome"][6:]]},
     ]
-    again = NotificationBook.read({**tree, "messages": [*bad, good]})
+    again = NotificationBook.read({**tree, "messages": [*bad, good, good]})
     assert again.write() == tree

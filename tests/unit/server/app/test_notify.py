@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,6 +14,7 @@ from dataclasses import replace
 import pytest
 import structlog
 
+from rollout_sdk.engine.model import Json
 from rollout_server.app.environment import Environment
 from rollout_server.app.notify import AT_ONCE_MAX, GIVE_UP_MS, LOOK_BACK_MS, SAVE_EVERY_ENTRIES, WAITING_MAX, Notifier
 from rollout_server.domain.journal import Change, Draft
@@ -434,6 +437,19 @@ async def test_a_disk_that_takes_no_note_silences_nobody(world: World) -> None:
     assert world.notes.saves == 0
 
 
+class SlowNotes(MemoryNotes):
+    """Says when it is asked, and answers when it is let."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.asked, self.let = threading.Event(), threading.Event()
+
+    def load(self) -> Json:
+        self.asked.set()
+        self.let.wait()
+        return super().load()
+
+
 async def test_a_note_that_was_not_read_is_not_overwritten(world: World) -> None:
     """A server that is stopped while it starts forgets nothing."""
     world.channels["team"].failures = [AWAY]
@@ -442,9 +458,12 @@ async def test_a_note_that_was_not_read_is_not_overwritten(world: World) -> None
         await commit(environment, STARTED)
         await until(lambda: bool(world.slept))
     kept = world.notes.text
+    world.notes = notes = SlowNotes(kept)
     async with at_work(world):
-        pass
-    assert world.notes.text == kept
+        await asyncio.to_thread(notes.asked.wait)
+    notes.let.set()
+    assert notes.text == kept
+    assert json.loads(kept)["messages"]
 
 
 async def test_how_far_the_journal_was_followed_is_noted_now_and_then(
