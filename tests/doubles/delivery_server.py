@@ -148,6 +148,7 @@ class DeliveryServer(delivery_pb2_grpc.DeliveryServiceServicer):
         patience_s: float | None = WAIT_S,
         credentials: grpc.ServerCredentials | None = None,
         beside: Callable[[grpc.Server], object] | None = None,
+        address: str = "127.0.0.1:0",
     ) -> None:
         """Listen.
 
@@ -156,6 +157,7 @@ class DeliveryServer(delivery_pb2_grpc.DeliveryServiceServicer):
             credentials: for TLS; without them it speaks plaintext.
             patience_s: how long a test waits for a call or a message; None: as long as it runs.
             beside: puts another service on the same port.
+            address: to listen at.
         """
         self._refuses = refuse
         self._patience_s = patience_s
@@ -165,13 +167,12 @@ class DeliveryServer(delivery_pb2_grpc.DeliveryServiceServicer):
         delivery_pb2_grpc.add_DeliveryServiceServicer_to_server(self, self._server)
         if beside:
             beside(self._server)
-        address = "127.0.0.1:0"
         self.port = (
             self._server.add_secure_port(address, credentials)
             if credentials
             else self._server.add_insecure_port(address)
         )
-        self.target = f"127.0.0.1:{self.port}"
+        self.target = address if address.startswith("unix:") else f"127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         self._server.start()
