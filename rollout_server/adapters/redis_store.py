@@ -16,6 +16,7 @@ from rollout_server.adapters.redis_link import RedisLink, Wait
 from rollout_server.adapters.redis_restore import fill
 from rollout_server.adapters.redis_rows import FORMAT, NO_MARKS, key_mark, meta_key
 from rollout_server.adapters.redis_safety import look, refuse
+from rollout_server.adapters.redis_telemetry import RedisTelemetry, open_telemetry
 from rollout_server.domain.checkpoint import SERVER_KEY_BYTES
 from rollout_server.domain.journal import GENESIS_DIGEST
 from rollout_server.errors import Corrupt, NotFound, Refused
@@ -113,6 +114,10 @@ class RedisStore:
     def lease(self, environment: str, term_ms: int = TERM_MS) -> RedisLease:
         """Return a holder of the environment's lease."""
         return RedisLease(self.link, environment, self.clock, term_ms)
+
+    async def telemetry(self, environment: str, window_ms: int) -> RedisTelemetry:
+        """Return one environment's telemetry store, made where there is none; raises as `open_telemetry`."""
+        return await open_telemetry(self.link, environment, window_ms)
 
     async def safety(self) -> Safety:
         """Look again at what may be lost."""

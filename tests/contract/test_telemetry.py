@@ -22,14 +22,20 @@ from rollout_server.domain.telemetry import (
 from rollout_server.errors import Conflict, Unavailable
 from rollout_server.ports import TelemetryStore
 from tests.doubles.memory_telemetry import MemoryTelemetry
+from tests.journal_world import redis_store
 from tests.telemetry_world import RUN, cell, intake, place
 
 FOREVER = 1 << 40
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "redis"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[TelemetryStore]:
     made: TelemetryStore
+    if request.param == "redis":
+        redis = await redis_store(await request.getfixturevalue("redis").url())
+        yield await redis.telemetry("production", 10_000)
+        await redis.close()
+        return
     if request.param == "memory":
         made = MemoryTelemetry()
     else:
