@@ -35,7 +35,7 @@ class RolloutMiddleware:
         self,
         app: Application,
         client: Client,
-        context: Callable[[AsgiScope], Context | None] | None = None,
+        context: Callable[[dict[str, Any]], Context | None] | None = None,
     ) -> None:
         """Wrap.
 

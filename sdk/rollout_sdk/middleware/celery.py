@@ -30,6 +30,7 @@ HEADER: Final = "rollout_scope"
 """The header of a message that holds the token."""
 
 _STACK: Final = "_rollout_stack"
+_RULES_S: Final = 2.0
 _GOODBYE_S: Final = 2.0
 
 
@@ -47,6 +48,7 @@ def install(app: Celery, client: Client, context: Callable[[Task], Context | Non
     """
     tasks = _Tasks(app, client, context)
     wired = (
+        (signals.worker_init, tasks.prepare),
         (signals.before_task_publish, tasks.publish),
         (signals.task_prerun, tasks.begin),
         (signals.task_postrun, tasks.end),
@@ -69,6 +71,14 @@ class _Tasks:
         self._app = app
         self._client = client
         self._context = context
+
+    def prepare(self, **_: object) -> None:
+        """Wait a moment for rules before a worker takes its first task: what a process without any records is lost.
+
+        Children inherit them.
+        """
+        if not self._client.status().epoch:
+            self._client.wait_until_ready(_RULES_S)
 
     def publish(self, headers: MutableMapping[str, Any] | None = None, **_: object) -> None:
         """Write the sender's scope into the message; who sends outside of any scope says nothing."""

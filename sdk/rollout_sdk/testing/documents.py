@@ -1,7 +1,7 @@
 """Files of flags, read as `rollout apply` reads them.
 
 The reader is the server's own, and the SDK does not import the server: the distribution names it in an entry point, and
-it is looked for when a test asks for files (docs/adr/0014). It needs a YAML parser besides: the extra "testing".
+it is looked for when a test asks for files (docs/adr/0017). It needs a YAML parser besides: the extra "testing".
 """
 
 from __future__ import annotations

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from celery import Celery, signals
 
-from rollout_sdk import Arm, Context, Scope, current_scope
+from rollout_sdk import Arm, Client, Context, Scope, current_scope
+from rollout_sdk.middleware import celery as celery_middleware
 from rollout_sdk.middleware.celery import HEADER, install
 from rollout_sdk.testing import RulesetClient
+from tests.small_server import free_port
 from tests.telemetry_world import launch_ruleset
 
 USER = Context("u-1")
@@ -126,3 +128,15 @@ def test_uninstalling_ends_it(app: Celery, client: RulesetClient) -> None:
 
     task = app.task(work, name="t")
     task.apply().get()
+
+
+def test_a_worker_waits_for_its_first_rules_but_not_for_long(
+    app: Celery, client: RulesetClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One with rules goes on at once; one without waits, and then works by defaults."""
+    monkeypatch.setattr(celery_middleware, "_RULES_S", 0.01)
+    for one in (client, Client(f"127.0.0.1:{free_port()}", token="rg_x")):
+        uninstall = install(app, one)
+        signals.worker_init.send(sender=None)
+        uninstall()
+        one.close()
