@@ -32,6 +32,10 @@ help: ## Print this
 run: $(STAMP) ## Start the service with the example shop
 	@exec $(BIN)/rollout dev $(ARGS)
 
+.PHONY: demo
+demo: $(STAMP) ## A good release completes, a bad one is taken back: two minutes, real processes
+	@exec $(BIN)/rollout demo $(ARGS)
+
 .PHONY: test
 test: $(STAMP) ## Run every test but soak and bench
 	@$(BIN)/pytest -n $(JOBS) --dist loadgroup $(ARGS)

@@ -8,7 +8,6 @@ import os
 import shlex
 import shutil
 import signal
-import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,8 @@ import click
 from rollout_server.cli import context_file
 from rollout_server.cli.context_file import ContextFile, SavedContext
 from rollout_server.cli.failures import CommandFailed
+from rollout_server.cli.installed import examples
+from rollout_server.cli.ports import HOST, any_free, free
 from rollout_server.cli.shell import Command, pass_session
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 CONTEXT = ENVIRONMENT = "dev"
 _LISTEN_PORT, _HTTP_PORT, _SHOP_PORT = 7070, 7071, 8000
-_HOST = "127.0.0.1"
 _PERSON = "you"
 _STOP_WITHIN_S = 5.0
 
@@ -55,10 +55,10 @@ def dev(session: Session, data: str, port: int | None, shop_port: int | None, *,
 
     world = Surroundings(
         data=Path(data),
-        examples=_examples(),
-        address=f"{_HOST}:{_free(_LISTEN_PORT) if port is None else port}",
-        http_address=f"{_HOST}:{_free(_HTTP_PORT)}",
-        shop_port=None if no_shop else _free(_SHOP_PORT) or _any_free() if shop_port is None else shop_port,
+        examples=examples(),
+        address=f"{HOST}:{free(_LISTEN_PORT) if port is None else port}",
+        http_address=f"{HOST}:{free(_HTTP_PORT)}",
+        shop_port=None if no_shop else free(_SHOP_PORT) or any_free() if shop_port is None else shop_port,
         context_path=session.context_path,
     )
     try:
@@ -242,7 +242,7 @@ def _welcome(world: Surroundings, running: Running, screen: Screen, *, is_curren
 
 
 def _shop_url(world: Surroundings) -> str:
-    return f"http://{_HOST}:{world.shop_port}"
+    return f"http://{HOST}:{world.shop_port}"
 
 
 def _rollout(world: Surroundings, *arguments: str) -> Sequence[str]:
@@ -258,31 +258,3 @@ def _executable() -> str:
     with contextlib.suppress(ValueError):
         return str(typed.absolute().relative_to(Path.cwd()))
     return str(typed)
-
-
-def _examples() -> Path:
-    """Return where the examples are: beside this package in a wheel, beside its folder in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    for place in (package / "_examples", package.parent / "examples"):
-        if (place / "flags").is_dir():
-            return place
-    raise CommandFailed(
-        "the examples are not installed", "reinstall: pip install --force-reinstall 'rollout-guard[all]'"
-    )
-
-
-def _free(port: int) -> int:
-    """Return the port if nobody holds it, else 0: any free one."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-        except OSError:
-            return 0
-    return port
-
-
-def _any_free() -> int:
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        return int(probe.getsockname()[1])

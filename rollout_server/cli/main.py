@@ -60,6 +60,7 @@ ENTRIES = (
     Entry(STOP, "unkill", f"{_HERE}.kill:unkill", "Lift a kill: the flag's rules decide again."),
     Entry(RUN, "serve", f"{_HERE}.serve:serve", "Run the server."),
     Entry(RUN, "dev", f"{_HERE}.dev:dev", "Run a server with example flags and a shop beside it."),
+    Entry(RUN, "demo", f"{_HERE}.demo:demo", "See a good release complete and a bad one taken back."),
     Entry(RUN, "token", f"{_HERE}.token:token", "Create, list and revoke tokens."),
     Entry(RUN, "backup", f"{_HERE}.backup:backup", "Copy the whole store, consistently, while it runs."),
     Entry(RUN, "completion", f"{_HERE}.completion:completion", "Print the completion script of a shell."),

@@ -160,6 +160,7 @@ class Reporter:
                     due_s = min(due_s, max(retry_s, time.monotonic())) if wanted > self._done else due_s
                 else:
                     attempt, retry_s, self._last_said = 0, 0.0, ""
+                    due_s = min(due_s, time.monotonic() + self._every_s)  # as the answer asks, from now on
                     with self._changed:
                         self._done = max(self._done, wanted)
                         self._changed.notify_all()
