@@ -229,6 +229,8 @@ class Environment:
         try:
             stored = await self.journal.load()
             is_ours = await self._is_our_history(stored.position)
+            if is_ours is False and stored.position.epoch == self.position.epoch:
+                stored = await self._rename()
         except Exception as error:  # noqa: BLE001 - memory answers on, and the store is asked again
             if self._is_following:
                 self.report("the journal cannot be read; memory answers on", error)
@@ -239,7 +241,19 @@ class Environment:
         self._is_following = True
         return True
 
-    async def _is_our_history(self, stored: Position) -> bool:
+    async def _rename(self) -> State:
+        """Make a history that lost what was applied here a new epoch: SDKs ahead of it would never hear it again."""
+        await self.journal.renew_epoch()
+        get_logger().error(
+            "the store has lost entries that this server had applied; its history is a new epoch",
+            environment=self.name,
+            revision=self.position.revision,
+            hint="see docs/redis.md on what may be lost; `rollout history` shows what the store kept",
+        )
+        return await self.journal.load()
+
+    async def _is_our_history(self, stored: Position) -> bool | None:
+        """Whether the store holds what was applied here; None where that was compacted away, so nobody can tell."""
         ours = self.position
         if stored.epoch != ours.epoch or stored.revision < ours.revision:
             return False
@@ -248,7 +262,7 @@ class Environment:
         try:
             entries = await self.journal.entries(ours.revision - 1, 1) if ours.revision else ()
         except NotFound:
-            return False
+            return None
         return not ours.revision or (bool(entries) and entries[0].digest == ours.digest)
 
     def _apply(self, entry: Entry) -> None:

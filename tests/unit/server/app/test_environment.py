@@ -246,10 +246,32 @@ async def test_a_store_that_was_swapped_is_taken_over(persons: list[str], is_sam
         await environment.commit(draft(f"{0:08x}", "mia"))
         heard = asyncio.Event()
         environment.subscribe(lambda *_: heard.set())
-        journal.become(other, environment.position.epoch if is_same_epoch else "another")
+        epoch = environment.position.epoch
+        journal.become(other, epoch if is_same_epoch else "another")
         await heard.wait()
         await environment.catch_up()
         assert environment.state == await journal.load()
+        assert environment.position.epoch != epoch
+        assert is_same_epoch or environment.position.epoch == "another"
+
+
+async def test_a_history_that_was_only_compacted_keeps_its_name() -> None:
+    """A server that was away for long finds its revision gone: it reads the state anew, and nothing was lost."""
+    journal, ahead = SwappedStore(), MemoryJournal()
+    async with opened(journal) as environment:
+        await environment.commit(draft("aaaaaaaa"))
+        heard = asyncio.Event()
+        environment.subscribe(lambda *_: heard.set())
+        epoch = environment.position.epoch
+        ahead._lines = list(journal._lines)
+        ahead._state = journal._state
+        for number in range(3):
+            await ahead.commit(replace(draft(f"{number:08x}"), at_ms=number))
+        await ahead.compact(1 << 50)
+        journal.become(ahead, epoch)
+        await heard.wait()
+        await environment.catch_up()
+        assert (environment.position.epoch, environment.position.revision) == (epoch, 4)
 
 
 async def test_a_commit_that_never_arrives_is_not_told_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
