@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
+from rollout_server.adapters.own_thread import in_own_thread
 from rollout_server.domain.notification import write_notification
 from rollout_server.errors import Refused, Unavailable
 
@@ -35,7 +36,7 @@ _REASON_CHARACTERS_MAX = 200
 
 @cache
 def system_tls() -> ssl.SSLContext:
-    """Return what trusts the authorities that this system trusts; read once, for that takes a while."""
+    """Return what trusts the authorities that this system trusts; read once, for that takes tens of milliseconds."""
     return ssl.create_default_context()
 
 
@@ -112,9 +113,8 @@ class Webhook:
 
     async def _post_to(self, url: httpx2.URL, host: str, headers: Mapping[str, str], body: bytes) -> int:
         # The name goes into SNI and is what the certificate is held against; the address is what is connected to.
-        transport = httpx2.AsyncHTTPTransport(
-            verify=self._tls() if url.scheme == "https" else False, trust_env=False, retries=0
-        )
+        verify = await in_own_thread(self._tls, "authorities") if url.scheme == "https" else False
+        transport = httpx2.AsyncHTTPTransport(verify=verify, trust_env=False, retries=0)
         timeout = httpx2.Timeout(self._timeout_s, connect=CONNECT_TIMEOUT_S)
         async with (
             httpx2.AsyncClient(transport=transport, trust_env=False, timeout=timeout) as client,

@@ -48,6 +48,8 @@ WAITING_MAX = 500
 LOOK_BACK_MS = 86_400_000
 SAVE_EVERY_ENTRIES = 1_000
 """Without any message, it is still noted now and then how far the journal was followed."""
+SAVE_EVERY_S = 1.0
+"""Between two notes at least: writing one costs milliseconds, and a crash in between only repeats messages."""
 _PAGE = 256
 _UNITS_WITHIN_S = 2.0
 _STORE_RETRY_S = 5.0
@@ -102,6 +104,7 @@ class Notifier:
         self._book = NotificationBook()
         self._is_recalled = False
         self._saved = (0, 0)
+        self._may_save = True
         self._marks: dict[str, _Mark] = {}
         self._heard: list[Entry | State] = []
         self._wake = asyncio.Event()
@@ -302,18 +305,26 @@ class Notifier:
         self._wake.set()
 
     async def _save(self) -> None:
-        """Save where there is something to save; a disk that takes nothing is tried again in a while."""
+        """Save where there is something to save, but not too often; a disk that takes nothing is tried again later."""
         changes, revision = self._saved
         if self._book.changes == changes and self._book.revision < revision + SAVE_EVERY_ENTRIES:
             return
+        if not self._may_save:
+            return  # the timer below wakes this again
         saving, written = (self._book.changes, self._book.revision), self._book.write()
         try:
             await asyncio.to_thread(self._notes.save, written)
         except Unavailable as error:
             self._environment.report("what was told to whom cannot be noted; a restart would tell it again", error)
-            asyncio.get_running_loop().call_later(_STORE_RETRY_S, self._wake.set)
+            wait_s = _STORE_RETRY_S
         else:
-            self._saved = saving
+            self._saved, wait_s = saving, SAVE_EVERY_S
+        self._may_save = False
+        asyncio.get_running_loop().call_later(wait_s, self._let_save)
+
+    def _let_save(self) -> None:
+        self._may_save = True
+        self._wake.set()
 
     def _save_now(self) -> None:
         try:

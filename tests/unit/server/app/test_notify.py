@@ -472,6 +472,7 @@ async def test_how_far_the_journal_was_followed_is_noted_now_and_then(
     """Else a restart after a quiet month would read all of it."""
     assert SAVE_EVERY_ENTRIES > 100
     monkeypatch.setattr("rollout_server.app.notify.SAVE_EVERY_ENTRIES", 3)
+    monkeypatch.setattr("rollout_server.app.notify.SAVE_EVERY_S", 0.0)
     async with at_work(world) as (environment, _):
         await until(lambda: world.notes.saves == 1)
         for number in range(3):
