@@ -72,6 +72,7 @@ def _pace(pace: Pace) -> pb.GuardrailPace:
         caught_ms=pace.caught_ms,
         regression=pace.regression,
         unknown=pace.unknown,
+        relative=pace.is_relative,
     )
 
 

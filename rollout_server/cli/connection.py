@@ -124,6 +124,24 @@ class Connection:
         call = method(iter(requests), timeout=STREAM_TIMEOUT_MS / SECOND_MS, metadata=self._metadata())
         yield from self._drain(call)
 
+    def send(self, method: grpc.StreamUnaryMultiCallable[_Q, _A], requests: Iterable[_Q]) -> _A:
+        """Send requests as the server takes them, and return its one answer.
+
+        Raises:
+            ServerRefused: as `ask`.
+        """
+        import grpc
+
+        from rollout_server.cli.refusals import refusal
+
+        call = method.future(iter(requests), timeout=STREAM_TIMEOUT_MS / SECOND_MS, metadata=self._metadata())
+        try:
+            return self._answer(call)
+        except grpc.RpcError as error:
+            raise refusal(error, self.target) from error
+        finally:
+            call.cancel()
+
     def close(self) -> None:
         """Close the channel, if one was opened."""
         if self._channel is not None:

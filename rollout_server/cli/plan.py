@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from rollout_server.cli import documents, messages, preview, references, saved_plan
-from rollout_server.cli.failures import Exit, Finished
+from rollout_server.cli import documents, messages, preview, references, rollout_plan, saved_plan
+from rollout_server.cli.failures import Exit, Finished, usage
 from rollout_server.cli.preview import MOVES_DEFAULT, MOVES_MAX, SYNTHETIC_DEFAULT, SYNTHETIC_MAX, Preview, Question
 from rollout_server.cli.session import Session
 from rollout_server.cli.shell import Command, at_options, pass_session
@@ -65,6 +65,12 @@ def files_option(command: F) -> F:
 @click.command(cls=Command)
 @click.argument("more_files", nargs=-1, metavar="[FILE|DIR]...")
 @files_option
+@click.option(
+    "--rollout",
+    "target",
+    metavar="KEY",
+    help="Instead of files: how this rollout (or this flag's) would go from now on.",
+)
 @click.option("--prune", is_flag=True, help="Also delete every flag and cohort that no document holds.")
 @population_options
 @at_options
@@ -75,6 +81,7 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per option
     session: Session,
     more_files: tuple[str, ...],
     files: tuple[str, ...],
+    target: str | None,
     population: str | None,
     synthetic: int,
     moves_limit: int,
@@ -88,8 +95,16 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter per option
     """The exact preview of a change: what, and who moves.
 
     Says what changes in each resource, what depends on it, how many of a population move from which variant to which,
-    and whether the whole provably shrinks. Changes nothing.
+    and whether the whole provably shrinks. With --rollout: when each stage is entered at the earliest, who enters, who
+    never does and why, and how long its guardrails take. Changes nothing.
     """
+    if target is not None:
+        if more_files or files or prune or save or at or rev is not None:
+            raise usage(
+                "--rollout plans what stands now, without files", "apply the files first, then plan the rollout"
+            )
+        rollout_plan.show(session, rollout_plan.Question(target, population, synthetic, moves_limit))
+        return
     point = references.at(session, at, rev)
     given = (*files, *more_files)
     read = documents.load_all(given, session.environment())

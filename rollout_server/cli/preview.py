@@ -86,7 +86,7 @@ def ask(session: Session, question: Question) -> Preview:
         if population is not None and population.failure is not None:
             raise population.failure from refused
         if population is not None:
-            refused.problems = tuple(_in_population(problem, population) for problem in refused.problems)
+            refused.problems = tuple(in_population(problem, population) for problem in refused.problems)
         raise documents.placed(refused, question.documents) from refused
     finally:
         session.screen.end_progress()
@@ -115,7 +115,7 @@ def _requests(session: Session, question: Question, population: Population | Non
         yield control_pb2.PlanRequest(population=control_pb2.PopulationBatch(contexts_json=batch))
 
 
-def _in_population(problem: Problem, population: Population) -> Problem:
+def in_population(problem: Problem, population: Population) -> Problem:
     """Return a problem of a context with the line that holds it."""
     number = _CONTEXT.fullmatch(problem.path)
     return replace(problem, origin=population.place(int(number[1])), path="") if number else problem

@@ -64,6 +64,7 @@ class Pace:
             or never comes.
         caught_ms: until a regression of `regression` has brought 1/alpha; None likewise.
         regression: twice the limit for a relative one, as a fraction with its sign; else the level itself.
+        is_relative: the limit is one of candidate against control.
         unknown: why both are None; empty where they need not be.
     """
 
@@ -71,6 +72,7 @@ class Pace:
     healthy_ms: int | None
     caught_ms: int | None
     regression: float
+    is_relative: bool
     unknown: str = ""
 
 
@@ -96,14 +98,15 @@ def _pace(metric: MetricSpec, guardrail: Guardrail, split: Split | None, traffic
     wrong = regression(metric, guardrail)
     sums = traffic.sums.get(guardrail.metric) if traffic else None
     is_absolute = isinstance(guardrail.limit, AbsoluteLimit)
+    is_relative = not is_absolute
     if traffic is None or sums is None or not sums.n or not traffic.windows:
-        return Pace(guardrail.metric, None, None, wrong, "no traffic of this metric is known")
+        return Pace(guardrail.metric, None, None, wrong, is_relative, "no traffic of this metric is known")
     if split is None:
-        return Pace(guardrail.metric, None, None, wrong, "nobody knows how many units the audience holds")
+        return Pace(guardrail.metric, None, None, wrong, is_relative, "nobody knows how many units the audience holds")
     if metric.source is Source.PROMETHEUS and not metric.denominator:
-        return Pace(guardrail.metric, None, None, wrong, "a bare ratio has no spread to estimate from")
+        return Pace(guardrail.metric, None, None, wrong, is_relative, "a bare ratio has no spread to estimate from")
     if not split.candidate or not (split.control or is_absolute):
-        return Pace(guardrail.metric, None, None, wrong, "there is no control here")
+        return Pace(guardrail.metric, None, None, wrong, is_relative, "there is no control here")
     per_window = sums.n / traffic.windows / _effect(metric, sums)
     arms = _Arms(per_window * split.candidate, per_window * split.control, metric, sums)
     test = arms.against_level if is_absolute else arms.against_control
@@ -113,7 +116,7 @@ def _pace(metric: MetricSpec, guardrail: Guardrail, split: Split | None, traffic
     if healthy is not None and split.control:
         healthy = max(healthy, _fair_after(split, traffic))
     times = [None if windows is None else windows * traffic.window_ms + metric.late_ms for windows in (healthy, caught)]
-    return Pace(guardrail.metric, times[0], times[1], wrong)
+    return Pace(guardrail.metric, times[0], times[1], wrong, is_relative)
 
 
 def regression(metric: MetricSpec, guardrail: Guardrail) -> float:

@@ -1647,6 +1647,7 @@ class GuardrailPace(_message.Message):
     CAUGHT_MS_FIELD_NUMBER: _builtins.int
     REGRESSION_FIELD_NUMBER: _builtins.int
     UNKNOWN_FIELD_NUMBER: _builtins.int
+    RELATIVE_FIELD_NUMBER: _builtins.int
     metric: _builtins.str
     healthy_ms: _builtins.int
     """Until healthy, if nothing is wrong."""
@@ -1655,6 +1656,7 @@ class GuardrailPace(_message.Message):
     regression: _builtins.float
     unknown: _builtins.str
     """Why neither is known."""
+    relative: _builtins.bool
     def __init__(
         self,
         *,
@@ -1663,10 +1665,11 @@ class GuardrailPace(_message.Message):
         caught_ms: _builtins.int | None = ...,
         regression: _builtins.float = ...,
         unknown: _builtins.str = ...,
+        relative: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_caught_ms", b"_caught_ms", "_healthy_ms", b"_healthy_ms", "caught_ms", b"caught_ms", "healthy_ms", b"healthy_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_caught_ms", b"_caught_ms", "_healthy_ms", b"_healthy_ms", "caught_ms", b"caught_ms", "healthy_ms", b"healthy_ms", "metric", b"metric", "regression", b"regression", "unknown", b"unknown"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_caught_ms", b"_caught_ms", "_healthy_ms", b"_healthy_ms", "caught_ms", b"caught_ms", "healthy_ms", b"healthy_ms", "metric", b"metric", "regression", b"regression", "relative", b"relative", "unknown", b"unknown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__caught_ms: _TypeAlias = _typing.Literal["caught_ms"]  # noqa: Y015
     _WhichOneofArgType__caught_ms: _TypeAlias = _typing.Literal["_caught_ms", b"_caught_ms"]  # noqa: Y015
