@@ -280,6 +280,9 @@ class Client:
         self.close()
 
     async def __aenter__(self) -> Self:
+        import asyncio
+
+        await asyncio.to_thread(self._runtime.wait_for_disk)
         return self
 
     async def __aexit__(

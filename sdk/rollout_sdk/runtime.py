@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import sys
 import threading
 import time
 from importlib import import_module
@@ -99,7 +100,12 @@ class Runtime:
             self._keeper.start()
             self._stream.start()
             self.counting.start()
-        if self._disk:
+        if not _is_in_event_loop():
+            self.wait_for_disk()
+
+    def wait_for_disk(self) -> None:
+        """Wait a moment for rules from disk, if they are kept there."""
+        if self._disk and not self._is_closed:
             self._loaded.wait(LOAD_WAIT_S)
 
     def serve_offline(self, held: Held) -> None:
@@ -368,6 +374,12 @@ class Runtime:
 def _monotonic_of(saved_at_ms: int) -> float | None:
     """Return a moment of the wall clock in monotonic seconds, never after now; None for none."""
     return time.monotonic() - max(0, time.time_ns() // 1_000_000 - saved_at_ms) / 1_000 if saved_at_ms else None
+
+
+def _is_in_event_loop() -> bool:
+    """Whether an event loop runs on this thread, which must not wait for anything."""
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 - documented, for libraries
 
 
 def version() -> str:
