@@ -13,3 +13,11 @@ def test_import_loads_neither_grpc_nor_the_server(module: str) -> None:
     program = f"import sys, {module}; print(*sorted(set(sys.modules) & set({UNWANTED!r})))"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == ""
+
+
+def test_the_plugin_of_pytest_costs_a_session_that_does_not_use_it_next_to_nothing() -> None:
+    """It is loaded by every pytest beside this distribution; protobuf and the rest come with a fixture."""
+    program = "import sys, rollout_sdk.pytest_plugin; print(*sorted(set(sys.modules) & set(sys.argv[1:])))"
+    unwanted = (*UNWANTED, "google.protobuf", "rollout_sdk.testing")
+    result = subprocess.run([sys.executable, "-c", program, *unwanted], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == ""
