@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from rollout_server.app.changes import list_changes
 from rollout_server.app.fleet import NoFleet
 from rollout_server.app.intent import Intent
 from rollout_server.app.kill import Kill, Unkill, kill, unkill
@@ -194,3 +197,18 @@ async def test_an_author_of_all_roles_waits_too() -> None:
     """No token is above the policy."""
     async with guarded(policy()) as environment:
         assert (await ask(environment, flag("a", GROWS), by=MIA)).change is not None
+
+
+async def test_two_that_are_stored_at_the_same_moment_have_two_numbers() -> None:
+    async with guarded(policy()) as environment:
+        both = await asyncio.gather(ask(environment, flag("a", GROWS)), ask(environment, flag("b", GROWS)))
+        assert {one.change.number for one in both if one.change} == {1, 2}
+
+
+async def test_an_edit_beside_it_leaves_no_change_that_could_be_applied() -> None:
+    """Whichever comes first: the change is planned on the edit, or void by it."""
+    async with guarded(policy()) as environment:
+        await asyncio.gather(ask(environment, flag("a", GROWS)), kill(environment, Kill("a"), AUTHOR))
+        waiting = [change for change in list_changes(environment) if change.missing]
+        for change in waiting:
+            assert change.stored_revision == environment.position.revision, "it was planned on the kill"
