@@ -121,15 +121,17 @@ class RolloutStatus:
 
     Attributes:
         run: the last one, going on or ended; earlier ones are in the journal. None before the first.
+        verdicts: of each guard by name, as the last transition found them.
+        rules: of the flag, which finishing wrote the final variant into; by id.
     """
 
     salt: str
     law: int = LAW_1
     run: Run | None = None
-
-    @property
     verdicts: Evidence = ()
     rules: tuple[str, ...] = ()
+
+    @property
     def runs(self) -> int:
         """How many runs were opened; the number of the last one."""
         return self.run.number if self.run else 0

@@ -13,6 +13,7 @@ from rollout_server.domain.files.pipelines import read_pipeline, write_pipeline
 from rollout_server.domain.files.reader import read_metadata, read_spec
 from rollout_server.domain.files.shape import Reading, too_deep
 from rollout_server.domain.files.writer import write, write_metadata
+from rollout_server.domain.guardrails.verdict import read_verdict, write_verdict
 from rollout_server.domain.machine import read_run, write_run
 from rollout_server.domain.resources import (
     CohortStatus,
@@ -29,9 +30,12 @@ from rollout_server.errors import Corrupt
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.model import Json
+    from rollout_server.domain.guardrails.verdict import Verdict
+    from rollout_server.domain.resources import Evidence
     from rollout_server.domain.rollouts import PipelineSpec
 
 _STORED_FIELDS = ("kind", "metadata", "spec", "status", "version")
+_PAIR = 2
 _WHAT = "the stored form"
 _HINT = "run `rollout audit verify`, then restore a backup"
 
@@ -41,12 +45,18 @@ def write_status(resource: Resource) -> dict[str, Json]:
     match resource.status:
         case FlagStatus(salt, law, killed):
             return {"salt": salt, "law": law, "killed": killed}
-        case TokenStatus(revoked_at_ms):
-            return {"revoked_at_ms": revoked_at_ms}
-        case RolloutStatus(salt, law, run):
-            return {"salt": salt, "law": law, "run": write_run(run, write_pipeline) if run else None}
         case ChangeStatus() as status:
             return write_change_status(status)
+        case TokenStatus(revoked_at_ms):
+            return {"revoked_at_ms": revoked_at_ms}
+        case RolloutStatus(salt, law, run, verdicts, rules):
+            return {
+                "salt": salt,
+                "law": law,
+                "run": write_run(run, write_pipeline) if run else None,
+                "verdicts": [[guard, write_verdict(verdict)] for guard, verdict in verdicts],
+                "rules": list(rules),
+            }
         case CohortStatus() | NoStatus() | None:
             return {}
 
@@ -75,15 +85,34 @@ def _status(reading: Reading, kind: Kind, tree: object) -> Status:
         fields = reading.fields(tree, "status", ("revoked_at_ms",), _WHAT)
         return TokenStatus(reading.integer(fields.get("revoked_at_ms"), "status.revoked_at_ms"))
     if kind is Kind.ROLLOUT:
-        fields = reading.fields(tree, "status", ("salt", "law", "run"), _WHAT)
+        fields = reading.fields(tree, "status", ("salt", "law", "run", "verdicts", "rules"), _WHAT)
         run = fields.get("run")
         return RolloutStatus(
             salt=reading.text(fields.get("salt"), "status.salt"),
             law=reading.integer(fields.get("law"), "status.law"),
             run=read_run(run, _pipeline, "status.run") if run is not None else None,
+            verdicts=_verdicts(reading, fields.get("verdicts", [])),
+            rules=reading.items(fields.get("rules", []), "status.rules", reading.text),
         )
+    if kind is Kind.CHANGE:
+        return read_change_status(reading, tree)
     reading.fields(tree, "status", (), _WHAT)
     return CohortStatus() if kind is Kind.COHORT else NoStatus()
+
+
+def _verdicts(reading: Reading, tree: object) -> Evidence:
+    """Return the verdicts of a run's guards.
+
+    Raises:
+        Corrupt: one is not of the form that is written.
+    """
+
+    def one(item: object, path: str) -> tuple[str, Verdict]:
+        if not isinstance(item, list) or len(item) != _PAIR:
+            raise Corrupt(path, "a guard's name and its verdict are wanted", _HINT)
+        return reading.text(item[0], f"{path}[0]"), read_verdict(item[1], f"{path}[1]")
+
+    return reading.items(tree, "status.verdicts", one)
 
 
 def _pipeline(tree: object) -> PipelineSpec:
@@ -94,8 +123,6 @@ def _pipeline(tree: object) -> PipelineSpec:
     """
     reading = Reading()
     spec = read_pipeline(reading, tree)
-    if kind is Kind.CHANGE:
-        return read_change_status(reading, tree)
     _refuse_damage(reading, "pipeline of a run")
     return spec
 
@@ -118,6 +145,8 @@ def write_stored(resource: Resource) -> dict[str, Json]:
                 "created_at_ms": spec.created_at_ms,
                 "expires_at_ms": spec.expires_at_ms,
             }
+        case ChangeSpec() as spec:
+            tree = write_change(spec)
         case _:
             tree = write(resource).get("spec", {})
     return {
@@ -145,16 +174,18 @@ def read_stored(tree: object, where: str = "journal") -> Resource:
     fields = reading.fields(tree, "", _STORED_FIELDS, _WHAT)
     name = fields.get("kind")
     if name not in [kind.value for kind in Kind]:
-        case ChangeSpec() as spec:
-            tree = write_change(spec)
         raise Corrupt(where, f"unknown kind {name!r}", _HINT)
     kind = Kind(name)
     metadata = read_metadata(reading, fields.get("metadata"), kind)
-    spec = read_spec(reading, kind, fields.get("spec")) or _token(reading, fields.get("spec"))
+    spec = read_spec(reading, kind, fields.get("spec")) or _by_verbs(reading, kind, fields.get("spec"))
     status = _status(reading, kind, fields.get("status"))
     version = reading.integer(fields.get("version"), "version")
     _refuse_damage(reading, where)
     return Resource(kind, metadata, spec, status, version)
+
+
+def _by_verbs(reading: Reading, kind: Kind, tree: object) -> TokenSpec | ChangeSpec:
+    return read_change(reading, tree) if kind is Kind.CHANGE else _token(reading, tree)
 
 
 def _token(reading: Reading, tree: object) -> TokenSpec:
@@ -171,7 +202,3 @@ def _token(reading: Reading, tree: object) -> TokenSpec:
 def _refuse_damage(reading: Reading, where: str) -> None:
     if reading.problems:
         raise Corrupt(where, str(reading.problems[0]), _HINT)
-def _by_verbs(reading: Reading, kind: Kind, tree: object) -> TokenSpec | ChangeSpec:
-    return read_change(reading, tree) if kind is Kind.CHANGE else _token(reading, tree)
-
-
