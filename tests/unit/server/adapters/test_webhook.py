@@ -111,7 +111,8 @@ async def test_an_answer_that_never_comes_is_given_up(hook: HookServer) -> None:
     hook.answers = [HANG]
     with pytest.raises(Unavailable, match="did not answer"):
         await webhook(f"http://127.0.0.1:{hook.port}/", timeout_s=0.2).deliver(MESSAGE)
-    await hook.gone.wait()
+    if hook.requests:  # it got as far as that in time
+        await hook.gone.wait()
 
 
 async def test_a_name_that_never_resolves_is_given_up() -> None:
