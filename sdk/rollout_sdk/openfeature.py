@@ -17,6 +17,11 @@ from datetime import UTC, datetime
 from threading import Event, Timer
 from typing import TYPE_CHECKING, Any, Final
 
+try:
+    import openfeature  # noqa: F401 - only asked whether it is there
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(f"{error}; type: pip install 'rollout-guard[openfeature]'", name=error.name) from None
+
 from openfeature.event import ProviderEventDetails
 from openfeature.exception import ErrorCode, ProviderFatalError, ProviderNotReadyError
 from openfeature.flag_evaluation import FlagResolutionDetails

@@ -9,6 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+try:
+    import opentelemetry  # noqa: F401 - only asked whether it is there
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(f"{error}; type: pip install 'rollout-guard[otel]'", name=error.name) from None
+
 from opentelemetry.trace import get_current_span
 
 from rollout_sdk.reasons import ERROR_CODES, standard_reason

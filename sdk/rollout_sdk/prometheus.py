@@ -10,6 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+try:
+    import prometheus_client  # noqa: F401 - only asked whether it is there
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(f"{error}; type: pip install 'rollout-guard[prometheus]'", name=error.name) from None
+
 from prometheus_client import REGISTRY, CollectorRegistry, Counter
 from prometheus_client.core import GaugeMetricFamily
 
