@@ -101,7 +101,10 @@ def promote(session: Session, flag: str, to: str, reason: str | None, idempotenc
 
 @_verb
 def finish(session: Session, flag: str, reason: str | None, idempotency_key: str | None) -> None:
-    """Write the final variant into the flag of a completed rollout, and drop the rollout's rule."""
+    """Write the final variant into the flag of a completed rollout.
+
+    The rollout's rule is dropped; whom its `never` kept from it stays with the old variant.
+    """
     do(session, "finish", flag, reason, idempotency_key)
 
 
@@ -113,7 +116,10 @@ def cancel(session: Session, flag: str, reason: str | None, idempotency_key: str
 
 @_verb
 def ack(session: Session, flag: str, reason: str | None, idempotency_key: str | None) -> None:
-    """Say that you look after what a rollout needs a person for: nobody else is called."""
+    """Say that you look after it: nobody else is called.
+
+    Whatever the rollout needs a person for is yours then.
+    """
     do(session, "ack", flag, reason, idempotency_key)
 
 

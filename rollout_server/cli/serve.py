@@ -29,6 +29,9 @@ from rollout_server.cli.screen import quantity
 @click.option(
     "--new-admin-token", is_flag=True, default=None, help="Make one more admin token: for when the last one is lost."
 )
+@click.option("--redis-url", metavar="URL", help="Redis shared by all servers; ROLLOUT_REDIS_URL keeps it out of `ps`.")
+@click.option("--redis-restore", metavar="FILE", help="Fill an empty Redis from this backup.")
+@click.option("--redis-accept-data-loss", is_flag=True, default=None, help="Serve from a Redis that can lose changes.")
 @click.option("--history-keep-days", type=int, metavar="DAYS", help="How far back history and explain can look.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")
 def serve(settings: str | None, **options: object) -> None:

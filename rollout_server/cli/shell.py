@@ -159,7 +159,7 @@ class Group(click.Group):
 
 
 def _no_such_command(word: str, known: Sequence[str]) -> str:
-    meant = next((command for command in _MEANT.get(word, ()) if command in known), "")
+    meant = ", ".join(command for command in _MEANT.get(word, ()) if command in known)
     near = f"did you mean {meant}?" if meant else did_you_mean(word, known)
     near = near or f"there are: {', '.join(known)}"
     return f"there is no command {word!r}; {near}"

@@ -32,7 +32,10 @@ _WAITING = (1, 2)  # ahead of it, or in it
 @click.option("--no-hold", is_flag=True, help="Do not wait through a hold or a pause: exit 5 at once.")
 @pass_session
 def wait(session: Session, flag: str, wanted: str, timeout: str, *, no_hold: bool) -> None:
-    """Wait for a rollout. 0: it came so far; 4: rolled back or killed; 5: held, or the time is over."""
+    """Wait for a rollout. The exit code says what came of it, for gates in CI.
+
+    0: it came so far; 4: it was rolled back or killed meanwhile; 5: held, or the time is over.
+    """
     try:
         timeout_ms = duration_ms(timeout)
     except ValueError as error:

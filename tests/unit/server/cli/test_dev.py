@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rollout_server.cli.dev import _any_free, _examples, _executable, _free, _read, _write_private
+from rollout_server.cli.dev import _executable, _read, _write_private
 
 if TYPE_CHECKING:
     import pytest
-
-
-def test_a_port_that_is_taken_gives_way_to_a_free_one() -> None:
-    """A program that holds 7070 does not keep a newcomer from starting."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = int(taken.getsockname()[1])
-        assert _free(port) == 0
-    assert _free(port) == port
-    assert _any_free() > 0
-
-
-def test_the_examples_are_found() -> None:
-    """They lie beside the package, in a checkout and in a wheel."""
-    assert {"flags", "shop"} <= {path.name for path in _examples().iterdir()}
 
 
 def test_commands_paste_without_activating_anything(monkeypatch: pytest.MonkeyPatch) -> None:

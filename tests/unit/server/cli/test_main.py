@@ -40,6 +40,7 @@ def test_help_groups_the_commands(rollout: CommandLine) -> None:
         "Drive",
         "Stop",
         "Run",
+        "Gate",
         "Options",
     ]
 
@@ -59,17 +60,12 @@ def test_alone_it_is_status(rollout: CommandLine, control: ScriptedControl) -> N
 
 @pytest.mark.parametrize(
     ("typed", "suggestion"),
-    [("statsu", "status"), ("rollback", "revert"), ("disable", "kill"), ("aply", "apply")],
+    [("expalin", "explain"), ("undo", "revert, rollback"), ("disable", "kill"), ("aply", "apply")],
 )
 def test_a_near_miss_of_a_command_is_suggested(rollout: CommandLine, typed: str, suggestion: str) -> None:
     outcome = rollout(typed)
     assert outcome.code == 2
     assert f"did you mean {suggestion}?" in outcome.err
-
-
-def test_verbs_of_rollouts_do_not_exist_yet(rollout: CommandLine) -> None:
-    for verb in ("start", "pause", "promote", "watch", "approve"):
-        assert rollout(verb).code == 2
 
 
 def test_options_are_taken_before_and_after_the_command(rollout: CommandLine, control: ScriptedControl) -> None:
