@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rollout_sdk.engine.context import EMPTY, Context
+from rollout_sdk.engine.context import EMPTY, Context, as_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,11 +58,12 @@ class LazyContext:
                     "the context function raised; such a request has an empty context, and is not logged again"
                 )
             return EMPTY
-        if isinstance(found, Context):
-            return found
+        context = as_context(found)
+        if context is found:
+            return context
         if found is not None:
-            if hasattr(found, "close"):
-                found.close()  # a coroutine that nobody will await
+            with suppress(Exception):
+                found.close()  # type: ignore[attr-defined] # a coroutine that nobody will await, if it is one
             if _is_first(self._make):
                 _log.error(
                     "the context function returned %s and no Context; such a request has an empty context."
@@ -73,9 +75,12 @@ class LazyContext:
 
 def _is_first(make: Callable[[], object]) -> bool:
     """Whether this function has not been complained about; one that is made anew for each request is one function."""
-    function: object = make.func if isinstance(make, partial) else make
-    function = getattr(function, "__code__", function)
-    if function in _warned or len(_warned) >= _REMEMBERED_MAX:
+    try:
+        function: object = make.func if isinstance(make, partial) else make
+        function = getattr(function, "__code__", function)
+        if function in _warned or len(_warned) >= _REMEMBERED_MAX:
+            return False
+        _warned.add(function)
+    except Exception:  # noqa: BLE001 - a callable of the caller's own making, with a hash or attributes that raise
         return False
-    _warned.add(function)
     return True

@@ -125,7 +125,8 @@ EMPTY = Context()
 
 def as_context(context: object) -> Context:
     """Return a context as it is, and `EMPTY` for anything else."""
-    return context if isinstance(context, Context) else EMPTY
+    # Its type and not what it says of its class, which is code of the caller's.
+    return context if type(context) is Context else EMPTY
 
 
 # ------------------------------------------------------------------------------------------------ the shared JSON form

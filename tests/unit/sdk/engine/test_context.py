@@ -11,7 +11,7 @@ from rollout_sdk.engine.bucketing import unit64
 from rollout_sdk.engine.cohorts import key_hash
 from rollout_sdk.engine.context import EMPTY, Context, as_context, from_json, to_json
 from rollout_sdk.engine.limits import CONTEXT_JSON_BYTES
-from tests.odd_values import ODD_MAKERS, PLAIN_VALUES, Plan, circular, hostile
+from tests.odd_values import ODD_MAKERS, PLAIN_VALUES, LyingClass, Plan, RaisingClass, circular, hostile
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -178,3 +178,9 @@ def test_anything_else_counts_as_an_empty_context() -> None:
     context = Context("u-1")
     assert as_context(context) is context
     assert as_context(None) is as_context({"user": "u-1"}) is EMPTY
+
+
+def test_an_object_that_lies_about_its_class_is_no_context() -> None:
+    """Nothing of a caller's object runs to find out."""
+    for odd in (LyingClass(), RaisingClass(), hostile(object), None):
+        assert as_context(odd) is EMPTY
