@@ -19,6 +19,7 @@ from rollout_server.domain.guardrails.judge import Judge
 from rollout_server.domain.guardrails.look import Feed, Look
 from rollout_server.domain.guardrails.sentence import blind_sentence
 from rollout_server.domain.guardrails.spec import (
+    PPM,
     AbsoluteLimit,
     Action,
     Guardrail,
@@ -27,7 +28,7 @@ from rollout_server.domain.guardrails.spec import (
     Per,
 )
 from rollout_server.domain.guardrails.verdict import Reason, Standing, Verdict
-from rollout_server.domain.machine import Guard, Judged, guards_of
+from rollout_server.domain.machine import Guard, Judged, guards_of, reaches
 from rollout_server.domain.telemetry import PROCESS_LOST
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class Standpoint:
     Attributes:
         stage: `healthy` starts again with each.
         minimum_units: that each arm must have before anything is healthy.
+        expects_control: some of those reached now are not exposed.
         unit: kind of the flag's unit.
     """
 
@@ -123,6 +125,31 @@ class Standpoint:
     minimum_units: int
     unit: str
     window_ms: int
+    expects_control: bool = False
+
+
+def standpoint_of(run: Run, unit: str, window_ms: int) -> Standpoint:
+    """Return where a run is looked at from, at the stage that it is in.
+
+    Args:
+        run: under way.
+        unit: kind of the flag's unit.
+        window_ms: how long a window is.
+    """
+    wanted = run.stage.exit.exposed if run.stage else 0
+    return Standpoint(run.number, run.stage_name, wanted, unit, window_ms, _has_control(run))
+
+
+def exposed_units(run: Run, evidence: Evidence) -> int:
+    """Return how many units are exposed, of those that were seen in this run.
+
+    A unit is counted once, in the arm in which it was seen first; a share that grew since has exposed some of those
+    that were control. As many of them as the share of everyone says: their buckets are as good as random.
+    """
+    ratio = evidence.ratio
+    shares = [reached.share_ppm for reached in reaches(run) if reached.audience is None]
+    of_everyone = (ratio.candidate_units + ratio.control_units) * max(shares, default=0) / PPM
+    return round(max(ratio.candidate_units, of_everyone))
 
 
 def built_in(pipeline: PipelineSpec) -> tuple[Guard, ...]:
@@ -216,7 +243,16 @@ def _look(standpoint: Standpoint, ratio: RatioState, found: Found) -> Look:
         minimum_units=standpoint.minimum_units,
         passed=found.passed,
         unit=standpoint.unit,
+        expects_control=standpoint.expects_control,
         window_ms=standpoint.window_ms,
+    )
+
+
+def _has_control(run: Run) -> bool:
+    """Whether some reach leaves units unexposed that no other reach exposes."""
+    whole = {repr(reached.audience) for reached in reaches(run) if reached.share_ppm >= PPM}
+    return repr(None) not in whole and any(
+        reached.share_ppm < PPM and repr(reached.audience) not in whole for reached in reaches(run)
     )
 
 

@@ -144,7 +144,7 @@ class Judge:
         if blind is not None:
             return blind
         if self._absolute is None and not state.has_control:
-            return Reason.NO_CONTROL
+            return Reason.NOT_ENOUGH if look.expects_control else Reason.NO_CONTROL
         if self._absolute is not None and self._absolute.log_past(state.regression) >= log(1 / look.alpha):
             shared = self._absolute.blame(state.regression) is Blame.BOTH
             return Reason.SHARED_OUTAGE if shared else Reason.PARTNER_UNCLEAR

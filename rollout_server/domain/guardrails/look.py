@@ -37,6 +37,8 @@ class Look:
         minimum_units: exposed units that each arm must have before anything is healthy.
         passed: last window that the watermark has passed; one without any sums is quiet. None where every window has
             sums, empty or not.
+        expects_control: some reach of the present stage leaves units unexposed: where none was seen yet, it is waited
+            for, and nothing is unjudged.
         unit: kind of the flag's unit, for sentences.
         ratio: the sample ratio after the same windows.
     """
@@ -47,6 +49,7 @@ class Look:
     feed: Feed = Feed()
     minimum_units: int = 0
     passed: int | None = None
+    expects_control: bool = False
     unit: str = "user"
     window_ms: int = WINDOW_MS
     alpha: float = ALPHA

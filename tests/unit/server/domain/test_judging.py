@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from rollout_sdk.engine.model import InCohort
 from rollout_server.domain.guardrails.data import Cell, ExposureSums, UnitCounts, WindowSums
 from rollout_server.domain.guardrails.look import Feed
 from rollout_server.domain.guardrails.spec import AbsoluteLimit, Action, Guardrail, Measures, MetricSpec, RelativeLimit
@@ -20,11 +21,14 @@ from rollout_server.domain.judging import (
     as_seen,
     begin,
     built_in,
+    exposed_units,
     judged,
+    standpoint_of,
     unseen,
     watched,
 )
-from rollout_server.domain.machine import Run
+from rollout_server.domain.machine import Phase, Run
+from rollout_server.domain.machine.run import Entered
 from rollout_server.domain.rollouts import PipelineSpec, Stage
 from rollout_server.domain.telemetry import PROCESS_LOST
 
@@ -131,3 +135,48 @@ def test_nobody_reports_is_blindness_of_that_metric() -> None:
     guards = watched(run(LIMIT), {"errors": ERRORS})
     _, said = look(begin(1), guards, {"errors": Found((), Feed(expected=3, reporting=0), passed=19)})
     assert said["errors"].reason is Reason.NO_REPORTS
+
+
+def at(*entered: Entered, stages: tuple[Stage, ...]) -> Run:
+    return replace(run(LIMIT), pipeline=PipelineSpec(stages, (LIMIT,)), phase=Phase.RUNNING, entered=entered)
+
+
+STAFF = InCohort("staff")
+
+
+@pytest.mark.parametrize(
+    ("stages", "has_control"),
+    [
+        ((Stage("a", 200_000),), True),
+        ((Stage("a", 1_000_000),), False),
+        ((Stage("a", 1_000_000, STAFF),), False),
+        ((Stage("a", 1_000_000, STAFF), Stage("b", 10_000)), True),
+        ((Stage("a", 500_000, STAFF), Stage("b", 1_000_000, STAFF)), False),
+        ((Stage("a", 500_000, STAFF), Stage("b", 1_000_000)), False),
+    ],
+)
+def test_a_control_is_whoever_no_stage_exposes(stages: tuple[Stage, ...], *, has_control: bool) -> None:
+    """Of all stages entered, not of the last window that came in."""
+    entered = tuple(Entered(place, 1, stage.share_ppm) for place, stage in enumerate(stages))
+    assert standpoint_of(at(*entered, stages=stages), "user", 1).expects_control is has_control
+
+
+def test_where_a_control_is_expected_nothing_is_unjudged() -> None:
+    """A stage after one without control waits for the first window that has one, and does not pass unjudged."""
+    guards = watched(run(LIMIT), {"errors": ERRORS})
+    whole = replace(windows(1, 5)[0], reach_ppm=1_000_000)
+    found = {"errors": Found((whole,), passed=0)}
+    evidence = absorbed(begin(1), guards, HERE, found, exposures(1))
+    assert dict(judged(evidence, guards, HERE, found))["errors"].standing is Standing.UNJUDGED
+    expecting = replace(HERE, expects_control=True)
+    assert dict(judged(evidence, guards, expecting, found))["errors"].standing is Standing.UNDECIDED
+
+
+def test_a_share_that_grew_exposes_some_who_were_control() -> None:
+    """Of 1,000 seen at 10 %, half are exposed at 50 %, whether or not they came back."""
+    stages = (Stage("a", 100_000), Stage("b", 500_000))
+    seen = UnitCounts(100, 0), UnitCounts(900, 0)
+    sums = ExposureSums(1, 1, 100_000, "", 0, *seen)
+    evidence = absorbed(begin(1), (), HERE, {}, ((sums,), 0))
+    assert exposed_units(at(Entered(0, 1, 100_000), stages=stages), evidence) == 100
+    assert exposed_units(at(Entered(0, 1, 100_000), Entered(1, 1, 500_000), stages=stages), evidence) == 500
