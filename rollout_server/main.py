@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import resource
-import shutil
 import signal
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,9 +20,6 @@ import structlog
 
 from rollout_server.adapters.notes_file import NotesFile
 from rollout_server.adapters.prometheus import open_prometheus
-from rollout_server.adapters.server_key import server_key
-from rollout_server.adapters.sqlite_journal import open_store
-from rollout_server.adapters.sqlite_telemetry import open_telemetry
 from rollout_server.adapters.system_clock import SystemClock
 from rollout_server.api import http
 from rollout_server.api.calls import Calls
@@ -37,10 +33,10 @@ from rollout_server.api.telemetry import Telemetry
 from rollout_server.api.tls import Certificates, TlsFiles
 from rollout_server.app.actor import Actor
 from rollout_server.app.compact import keep_compact
-from rollout_server.app.diagnose import Surroundings
 from rollout_server.app.end_changes import keep_ending
 from rollout_server.app.environment import Environment
 from rollout_server.app.first_token import write_first_token
+from rollout_server.app.hold_lease import HoldLease
 from rollout_server.app.ingest_telemetry import IngestTelemetry, pace
 from rollout_server.app.keep_instances import keep_instances, recall_instances
 from rollout_server.app.process_losses import ProcessLosses
@@ -51,25 +47,20 @@ from rollout_server.app.tokens import CreateToken, authenticate, create_token
 from rollout_server.app.window_clock import WindowClock
 from rollout_server.channels import notifiers
 from rollout_server.domain.rights import Role
-from rollout_server.errors import Forbidden, Unavailable
+from rollout_server.errors import Forbidden
 from rollout_server.logs import configure, get_logger, without_message
 from rollout_server.settings import is_loopback, split_address
+from rollout_server.stores import open_stores
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Mapping
 
-    from rollout_server.adapters.sqlite_journal import SqliteStore
     from rollout_server.app.notify import Notifier
     from rollout_server.app.run_rollouts import RunRollouts
     from rollout_server.ports import TelemetryStore
     from rollout_server.settings import Settings
+    from rollout_server.stores import Stores
 
-STORE_FILE = "rollout.db"
-TELEMETRY_FILE = "telemetry.db"
-KEY_FILE = "server-key"
-DURABILITY = "SQLite, WAL, synchronous=FULL"
-ONLY_CONTROLLER = 1
-"""Fence of a store that one process holds: nobody else could drive."""
 _DAY_MS = 86_400_000
 _FILES_BESIDES = 512
 _EVERYWHERE = frozenset({"0.0.0.0", "::", "[::]"})  # noqa: S104 - compared with, not listened on
@@ -184,14 +175,18 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
     async with AsyncExitStack() as stack:
         certificates = _certificates(settings)
         listening = stack.enter_context(http.listen(settings.http_listen)) if settings.http_listen else None
-        served = await _open_environments(settings, stack)
-        telemetry = await _open_telemetry(settings, served, stack)
+        stores = await open_stores(settings, SystemClock())
+        stack.push_async_callback(stores.close)
+        served = await _open_environments(settings, stores, stack)
+        telemetry = await _open_telemetry(settings, served, stores)
         source = await stack.enter_async_context(open_prometheus(*settings.prometheus))
-        runs = controllers(served, telemetry, source, lambda: ONLY_CONTROLLER, settings.tick_ms)
+        leases = await _hold_leases(served, stores, stack)
+        fences = {name: lease.fence for name, lease in leases.items()}
+        runs = controllers(served, telemetry, source, fences, settings.tick_ms)
         telling = notifiers(settings, served, telemetry)
         first_tokens = await _first_tokens(settings, served)
         phase = _Phase()
-        metrics = metrics_of(served, telemetry, telling, DURABILITY)
+        metrics = metrics_of(served, telemetry, telling, stores.durability)
         if listening is not None:
             has_metrics = settings.metrics_public or is_loopback(settings.http_listen)
             routes = http.application(metrics, phase.why_not_ready, has_metrics=has_metrics)
@@ -205,6 +200,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
             delivery.keep_speaking(),
             *(keep_instances(one.instances, _notes(settings, name)) for name, one in served.items()),
             *(ProcessLosses(served[n].instances, t.store, t.clock).keep_counting() for n, t in telemetry.items()),
+            *(one.keep_holding() for one in leases.values()),
             *(one.keep_ticking() for one in runs.values()),
             *(one.keep_notifying() for one in telling.values()),
             keep_pruned(telemetry.values()),
@@ -213,7 +209,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         ):
             _in_background(stack, work, broken)
         door = Door({name: one.environment for name, one in served.items()}, calls, metrics)
-        control = _control(settings, served, runs)
+        control = _control(settings, served, runs, stores)
         server = GrpcServer(door, control, delivery, Telemetry(telemetry), settings.streams_max)
         port = await server.start(settings.listen, certificates)
         stack.push_async_callback(_stop, settings, server, served, phase)
@@ -242,14 +238,11 @@ class _Phase:
         return "" if self.is_ready else "starting"
 
 
-async def _open_environments(settings: Settings, stack: AsyncExitStack) -> dict[str, Served]:
+async def _open_environments(settings: Settings, stores: Stores, stack: AsyncExitStack) -> dict[str, Served]:
     clock = SystemClock()
-    data = settings.data.expanduser()
-    store = _open_store(data, settings.environments, clock)
-    stack.push_async_callback(store.close)
     served: dict[str, Served] = {}
     for name in settings.environments:
-        environment = Environment(store.journal(name), clock, settings.change_wait_days * _DAY_MS)
+        environment = Environment(stores.journal(name), clock, settings.change_wait_days * _DAY_MS)
         await environment.start()
         stack.push_async_callback(environment.close)
         one = Served(
@@ -264,33 +257,24 @@ async def _open_environments(settings: Settings, stack: AsyncExitStack) -> dict[
     return served
 
 
-def _open_store(data: Path, environments: Iterable[str], clock: SystemClock) -> SqliteStore:
-    try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        hint = "choose another directory with --data (ROLLOUT_DATA), or let the server write there"
-        raise Unavailable("data", f"the directory {data} cannot be made: {error.strerror}", hint) from None
-    return open_store(data / STORE_FILE, environments, key=server_key(data / KEY_FILE), clock=clock)
-
-
 async def _open_telemetry(
-    settings: Settings, served: Mapping[str, Served], stack: AsyncExitStack
+    settings: Settings, served: Mapping[str, Served], stores: Stores
 ) -> dict[str, IngestTelemetry]:
     clock = SystemClock()
-    path = settings.data.expanduser() / TELEMETRY_FILE
-    file = open_telemetry(path, settings.environments, window_ms=settings.window_ms)
-    stack.push_async_callback(file.close)
-    if file.set_aside is not None:
-        hint = "running rollouts gather their evidence anew; the flags are not touched"
-        get_logger().error("the telemetry store was damaged and is set aside", path=str(file.set_aside), hint=hint)
-    if file.window_ms != settings.window_ms:
-        get_logger().warning("windows keep the length they were made with", window_ms=file.window_ms, path=str(path))
     telemetry: dict[str, IngestTelemetry] = {}
     for name, one in served.items():
-        store = file.store(name)
+        store = await stores.telemetry(name)
         windows = WindowClock(clock, store.window_ms, await store.last_window())
         telemetry[name] = _ingest(one, store, windows, settings.report_every_ms)
     return telemetry
+
+
+async def _hold_leases(served: Mapping[str, Served], stores: Stores, stack: AsyncExitStack) -> dict[str, HoldLease]:
+    leases = {name: HoldLease(name, stores.lease(name), SystemClock()) for name in served}
+    for lease in leases.values():
+        await lease.look()
+        stack.push_async_callback(lease.release)
+    return leases
 
 
 def _ingest(one: Served, store: TelemetryStore, clock: WindowClock, every_ms: int) -> IngestTelemetry:
@@ -312,14 +296,11 @@ async def _first_tokens(settings: Settings, served: Mapping[str, Served]) -> dic
     return made
 
 
-def _control(settings: Settings, served: Mapping[str, Served], runs: Mapping[str, RunRollouts]) -> Control:
+def _control(
+    settings: Settings, served: Mapping[str, Served], runs: Mapping[str, RunRollouts], stores: Stores
+) -> Control:
     only = settings.environments[0] if len(settings.environments) == 1 else ""
-
-    def surroundings() -> Surroundings:
-        free_bytes = shutil.disk_usage(settings.data.expanduser()).free
-        return Surroundings(DURABILITY, is_durable=True, disk_free_bytes=free_bytes)
-
-    return Control(served, runs, surroundings, settings.backup_environment or only)
+    return Control(served, runs, stores.surroundings, settings.backup_environment or only)
 
 
 async def _stop(settings: Settings, server: GrpcServer, served: Mapping[str, Served], phase: _Phase) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -136,6 +136,9 @@ Listed = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NoDecode, Be
 EnvironmentNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_environment_names)]
 
 
+_OF_REDIS = ("redis_tls_ca", "redis_wait_replicas", "redis_wait_ms", "redis_accept_data_loss", "redis_restore")
+
+
 class Settings(BaseSettings):
     """Everything that can be set. `load` builds it; names are those of the TOML file, units come last."""
 
@@ -175,6 +178,27 @@ class Settings(BaseSettings):
 
     new_admin_token: bool = False
     """Make one more admin token for each environment at this start, as at the first: for when the last one is lost."""
+
+    redis_url: SecretStr | None = None
+    """Redis that all servers share, instead of files in `data`: redis://, rediss://, redis+sentinel:// or unix://."""
+
+    redis_tls_ca: Path | None = None
+    """PEM authorities of Redis's certificate; those that the system knows unless given."""
+
+    redis_wait_replicas: Annotated[int, Field(ge=0, le=16)] = 0
+    """Replicas of Redis that must have a change before it is acknowledged; without their word it is unknown."""
+
+    redis_wait_ms: Annotated[int, Field(ge=1, le=60_000)] = 1_000
+    """How long they are waited for."""
+
+    redis_accept_data_loss: bool = False
+    """Serve from a Redis that can lose acknowledged changes: without append-only file, or evicting keys."""
+
+    redis_restore: Path | None = None
+    """Backup to fill an empty Redis with at this start, under a new epoch. Take it out again afterwards."""
+
+    lease_ms: Annotated[int, Field(ge=300, le=60_000)] = 6_000
+    """How long the server that drives rollouts may stand still before another one takes over."""
 
     history_keep_days: Annotated[int, Field(ge=1)] = 400
     """How far back history, explain and revert can look; older entries are compacted into a signed checkpoint."""
@@ -252,6 +276,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _agree(self) -> Settings:
+        if self.redis_url is None:
+            needless = [name for name in _OF_REDIS if name in self.model_fields_set]
+            if needless:
+                message = f"{' and '.join(needless)} mean nothing without redis_url; give it, or take them out"
+                raise ValueError(message)
         if self.backup_environment and self.backup_environment not in self.environments:
             message = f"backup_environment {self.backup_environment!r} is none of {', '.join(self.environments)}"
             raise ValueError(message)

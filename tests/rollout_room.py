@@ -68,6 +68,8 @@ class Room:
         self.instances = Instances(clock, lambda: environment.position, lambda _: None, frozenset)
         self.others: dict[str, Environment] = {}
         self.fence: int | None = 1
+        if isinstance(environment.journal, MemoryJournal):
+            environment.journal.newest_fence = 1
         self.metrics = MemoryMetrics()
         self.runs = self.controller()
         self._sequence = 0

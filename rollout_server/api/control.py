@@ -33,7 +33,7 @@ from rollout_server.domain.resources import ResourceId
 from rollout_server.errors import InvalidInput, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from rollout_sdk.wire.v1.control_pb2_grpc import _ServicerContext as Context
     from rollout_server.app.diagnose import Surroundings
@@ -50,7 +50,7 @@ class Control(RolloutCalls, ChangeCalls):
         self,
         served: Mapping[str, Served],
         runs: Mapping[str, RunRollouts],
-        surroundings: Callable[[], Surroundings],
+        surroundings: Callable[[], Awaitable[Surroundings]],
         backup_environment: str,
     ) -> None:
         """Serve these environments.
@@ -138,7 +138,7 @@ class Control(RolloutCalls, ChangeCalls):
     async def Diagnose(self, request: pb.DiagnoseRequest, context: Context) -> pb.DiagnoseResponse:
         """What will hurt later."""
         served = self._here()
-        checks = await diagnose(served.environment, served.instances, self._surroundings())
+        checks = await diagnose(served.environment, served.instances, await self._surroundings())
         return pb.DiagnoseResponse(checks=[convert.check(one) for one in checks])
 
     async def ExportSnapshot(

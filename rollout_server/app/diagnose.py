@@ -71,7 +71,7 @@ def _check(name: str, wrong: bool, detail: str, hint: str) -> Check:  # noqa: FB
 
 
 def _durability(surroundings: Surroundings) -> Check:
-    hint = "an acknowledged change can be lost with the power: use a store that syncs each write"
+    hint = "an acknowledged change can be lost: use a store that syncs each write (docs/redis.md)"
     return _check("durability", not surroundings.is_durable, surroundings.durability, hint)
 
 

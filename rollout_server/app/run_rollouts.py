@@ -87,6 +87,7 @@ class RunRollouts:
         self._elsewhere = elsewhere
         self._fence = fence
         self._tick_ms = tick_ms
+        self._token = 0
         self._complained: dict[str, str] = {}
         self._is_store_away = False
 
@@ -122,9 +123,11 @@ class RunRollouts:
 
     async def tick(self) -> None:
         """Look at every rollout once. One that fails is said, and stops no other."""
-        if self._fence() is None:
+        token = self._fence()
+        if token is None:
             self.memories.clear()
             return
+        self._token = token  # the whole tick is decided under it, whatever is taken over or back meanwhile
         resources = self._environment.state.resources
         for id_ in sorted((one for one in resources if one.kind is Kind.ROLLOUT), key=str):
             try:
@@ -160,7 +163,7 @@ class RunRollouts:
 
     async def _start(self, rollout: Resource) -> None:
         command = StartRollout(str(rollout.id))
-        starter = Starter(SCHEDULE, SCHEDULE)
+        starter = Starter(SCHEDULE, SCHEDULE, fence=self._token)
         await start_rollout(self._environment, command, starter, self._fleet, self._elsewhere)
 
     async def _guard(self, rollout: Resource, run: Run) -> None:
@@ -219,6 +222,8 @@ class RunRollouts:
             action=_action(before, after),
             at_ms=tick.now_ms,
             reason=after.notices[-1].sentence if after.notices else sentence(after),
+            fence=self._token,
+            epoch=environment.position.epoch,
         )
         try:
             await environment.commit(draft)
@@ -257,11 +262,10 @@ class RunRollouts:
         Raises:
             Conflict: another controller has taken over.
         """
-        fence = self._fence()
-        if fence is None or memory.is_unread:
+        if memory.is_unread:
             return
         try:
-            await self._sources.ingest.store.keep(write_memory(_id(run), fence, memory))
+            await self._sources.ingest.store.keep(write_memory(_id(run), self._token, memory))
         except Unavailable as error:
             if not self._is_store_away:
                 self._environment.report("evidence cannot be kept; ticks go on with what they remember", error)
@@ -297,7 +301,7 @@ def controllers(
     served: Mapping[str, Served],
     telemetry: Mapping[str, IngestTelemetry],
     source: MetricSource | None,
-    fence: Fence,
+    fences: Mapping[str, Fence],
     tick_ms: int,
 ) -> dict[str, RunRollouts]:
     """Return a controller for each environment of this server, by name.
@@ -306,7 +310,7 @@ def controllers(
         served: environments by name.
         telemetry: of the same.
         source: of metrics that SDKs do not report.
-        fence: see `RunRollouts`.
+        fences: of each environment; see `RunRollouts`.
         tick_ms: how far apart ticks should be.
     """
 
@@ -324,7 +328,7 @@ def controllers(
             ),
             one.instances,
             elsewhere,
-            fence,
+            fences[name],
             tick_ms,
         )
         for name, one in served.items()

@@ -66,11 +66,13 @@ class Starter:
     Attributes:
         names: of the person and the groups that the person is in, for freezes; the schedule has none.
         label: as the journal tells of it.
+        fence: of the lease under which the schedule starts; 0 for a person.
     """
 
     name: str
     label: str
     names: frozenset[str] = frozenset()
+    fence: int = 0
 
 
 async def start_rollout(
@@ -117,7 +119,8 @@ async def start_rollout(
         return Composed({id_: resources[id_].version for id_ in ground if id_ in resources}, changes, None)
 
     print_ = fingerprint("start", command.target, command.allow_unsupported)
-    written = await transact(environment, Request("start", starter.label, command.intent, print_), compose)
+    request = Request("start", starter.label, command.intent, print_, starter.fence)
+    written = await transact(environment, request, compose)
     return Moved(written.entry, find_rollout(environment.state.resources, command.target), environment.position)
 
 

@@ -62,12 +62,14 @@ class Request:
         action: the verb.
         actor: `Actor.label`.
         fingerprint: of the whole request, `intent.fingerprint`.
+        fence: of the lease under which the engine asks; 0 for people, who need none.
     """
 
     action: str
     actor: str
     intent: Intent
     fingerprint: str
+    fence: int = 0
 
 
 async def transact(
@@ -112,6 +114,7 @@ async def transact(
             reason=composed.reason or request.intent.reason,
             idempotency_key=request.intent.idempotency_key,
             fingerprint=request.fingerprint,
+            fence=request.fence,
             epoch=epoch,
         )
         try:

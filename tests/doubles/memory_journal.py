@@ -51,7 +51,7 @@ class MemoryJournal:
         self._state = State(Position(self._epoch, 0, self._base.digest))
         self._keys: dict[str, tuple[str, Line, int]] = {}
         self._changed = asyncio.Condition()
-        self._fence = 0
+        self.newest_fence = 0
         self._is_closed = False
         self.is_away = False
 
@@ -68,7 +68,7 @@ class MemoryJournal:
         self._check()
         if known := await self.recall(draft.idempotency_key, draft.fingerprint):
             return known
-        check_ground(draft, self._epoch, self._fence)
+        check_ground(draft, self._epoch, self.newest_fence)
         check_reads(draft.reads, {name: resource.version for name, resource in self._state.resources.items()})
         entry, line = commit(self._head(), draft)
         read_entry(line)  # what a store could not read back must not be taken
@@ -169,12 +169,12 @@ class MemoryJournal:
 
     async def fence(self) -> int:
         self._check()
-        return self._fence
+        return self.newest_fence
 
     async def raise_fence(self) -> int:
         self._check()
-        self._fence += 1
-        return self._fence
+        self.newest_fence += 1
+        return self.newest_fence
 
     async def backup(self, target: Path) -> None:
         self._check()

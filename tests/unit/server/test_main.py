@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from rollout_server.errors import Corrupt, Unavailable
-from rollout_server.main import STORE_FILE, _admin_token_sentence
+from rollout_server.main import _admin_token_sentence
 from rollout_server.settings import Settings
+from rollout_server.stores import STORE_FILE
 from tests.small_server import Person, bearer, channel_to, flag, serving
 
 

@@ -1,0 +1,184 @@
+"""Composition of what stores: one SQLite file each for one process, or one Redis for all of them."""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from rollout_server.adapters.local_lease import LocalLease
+from rollout_server.adapters.redis_link import Wait
+from rollout_server.adapters.redis_store import RedisOptions, open_redis
+from rollout_server.adapters.server_key import server_key
+from rollout_server.adapters.sqlite_journal import open_store
+from rollout_server.adapters.sqlite_telemetry import open_telemetry
+from rollout_server.app.diagnose import Surroundings
+from rollout_server.errors import RolloutError, Unavailable
+from rollout_server.logs import get_logger
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rollout_server.adapters.redis_store import RedisStore
+    from rollout_server.adapters.sqlite_journal import SqliteStore
+    from rollout_server.adapters.sqlite_telemetry import SqliteTelemetryFile
+    from rollout_server.ports import Clock, Journal, Lease, TelemetryStore
+    from rollout_server.settings import Settings
+
+STORE_FILE = "rollout.db"
+TELEMETRY_FILE = "telemetry.db"
+KEY_FILE = "server-key"
+SQLITE_DURABILITY = "SQLite, WAL, synchronous=FULL"
+
+
+class Stores(Protocol):
+    """What the environments of a server are stored in."""
+
+    @property
+    def durability(self) -> str:
+        """How durable an acknowledged change is, in words, as of the start."""
+
+    def journal(self, environment: str) -> Journal:
+        """Return an environment's journal, the same object each time."""
+
+    def lease(self, environment: str) -> Lease:
+        """Return a holder of the lease of an environment."""
+
+    async def telemetry(self, environment: str) -> TelemetryStore:
+        """Return an environment's telemetry store.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+
+    async def surroundings(self) -> Surroundings:
+        """Look at what may be lost, now; never raises."""
+
+    async def close(self) -> None:
+        """Finish what was acknowledged and let go. May be called twice."""
+
+
+async def open_stores(settings: Settings, clock: Clock) -> Stores:
+    """Open what the settings name.
+
+    Raises:
+        Corrupt: the store is damaged.
+        InvalidInput: the address of Redis is none.
+        NotFound: the backup to restore is not there.
+        Refused: the store is not to be used: the rule says why, the hint what to do.
+        Unavailable: it cannot be reached, read or written.
+    """
+    data = settings.data.expanduser()
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        hint = "choose another directory with --data (ROLLOUT_DATA), or let the server write there"
+        raise Unavailable("data", f"the directory {data} cannot be made: {error.strerror}", hint) from None
+    key = server_key(data / KEY_FILE)
+    if settings.redis_url is not None:
+        return await _open_redis(settings, settings.redis_url.get_secret_value(), key, clock)
+    return _open_sqlite(settings, data, key, clock)
+
+
+async def _open_redis(settings: Settings, url: str, key: bytes, clock: Clock) -> RedisStores:
+    options = RedisOptions(
+        url,
+        tls_ca=settings.redis_tls_ca,
+        wait=Wait(settings.redis_wait_replicas, settings.redis_wait_ms),
+        accept_data_loss=settings.redis_accept_data_loss,
+        restore=settings.redis_restore,
+    )
+    store = await open_redis(options, settings.environments, key=key, clock=clock)
+    safety = await store.safety()
+    for what, cure in safety.dangers:
+        get_logger().warning(
+            "acknowledged changes can be lost, as redis_accept_data_loss says",
+            why=what,
+            hint=cure,
+            store=store.link.where,
+        )
+    return RedisStores(store, settings, safety.durability)
+
+
+def _open_sqlite(settings: Settings, data: Path, key: bytes, clock: Clock) -> SqliteStores:
+    store = open_store(data / STORE_FILE, settings.environments, key=key, clock=clock)
+    path = data / TELEMETRY_FILE
+    telemetry = open_telemetry(path, settings.environments, window_ms=settings.window_ms)
+    if telemetry.set_aside is not None:
+        hint = "running rollouts gather their evidence anew; the flags are not touched"
+        get_logger().error("the telemetry store was damaged and is set aside", path=str(telemetry.set_aside), hint=hint)
+    return SqliteStores(store, telemetry, settings)
+
+
+class SqliteStores:
+    """Two files beside each other: changes in one, sums in the other. See `Stores`."""
+
+    def __init__(self, store: SqliteStore, telemetry: SqliteTelemetryFile, settings: Settings) -> None:
+        self._store = store
+        self._telemetry = telemetry
+        self._settings = settings
+
+    @property
+    def durability(self) -> str:
+        """See `Stores`."""
+        return SQLITE_DURABILITY
+
+    def journal(self, environment: str) -> Journal:
+        """See `Stores`."""
+        return self._store.journal(environment)
+
+    def lease(self, environment: str) -> Lease:
+        """See `Stores`."""
+        return LocalLease(self._store.journal(environment))
+
+    async def telemetry(self, environment: str) -> TelemetryStore:
+        """See `Stores`."""
+        return _of_its_length(self._telemetry.store(environment), self._settings)
+
+    async def surroundings(self) -> Surroundings:
+        """See `Stores`."""
+        free_bytes = shutil.disk_usage(self._settings.data.expanduser()).free
+        return Surroundings(SQLITE_DURABILITY, is_durable=True, disk_free_bytes=free_bytes)
+
+    async def close(self) -> None:
+        """See `Stores`."""
+        await self._telemetry.close()
+        await self._store.close()
+
+
+class RedisStores:
+    """One Redis for everything. See `Stores`."""
+
+    def __init__(self, store: RedisStore, settings: Settings, durability: str) -> None:
+        self._store = store
+        self._settings = settings
+        self._durability = durability
+        self.journal = store.journal
+        self.lease = partial(store.lease, term_ms=settings.lease_ms)
+
+    @property
+    def durability(self) -> str:
+        """See `Stores`."""
+        return self._durability
+
+    async def telemetry(self, environment: str) -> TelemetryStore:
+        """See `Stores`."""
+        return _of_its_length(await self._store.telemetry(environment, self._settings.window_ms), self._settings)
+
+    async def surroundings(self) -> Surroundings:
+        """See `Stores`."""
+        try:
+            safety = await self._store.safety()
+        except RolloutError as error:
+            return Surroundings(f"{self._durability}, when it was last seen; now: {error}", is_durable=False)
+        return Surroundings(safety.durability, is_durable=safety.is_durable)
+
+    async def close(self) -> None:
+        """See `Stores`."""
+        await self._store.close()
+
+
+def _of_its_length(store: TelemetryStore, settings: Settings) -> TelemetryStore:
+    if store.window_ms != settings.window_ms:
+        get_logger().warning("windows keep the length they were made with", window_ms=store.window_ms)
+    return store
