@@ -14,7 +14,7 @@ from tests.e2e.test_approvals import approve, person, policy
 from tests.small_server import Person, ServerProcess, admin_of, channel_to, flag, free_port
 
 APPROVERS = ("kai", "ann")
-KILL_WITHIN_S = 0.04
+KILL_WITHIN_S = 0.02
 
 
 async def given(who: Person, number: int) -> pb.ApproveChangeResponse | None:
