@@ -84,11 +84,14 @@ def test_what_is_no_context_is_an_empty_one_and_told(caplog: pytest.LogCaptureFi
 def test_one_that_decides_flags_itself_does_not_go_round_in_circles() -> None:
     """While it runs, the scope around it has no context yet."""
     client = RulesetClient(launch_ruleset())
+    calls: list[int] = []
 
     def make() -> Context:
+        calls.append(1)
         client.enabled("checkout", USER)
         return USER
 
     with client.scope(make) as scope:
         scope.enabled("checkout")
         assert scope.context is USER
+    assert calls == [1]

@@ -9,8 +9,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.semconv._incubating.attributes import feature_flag_attributes as names
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, use_span
 
-from rollout_sdk import Context
+from rollout_sdk import Context, otel
 from rollout_sdk.engine.model import FlagState, Ruleset
 from rollout_sdk.front import Observed
 from rollout_sdk.otel import EVENT, trace
@@ -101,10 +102,19 @@ def test_nothing_personal_is_told_unless_asked_for(client: RulesetClient) -> Non
     assert [event.get(names.FEATURE_FLAG_CONTEXT_ID) for event in traced.events] == ["u-1", None]
 
 
-def test_without_a_span_nothing_is_made(client: RulesetClient) -> None:
-    """And the decision stands; a killed flag is disabled in the conventions' words."""
+def test_without_a_span_nothing_is_made(client: RulesetClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor where the span is not sampled; the decision stands."""
+    made: list[object] = []
+    monkeypatch.setattr(otel, "_attributes", lambda *of: made.append(of))
     trace(client)
     assert client.decide("checkout", USER).variant is not None
+    with use_span(NonRecordingSpan(INVALID_SPAN_CONTEXT)):
+        client.decide("checkout", USER)
+    assert made == []
+
+
+def test_a_killed_flag_is_disabled_in_the_words_of_the_conventions() -> None:
+    """As OpenFeature has it, in lower case."""
     killed = RulesetClient(Ruleset(position(1), {"a": boolean("a")}, {}, {"a": FlagState("a", killed=True)}))
     traced = Traced()
     trace(killed)

@@ -72,9 +72,9 @@ def test_names_that_callers_invent_are_bounded(registry: CollectorRegistry) -> N
     """A typing error is told by name; names made of user input are "other", and break no scrape."""
     client = fixed({"a": True})
     export(client, registry)
+    client.enabled("not a key \ud800 \n", USER)
     for number in range(UNKNOWN_MAX + 50):
         client.enabled(f"typo-{number}", USER)
-    client.enabled("not a key \ud800 \n", USER)
     assert decisions(registry, "typo-0", "", "unknown_flag") == 1
     assert decisions(registry, OTHER, "", "unknown_flag") == 51
     client.enabled("a", USER)

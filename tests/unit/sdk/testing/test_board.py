@@ -41,8 +41,18 @@ def test_what_is_set_again_as_it_was_travels_no_more() -> None:
     before = board.position
     assert board.set({"a": {"deep": True}, "b": 2}) == revision + 1
     assert [record.key for record in board.part_since(before).records] == ["b"]
+    board.remove(["b"])
+    after = board.position
+    board.set({"a": {"deep": 1}, "b": 2})
+    assert board.part_since(before).removed == ()
+    board.remove(["b"])
+    assert [key for _, key in board.part_since(after).removed] == ["b"]
+    latest = board.position
+    board.set({"b": 2})
+    board.remove(["a"])
+    assert [key for _, key in board.part_since(latest).removed] == ["a"]
     board.set({"a": {"deep": 1}})
-    assert [record.key for record in board.part_since(before).records] == ["a", "b"]
+    assert [record.key for record in board.part_since(before).records] == ["b", "a"]
 
 
 def test_only_positions_of_this_history_are_known() -> None:
