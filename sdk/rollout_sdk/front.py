@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from rollout_sdk.engine.context import as_context
@@ -34,12 +35,23 @@ class Front:
     def __init__(self) -> None:
         self.inner: Decides = NotReady()
         self.decider: Decides = self.inner
-        self._observers: tuple[Observer, ...] = ()
+        self._observers: list[Observer] = []
 
     def put(self, inner: Decides) -> None:
         """Decide by this from now on."""
         self.inner = inner
-        self.decider = Observed(inner, self._observers) if self._observers else inner
+        self._lay()
+
+    def _lay(self) -> None:
+        """Lay the observers over what decides.
+
+        Without a lock, which a fork might copy as held: whoever is overtaken by a newer `inner` begins again.
+        """
+        while True:
+            inner = self.inner
+            self.decider = Observed(inner, tuple(self._observers)) if self._observers else inner
+            if self.inner is inner:
+                return
 
     def observe(self, callback: OnDecision) -> Callable[[], None]:
         """Tell of every decision from now on.
@@ -48,12 +60,13 @@ class Front:
             A function that ends it.
         """
         observer = Observer(callback)
-        self._observers = (*self._observers, observer)
-        self.put(self.inner)
+        self._observers.append(observer)
+        self._lay()
 
         def end() -> None:
-            self._observers = tuple(other for other in self._observers if other is not observer)
-            self.put(self.inner)
+            with suppress(ValueError):  # ended before
+                self._observers.remove(observer)
+            self._lay()
 
         return end
 

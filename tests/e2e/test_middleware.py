@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import socketserver
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -15,7 +16,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
-from starlette.responses import StreamingResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
 from rollout_sdk import Context, current_scope
@@ -71,6 +72,25 @@ def outcomes(client: RulesetClient) -> int:
     )
 
 
+@asynccontextmanager
+async def uvicorn_on(client: RulesetClient, page: Callable[[Request], object]) -> AsyncIterator[int]:
+    """A real server with one page; its port."""
+
+    def visitor(scope: dict[str, Any]) -> Context:
+        return Context(dict(scope["headers"])[b"x-user"].decode())
+
+    app = Starlette(routes=[Route("/", page)])
+    app.add_middleware(asgi.RolloutMiddleware, client=client, context=visitor)
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
+    yield port
+    server.should_exit = True
+    await serving
+
+
 async def test_asgi_under_uvicorn(client: RulesetClient) -> None:
     """Forty streams that take turns at every part; what runs after the answer is still in the scope."""
 
@@ -88,19 +108,23 @@ async def test_asgi_under_uvicorn(client: RulesetClient) -> None:
 
         return StreamingResponse(parts(), background=BackgroundTask(afterwards))
 
-    def visitor(scope: dict[str, Any]) -> Context:
-        return Context(dict(scope["headers"])[b"x-user"].decode())
+    async with uvicorn_on(client, page) as port:
+        await everybody_got_their_own(port)
+    assert outcomes(client) == REQUESTS
 
-    app = Starlette(routes=[Route("/", page)])
-    app.add_middleware(asgi.RolloutMiddleware, client=client, context=visitor)
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
-    serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
-    await everybody_got_their_own(port)
-    server.should_exit = True
-    await serving
+
+async def test_plain_functions_on_threads_of_the_framework(client: RulesetClient) -> None:
+    """They inherit the scope of their request, and what they decide and record is its own."""
+
+    def page(_request: Request) -> PlainTextResponse:
+        scope = current_scope()
+        assert scope is not None
+        scope.enabled("checkout")
+        scope.record("errors")
+        return PlainTextResponse(f"{whose()}\n" * PARTS)
+
+    async with uvicorn_on(client, page) as port:
+        await everybody_got_their_own(port)
     assert outcomes(client) == REQUESTS
 
 

@@ -1,11 +1,14 @@
 """What decisions read, and who is told of them."""
 
 import logging
+import threading
+from collections.abc import Callable
 
 import pytest
 
 from rollout_sdk import Context, Decision, Reason
-from rollout_sdk.front import Front
+from rollout_sdk.front import Front, Observed
+from rollout_sdk.overrides import NotReady
 from rollout_sdk.testing import fixed
 
 USER = Context("u")
@@ -18,7 +21,32 @@ def test_nobody_who_does_not_observe_pays() -> None:
     end = front.observe(lambda *_: None)
     assert front.decider is not front.inner
     end()
+    end()
     assert front.decider is front.inner
+
+
+def test_whoever_begins_to_observe_while_rules_change_does_not_bring_the_old_ones_back() -> None:
+    """Many threads at once; in the end the last rules decide, and every observer is there."""
+    front, rules = Front(), [NotReady() for _ in range(200)]
+    ends: list[Callable[[], None]] = []
+
+    def observe() -> None:
+        ends.extend(front.observe(lambda *_: None) for _ in range(200))
+
+    threads = [threading.Thread(target=observe) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for each in rules:
+        front.put(each)
+    for thread in threads:
+        thread.join()
+    observed = front.decider
+    assert isinstance(observed, Observed)
+    assert observed._inner is front.inner is rules[-1]
+    assert len(observed._observers) == len(ends) == 800
+    for end in ends:
+        end()
+    assert front.decider == rules[-1]
 
 
 def test_every_decision_is_told_with_whom_it_is_for() -> None:
