@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -82,32 +83,33 @@ class Subscriptions:
             name: of their threads, "on-change".
         """
         self._name = name
-        self._all: tuple[Subscription, ...] = ()
+        self._all: list[Subscription] = []
 
     def add(self, callback: OnChange) -> Callable[[], None]:
         """Call back from now on; return what ends it."""
         subscription = Subscription(callback, self._name)
-        self._all = (*self._all, subscription)
+        self._all.append(subscription)
 
         def end() -> None:
             subscription.end()
-            self._all = tuple(other for other in self._all if other is not subscription)
+            with suppress(ValueError):  # ended before
+                self._all.remove(subscription)
 
         return end
 
     def tell(self, flags: frozenset[str] = frozenset()) -> None:
         """Call all of them back soon."""
-        for subscription in self._all:
+        for subscription in tuple(self._all):
             subscription.tell(flags)
 
     def restart(self) -> None:
         """See `Subscription.restart`."""
-        for subscription in self._all:
+        for subscription in tuple(self._all):
             subscription.restart()
 
     def end(self) -> None:
         """Call nobody any more."""
-        for subscription in self._all:
+        for subscription in tuple(self._all):
             subscription.end()
 
     def __bool__(self) -> bool:
