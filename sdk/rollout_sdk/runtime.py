@@ -23,7 +23,7 @@ from rollout_sdk.keeper import Keeper
 from rollout_sdk.notify import Subscriptions
 from rollout_sdk.overrides import NONE, NotReady, Overridden, OverridesFile
 from rollout_sdk.readiness import Readiness
-from rollout_sdk.snapshot_file import SnapshotFile
+from rollout_sdk.shelf import Shelf
 from rollout_sdk.status import Status
 from rollout_sdk.stream import Stream
 from rollout_sdk.wire.messages import Drain, Greeting, Part, Reset
@@ -68,7 +68,7 @@ class Runtime:
         self.instance_id = _new_instance_id()
         self._settings = settings
         self._cache: Cache | None = None
-        self._disk = SnapshotFile(settings.snapshot_path) if settings.snapshot_path else None
+        self._shelf = Shelf(settings.snapshot_path) if settings.snapshot_path else None
         self._overrides = OverridesFile(settings.overrides_path) if settings.overrides_path else None
         self._changes = Subscriptions("on-change")
         self._standings = Subscriptions("on-status")
@@ -86,7 +86,7 @@ class Runtime:
         self.counting = Counting(settings, lambda: self.instance_id)
 
     def _new_keeper(self) -> Keeper:
-        return Keeper(self._look if self._overrides else None, self._save if self._disk else None)
+        return Keeper(self._look if self._overrides else None, self._save if self._shelf else None)
 
     # ------------------------------------------------------------------------------------------------------ lifecycle
 
@@ -105,7 +105,7 @@ class Runtime:
 
     def wait_for_disk(self) -> None:
         """Wait a moment for rules from disk, if they are kept there."""
-        if self._disk and not self._is_closed:
+        if self._shelf and not self._is_closed:
             self._loaded.wait(LOAD_WAIT_S)
 
     def serve_offline(self, held: Held) -> None:
@@ -181,18 +181,10 @@ class Runtime:
         if self._loaded.is_set():
             return
         from rollout_sdk.cache import Cache
-        from rollout_sdk.wire import snapshot
-        from rollout_sdk.wire.records import WireError
 
         cache = Cache()
-        data = self._disk.read() if self._disk else None
-        if data is not None and self._disk:
-            try:
-                found = snapshot.unpack(data)
-                cache.load(found)
-                self._confirmed_at = _monotonic_of(found.saved_at_ms)
-            except WireError as error:
-                self._disk.reject(error)
+        if self._shelf:
+            self._confirmed_at = self._shelf.load(cache)
         self._cache = cache
         if cache.held:
             self._in_force(None, cache.held)
@@ -284,25 +276,10 @@ class Runtime:
             self._changes.tell(frozenset(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)))
 
     def _save(self) -> None:
-        """Write what is in force, unless another process has written that or something newer."""
-        from rollout_sdk.wire import snapshot
-        from rollout_sdk.wire.records import WireError
-
+        """Keep what is in force; later, if another process is writing just now."""
         held = self._cache.held if self._cache else None
-        if held is None or self._disk is None:
-            return
-        data = self._disk.peek()
-        if data is not None:
-            try:
-                there = snapshot.unpack(data).position
-            except WireError:
-                there = None
-            if there and there.epoch == held.position.epoch and there.revision >= held.position.revision:
-                return
-        records = [*held.good.values(), *held.records.values()]
-        self._disk.write(
-            snapshot.pack(held.position, records, held.chunks.values(), saved_at_ms=time.time_ns() // 1_000_000)
-        )
+        if held and self._shelf and not self._shelf.save(held):
+            self._keeper.ask_to_save()
 
     def _compose(self) -> None:
         """Swap what decides: rules if there are any, overrides over them if there are any."""
@@ -369,11 +346,6 @@ class Runtime:
             overridden=decider.forced if isinstance(decider, Overridden) else (),
             instance_id=self.instance_id,
         )
-
-
-def _monotonic_of(saved_at_ms: int) -> float | None:
-    """Return a moment of the wall clock in monotonic seconds, never after now; None for none."""
-    return time.monotonic() - max(0, time.time_ns() // 1_000_000 - saved_at_ms) / 1_000 if saved_at_ms else None
 
 
 def _is_in_event_loop() -> bool:

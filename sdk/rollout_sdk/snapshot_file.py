@@ -13,9 +13,13 @@ import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+    from types import ModuleType
 
 BYTES_MAX: Final = 1 << 30
+LOCK_ATTEMPTS: Final = 10
+LOCK_WAIT_S: Final = 0.02
 LEFTOVER_AGE_S: Final = 3_600
 """A file aside that is older was left by a process that died while writing."""
 
@@ -49,6 +53,26 @@ class SnapshotFile:
             return None if _signature(self.path) == self._written else read_own(self.path)
         except (OSError, ValueError):
             return None
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Keep other processes from replacing the file between `peek` and `write`; never waits long.
+
+        Yields:
+            False where another process has it just now: try again later. Where the disk knows no locks, nobody is kept.
+        """
+        import fcntl
+
+        try:
+            place = self.path.with_name(f".{self.path.name}.lock")
+            descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except (OSError, ValueError):
+            yield True  # whoever writes will find out what is wrong here, and say so
+            return
+        try:
+            yield _lock(descriptor, fcntl)
+        finally:
+            os.close(descriptor)  # which gives the lock back
 
     def write(self, data: bytes) -> bool:
         """Replace the file; return whether that is done and durable."""
@@ -89,6 +113,19 @@ class SnapshotFile:
             with contextlib.suppress(OSError):
                 if leftover.stat().st_mtime < oldest:
                     leftover.unlink()
+
+
+def _lock(descriptor: int, fcntl: ModuleType) -> bool:
+    for _ in range(LOCK_ATTEMPTS):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_WAIT_S)
+        except OSError:
+            return True
+        else:
+            return True
+    return False
 
 
 def read_own(path: Path) -> bytes:
