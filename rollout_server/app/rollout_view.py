@@ -11,6 +11,7 @@ from rollout_server.app.find_rollout import find_rollout
 from rollout_server.domain import calendar
 from rollout_server.domain.frozen import freezes_of, is_frozen, tags_of
 from rollout_server.domain.guardrails.spec import MetricSpec
+from rollout_server.domain.judging import exposed_units
 from rollout_server.domain.machine import restored
 from rollout_server.domain.resources import FlagSpec, FlagStatus, Kind, ResourceId, RolloutStatus
 from rollout_server.domain.run_memory import RunMemory
@@ -35,7 +36,8 @@ class RolloutView:
     Attributes:
         run: with soak and ramp as of the last tick; None before the first.
         verdicts: of the last tick, or where that is not known, of the last transition.
-        candidate_units, control_units: exposed in this run so far, by arm.
+        candidate_units: exposed, of those that were seen in this run.
+        control_units: seen first as control.
         unit: kind of the flag's unit.
         metrics: of the environment.
         thaw_at_ms: when nothing freezes the flag any more; None where it is not frozen, or nobody knows.
@@ -78,7 +80,7 @@ async def rollout_view(environment: Environment, fleet: Fleet, known: Known, tar
         rollout=rollout,
         run=restored(run, memory.progress) if run is not None and memory is not None else run,
         verdicts=memory.verdicts if memory is not None and memory.verdicts else stored,
-        candidate_units=round(ratio.candidate_units) if ratio is not None else 0,
+        candidate_units=_exposed(run, memory),
         control_units=round(ratio.control_units) if ratio is not None else 0,
         unit=flag.spec.unit if flag is not None and isinstance(flag.spec, FlagSpec) else DEFAULT_UNIT,
         metrics={id_.key: one.spec for id_, one in state.resources.items() if isinstance(one.spec, MetricSpec)},
@@ -88,3 +90,7 @@ async def rollout_view(environment: Environment, fleet: Fleet, known: Known, tar
         fleet=fleet.summary(),
         position=state.position,
     )
+
+
+def _exposed(run: Run | None, memory: RunMemory | None) -> int:
+    return exposed_units(run, memory.evidence) if run is not None and memory is not None else 0

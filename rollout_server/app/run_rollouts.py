@@ -11,6 +11,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from rollout_sdk.engine.model import DEFAULT_UNIT
 from rollout_server.app.gather_evidence import Gathered, Sources, gather
 from rollout_server.app.read_metrics import ReadMetrics
 from rollout_server.app.start_rollout import SCHEDULE, Starter, StartRollout, start_rollout
@@ -19,7 +20,17 @@ from rollout_server.domain.closures import closure_of
 from rollout_server.domain.frozen import is_frozen, may_grow
 from rollout_server.domain.guardrails.spec import MetricSpec
 from rollout_server.domain.journal import Draft, versions
-from rollout_server.domain.judging import Standpoint, Watched, absorbed, as_seen, judged, unseen, watched
+from rollout_server.domain.judging import (
+    Standpoint,
+    Watched,
+    absorbed,
+    as_seen,
+    exposed_units,
+    judged,
+    standpoint_of,
+    unseen,
+    watched,
+)
 from rollout_server.domain.machine import EXPOSING, Phase, Run, Tick, is_transition, restored, sentence, step
 from rollout_server.domain.resources import FlagSpec, Kind, ResourceId, RolloutStatus
 from rollout_server.domain.rollout_states import rollout_state_of
@@ -190,7 +201,7 @@ class RunRollouts:
             now_ms=now_ms,
             tick_ms=self._tick_ms,
             verdicts=as_seen(memory.verdicts),
-            exposed_units=round(memory.evidence.ratio.candidate_units),
+            exposed_units=exposed_units(run, memory.evidence),
             is_frozen=is_frozen(resources, run.flag, now_ms),
             may_grow=may_grow(resources, run.rollout, run.flag, now_ms),
             closure=closure_of(resources, ResourceId(Kind.ROLLOUT, run.rollout)),
@@ -275,9 +286,8 @@ class RunRollouts:
 
     def _standpoint(self, run: Run) -> Standpoint:
         flag = self._environment.resource(ResourceId(Kind.FLAG, run.flag))
-        unit = flag.spec.unit if flag is not None and isinstance(flag.spec, FlagSpec) else "user"
-        wanted = run.stage.exit.exposed if run.stage else 0
-        return Standpoint(run.number, run.stage_name, wanted, unit, self._sources.ingest.clock.window_ms)
+        unit = flag.spec.unit if flag is not None and isinstance(flag.spec, FlagSpec) else DEFAULT_UNIT
+        return standpoint_of(run, unit, self._sources.ingest.clock.window_ms)
 
     def _forget(self) -> None:
         present = {

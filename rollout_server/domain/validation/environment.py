@@ -71,7 +71,7 @@ def _check(findings: Findings, world: World, audiences: Audiences, resource: Res
         case FlagSpec():
             check_flag_rules(findings, world, key)
         case MetricSpec() as spec:
-            check_metric(findings, spec)
+            check_metric(findings, key, spec)
         case PipelineSpec():
             check_pipeline(findings, world, audiences, key)
         case RolloutSpec():

@@ -11,6 +11,7 @@ from rollout_server.domain.guardrails.spec import AbsoluteLimit, Action, Bad, Me
 from rollout_server.domain.machine.run import FINISH, RAMP_STEPS_MAX
 from rollout_server.domain.metric_source import tells_apart
 from rollout_server.domain.rollouts import GUARDRAILS_MAX
+from rollout_server.domain.telemetry import PROCESS_LOST
 from rollout_server.domain.validation.promql import promql_fault
 
 if TYPE_CHECKING:
@@ -27,8 +28,11 @@ LATE_MAX_MS = 7 * 86_400_000
 _WHOLE = 1.0
 
 
-def check_metric(findings: Findings, spec: MetricSpec) -> None:
+def check_metric(findings: Findings, key: str, spec: MetricSpec) -> None:
     """Note everything that is wrong with a metric."""
+    if key == PROCESS_LOST:
+        message = "processes that are lost are counted by the server itself"
+        findings.add("metadata.key", "built_in", message, "name yours otherwise; guardrails may name this one")
     if spec.measures is Measures.QUANTILE and not 0 < spec.quantile_ppm < PPM:
         findings.add("spec.quantile", "missing_quantile", "a quantile of what share is not said", "write quantile: p95")
     elif spec.measures is not Measures.QUANTILE and spec.quantile_ppm:
@@ -81,6 +85,9 @@ def check_guardrails(findings: Findings, world: World, guardrails: Sequence[Guar
         metric = world.metrics.get(guardrail.metric)
         if metric is None:
             findings.unknown(f"{path}.metric", "metric", guardrail.metric, world.metrics)
+        elif guardrail.metric == PROCESS_LOST and not isinstance(guardrail.limit, AbsoluteLimit):
+            message = "a process serves both arms, so there is no control to compare lost ones with"
+            findings.add(f"{path}.limit", "no_control", message, "write limit: {absolute: 0.05}")
         elif isinstance(guardrail.limit, AbsoluteLimit):
             _check_absolute(findings, guardrail.limit, metric, f"{path}.limit.absolute")
         else:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.model import ByRollout
 from rollout_server.domain.guardrails.spec import MetricSpec
+from rollout_server.domain.judging import PROCESS_LOST_METRIC
 from rollout_server.domain.resources import CohortSpec, FlagSpec, RolloutStatus
 from rollout_server.domain.rollouts import ChannelSpec, PipelineSpec, PolicySpec, RolloutSpec
+from rollout_server.domain.telemetry import PROCESS_LOST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +32,7 @@ class World:
         self.hashed = hashed
         self.flags: dict[str, FlagSpec] = {}
         self.cohorts: dict[str, CohortSpec] = {}
-        self.metrics: dict[str, MetricSpec] = {}
+        self.metrics: dict[str, MetricSpec] = {PROCESS_LOST: PROCESS_LOST_METRIC}
         self.pipelines: dict[str, PipelineSpec] = {}
         self.rollouts: dict[str, RolloutSpec] = {}
         self.channels: dict[str, ChannelSpec] = {}

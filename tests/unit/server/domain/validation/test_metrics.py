@@ -146,3 +146,10 @@ def test_a_metric_that_would_mix_reaches_is_refused(
 ) -> None:
     """Where its pipeline watches it, before a run is blind for it."""
     assert counted_by(query, *stages) == ([("spec.guardrails[0].metric", "mixed_reach")] if is_mixed else [])
+
+
+def test_lost_processes_are_the_servers_own_metric() -> None:
+    """A guardrail may name it, against a number only; nobody else may have the key."""
+    assert guardrails({"metric": "process_lost", "limit": {"absolute": 0.05}}) == []
+    assert guardrails({"metric": "process_lost", "limit": "+10%"}) == [("spec.guardrails[0].limit", "no_control")]
+    assert places(document("Metric", "process_lost", measures="count")) == [("metadata.key", "built_in")]

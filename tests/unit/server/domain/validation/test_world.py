@@ -8,9 +8,9 @@ WORLD = World(STATE.resources, ruleset_of(STATE).cohorts)
 
 
 def test_every_kind_has_its_place() -> None:
-    """By key; rollouts with their status."""
+    """By key; rollouts with their status, and the metric that the server counts itself."""
     assert (set(WORLD.flags), set(WORLD.cohorts), set(WORLD.channels)) == ({"checkout"}, {"staff"}, {"team"})
-    assert set(WORLD.metrics) == {"errors", "latency", "conversion"}
+    assert set(WORLD.metrics) == {"errors", "latency", "conversion", "process_lost"}
     assert set(WORLD.rollouts) == set(WORLD.rollout_statuses) == {"launch"}
 
 
