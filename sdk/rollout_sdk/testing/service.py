@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from rollout_sdk.testing.ledger import Ledger
     from rollout_sdk.wire.messages import Part
 
-STREAMS_MAX: Final = 64
+STREAMS_MAX: Final = 250
+_CALLS_BESIDES: Final = 6
 BOOKMARK_EVERY_S: Final = 5.0
 REPORT_EVERY_MS: Final = 200
 
@@ -47,7 +48,7 @@ class Listening:
         self._board = board
         self._is_closed = threading.Event()
         # A new server on the port of one that has just closed must not share it with that.
-        self._server = grpc.server(ThreadPoolExecutor(STREAMS_MAX), options=[("grpc.so_reuseport", 0)])
+        self._server = grpc.server(ThreadPoolExecutor(STREAMS_MAX + _CALLS_BESIDES), options=[("grpc.so_reuseport", 0)])
         door = _Door(token)
         delivery = _Delivery(board, ledger, door, self._is_closed)
         delivery_pb2_grpc.add_DeliveryServiceServicer_to_server(delivery, self._server)
