@@ -8,6 +8,7 @@ his stack: an answer of "unknown" could then change a variant without a reason, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
 from rollout_sdk.engine import limits
@@ -40,6 +41,13 @@ ON_MISSING: Final[Mapping[OnMissing, bool | None]] = {
     OnMissing.NO_MATCH: False,
 }
 """What a leaf answers over a missing or wrong value."""
+
+
+_SHARED_LEAVES_MAX: Final = 4_096
+_SHARED_VALUES_MAX: Final = 16
+_SHARED_CHARS_MAX: Final = 64
+_SCALARS: Final = frozenset({bool, int, float, str})
+"""Larger leaves have a closure each: what is kept here outlives its ruleset."""
 
 
 class Uncompilable(ValueError):
@@ -91,6 +99,22 @@ class _Compiler:
 
 
 def _compile_leaf(leaf: Leaf) -> Asked:
+    """Return a leaf's closure; equal small ones are one object, for the same few stand in many flags."""
+    values = leaf.operand if type(leaf.operand) is tuple else (leaf.operand,)
+    kinds = tuple([type(value) for value in values])
+    is_small = len(values) <= _SHARED_VALUES_MAX and _SCALARS.issuperset(kinds)
+    if is_small and max([len(value) for value in values if type(value) is str], default=0) <= _SHARED_CHARS_MAX:
+        return _shared_leaf(leaf, kinds)
+    return _new_leaf(leaf)
+
+
+@lru_cache(maxsize=_SHARED_LEAVES_MAX)
+def _shared_leaf(leaf: Leaf, _kinds: tuple[type, ...]) -> Asked:
+    """The classes stand beside the leaf, for True equals 1."""
+    return _new_leaf(leaf)
+
+
+def _new_leaf(leaf: Leaf) -> Asked:
     fault = check_leaf(leaf, limits.READERS_FACTOR)
     if fault is not None:
         raise Uncompilable(f"{leaf.subject} {leaf.operator}: {fault.message}")

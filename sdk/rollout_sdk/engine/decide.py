@@ -28,7 +28,7 @@ _class: Callable[[object], object] = type
 _Decisions: TypeAlias = dict[int, Decision]
 """The decisions of one flag by the number of their outcome, made when first served and then interned."""
 
-_Entry: TypeAlias = "tuple[Evaluate, _Decisions, ValueType]"
+_Entry: TypeAlias = "tuple[Evaluate, _Decisions, ValueType, CompiledFlag]"
 
 Watch: TypeAlias = "Callable[[CompiledFlag], Evaluate]"
 """Gives what decides a flag when somebody asks for it, counting included. It answers as the flag's own rules do."""
@@ -57,18 +57,20 @@ class Decider:
         self._quarantined = quarantined
         self._versions = versions
         self._watch = watch
-        self._bound: dict[str, _Entry] = {}
+        self._bound: dict[object, _Entry] = {}
         self._widened: dict[str, _Decisions | None] = {}
-        self._all: list[tuple[str, Evaluate, _Decisions]] | None = None
+        self._all: list[tuple[str, Evaluate, _Decisions, CompiledFlag]] | None = None
 
     def decide(
         self,
-        flag_key: str,
+        flag_key: object,
         context: Context,
-        default: Json = None,
+        default: object = None,
         type: ValueType | None = None,  # noqa: A002 - the word of the field
     ) -> Decision:
         """Decide one flag for one context.
+
+        Takes anything, so that the compiled engine, which holds callers to annotations, is as total as this source.
 
         Args:
             flag_key: of a flag; anything else is an unknown flag.
@@ -83,7 +85,7 @@ class Decider:
             their decisions: a caller may change them.
         """
         try:
-            evaluate, decisions, own = self._bound[flag_key]
+            evaluate, decisions, own, compiled = self._bound[flag_key]
             if _class(context) is not Context:
                 context = EMPTY
             if type is None or type is own:
@@ -91,8 +93,8 @@ class Decider:
                 try:
                     return decisions[number]
                 except KeyError:
-                    return self._made(flag_key, number, decisions)
-            return self._as_another(flag_key, evaluate, context, default, type)
+                    return self._made(compiled, number, decisions)
+            return self._as_another(compiled, evaluate, context, default, type)
         except Exception:  # noqa: BLE001 - total by contract; what failed is found out below
             return self._otherwise(flag_key, context, default, type)
 
@@ -103,13 +105,13 @@ class Decider:
         """
         context = context if _class(context) is Context else EMPTY
         found: dict[str, Decision] = {}
-        for key, evaluate, decisions in self._everything():
+        for key, evaluate, decisions, compiled in self._everything():
             try:
                 number = evaluate(context)
                 try:
                     found[key] = decisions[number]
                 except KeyError:
-                    found[key] = self._made(key, number, decisions)
+                    found[key] = self._made(compiled, number, decisions)
             except Exception:  # noqa: BLE001 - total by contract
                 found[key] = self._default(key, None, Reason.ERROR)
         for key in self._quarantined:
@@ -117,10 +119,12 @@ class Decider:
                 found[key] = self._default(key, None, Reason.ERROR)
         return found
 
-    def _everything(self) -> list[tuple[str, Evaluate, _Decisions]]:
+    def _everything(self) -> list[tuple[str, Evaluate, _Decisions, CompiledFlag]]:
         if self._all is None:
             bound = [(key, self._entry(key)) for key in self._flags]  # first, for this makes them quick
-            self._all = [(key, self._flags[key].rules.evaluate, decisions) for key, (_, decisions, _) in bound]
+            self._all = [
+                (key, compiled.rules.evaluate, decisions, compiled) for key, (_, decisions, _, compiled) in bound
+            ]
         return self._all
 
     def _entry(self, key: str) -> _Entry:
@@ -130,29 +134,30 @@ class Decider:
             compiled.rules.quicken()
             evaluate = compiled.rules.evaluate if self._watch is None else self._watch(compiled)
             decisions = _Copied() if compiled.flag.type is ValueType.JSON else {}
-            entry = self._bound.setdefault(key, (evaluate, decisions, compiled.flag.type))
+            entry = self._bound.setdefault(key, (evaluate, decisions, compiled.flag.type, compiled))
         return entry
 
-    def _made(self, key: str, number: int, decisions: _Decisions) -> Decision:
+    def _made(self, compiled: CompiledFlag, number: int, decisions: _Decisions) -> Decision:
         """Return an outcome's decision, which nobody was served before."""
-        compiled = self._flags[key]
         outcome = compiled.rules.outcomes[number]
-        decisions.setdefault(
-            number, decision_of(compiled, outcome, compiled.rules.values[outcome.variant], self.origin)
-        )
+        value = compiled.rules.values[outcome.variant]
+        decisions.setdefault(number, decision_of(compiled, outcome, value, self.origin))
         return decisions[number]
 
-    def _as_another(self, key: str, evaluate: Evaluate, context: Context, default: Json, wanted: ValueType) -> Decision:
+    def _as_another(
+        self, compiled: CompiledFlag, evaluate: Evaluate, context: Context, default: object, wanted: ValueType
+    ) -> Decision:
         """Decide a flag for a caller who wants another type than its own."""
-        if wanted is ValueType.FLOAT and self._flags[key].flag.type is ValueType.INTEGER:
+        key = compiled.flag.key
+        if wanted is ValueType.FLOAT and compiled.flag.type is ValueType.INTEGER:
             if key not in self._widened:
-                self._widened.setdefault(key, _widened(self._flags[key], self.origin))
+                self._widened.setdefault(key, _widened(compiled, self.origin))
             widened = self._widened[key]
             if widened is not None:
                 return widened[evaluate(context)]
         return self._default(key, default, Reason.WRONG_TYPE)
 
-    def _otherwise(self, flag_key: object, context: Context, default: Json, wanted: ValueType | None) -> Decision:
+    def _otherwise(self, flag_key: object, context: Context, default: object, wanted: ValueType | None) -> Decision:
         """Decide where the quick way failed: a flag asked first, an odd or unknown key, or a fault of ours."""
         key = as_text(flag_key)
         if key is None:
@@ -169,10 +174,11 @@ class Decider:
             return self._default(key, default, Reason.ERROR)
         return self._default(key, default, Reason.UNKNOWN_FLAG)
 
-    def _default(self, key: str, default: Json, reason: Reason) -> Decision:
+    def _default(self, key: str, default: object, reason: Reason) -> Decision:
         flag = self._flags.get(key)
         version = flag.version if flag is not None else self._versions.get(key, 0)
-        return Decision(key, default, reason, None, self.origin, None, version)
+        # What a caller gives as default is given back, JSON or not.
+        return Decision(key, default, reason, None, self.origin, None, version)  # type: ignore[arg-type]
 
 
 def decision_of(compiled: CompiledFlag, outcome: Outcome, value: Json, origin: Origin) -> Decision:
@@ -215,27 +221,27 @@ def decision_json(decision: Decision) -> str:
     Raises:
         ValueError: the value is a caller's default that JSON cannot say.
     """
-    fields: dict[str, Json] = {
-        "flag": decision.flag,
-        "variant": decision.variant,
-        "value": decision.value,
-        "reason": decision.reason.value,
-        "rule": decision.rule,
-        "flag_version": decision.flag_version,
-        "epoch": decision.epoch,
-        "revision": decision.revision,
-        "stale": decision.stale,
-    }
-    if decision.rollout is not None:  # decisions without one are the same text as before there were rollouts
-        fields |= {
-            "rollout": decision.rollout,
-            "run": decision.run,
-            "stage": decision.stage,
-            "arm": decision.arm.value if decision.arm is not None else None,
-            "allocation": decision.allocation,
-            "reach_ppm": decision.reach_ppm,
-        }
     try:
+        fields: dict[str, Json] = {
+            "flag": decision.flag,
+            "variant": decision.variant,
+            "value": decision.value,
+            "reason": decision.reason.value,
+            "rule": decision.rule,
+            "flag_version": decision.flag_version,
+            "epoch": decision.epoch,
+            "revision": decision.revision,
+            "stale": decision.stale,
+        }
+        if decision.rollout is not None:  # decisions without one are the same text as before there were rollouts
+            fields |= {
+                "rollout": decision.rollout,
+                "run": decision.run,
+                "stage": decision.stage,
+                "arm": decision.arm.value if decision.arm is not None else None,
+                "allocation": decision.allocation,
+                "reach_ppm": decision.reach_ppm,
+            }
         return json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except (TypeError, RecursionError) as error:
         raise ValueError(f"the value of flag {decision.flag!r} cannot be said in JSON: {error}") from None

@@ -7,20 +7,17 @@ reach, and what comes after one for everybody is never asked.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from mmh3 import mmh3_32_uintdigest
 
 from rollout_sdk.engine import limits
 from rollout_sdk.engine.bucketing import SALT_LENGTH, hash_bound, split_head
 from rollout_sdk.engine.conditions import Asked, Uncompilable, compile_condition
+from rollout_sdk.engine.context import Context
 from rollout_sdk.engine.model import LAW_1, PPM, Arm, Flag, Reach, Reason, RolloutState
 from rollout_sdk.engine.outcomes import Exposure, Outcomes
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from rollout_sdk.engine.context import Context
 
 
 class Stage(NamedTuple):

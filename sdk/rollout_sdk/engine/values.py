@@ -42,8 +42,10 @@ def as_number(value: object) -> int | float | None:
 def as_list(value: object) -> list[object] | tuple[object, ...] | None:
     """Return the value as an exact list or tuple, or None."""
     kind = type(value)
-    if kind is list or kind is tuple:
+    if kind is list:
         return cast("list[object]", value)
+    if kind is tuple:
+        return cast("tuple[object, ...]", value)
     if issubclass(kind, list):
         return list.__getitem__(cast("list[object]", value), slice(None))
     if issubclass(kind, tuple):

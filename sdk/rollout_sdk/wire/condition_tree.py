@@ -5,6 +5,8 @@ Reading is bounded twice: by depth and by nodes, so that a hostile tree costs ne
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, assert_never
 
 from rollout_sdk.engine import limits
@@ -24,6 +26,10 @@ NODES_MAX = limits.READERS_FACTOR * limits.CONDITION_NODES
 VALUES_MAX = limits.READERS_FACTOR * limits.VALUES_PER_OPERAND
 OPERAND_BYTES_MAX = 8 * 1024 * 1024
 """Of JSON text. Not a maker's limit: it only bounds what a hostile record costs before its values are counted."""
+
+_SHARED_LEAVES_MAX = 4_096
+_SHARED_BYTES_MAX = 512
+"""Larger leaves are an object each: what is kept outlives its ruleset."""
 
 _NOT = "not"  # a word of Python: the field is reached by name only
 
@@ -112,6 +118,19 @@ class ConditionReader:
 
 
 def _read_leaf(message: resources_pb2.Leaf, path: str) -> Leaf:
+    """Read a leaf; equal small ones are one object, for the same few stand in many flags."""
+    if message.ByteSize() <= _SHARED_BYTES_MAX:
+        with suppress(WireError):  # which is raised again below, with the path
+            return _shared_leaf(message.SerializeToString(deterministic=True))
+    return _new_leaf(message, path)
+
+
+@lru_cache(maxsize=_SHARED_LEAVES_MAX)
+def _shared_leaf(data: bytes) -> Leaf:
+    return _new_leaf(resources_pb2.Leaf.FromString(data), "")
+
+
+def _new_leaf(message: resources_pb2.Leaf, path: str) -> Leaf:
     subject_kind = message.WhichOneof("subject")
     subject = message.unit if subject_kind == "unit" else message.attribute
     if not subject:

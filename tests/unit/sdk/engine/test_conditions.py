@@ -139,3 +139,18 @@ def test_an_excluded_unit_is_no_member_whatever_else_holds() -> None:
     ).cohorts["c"]
     assert members.asked(CONTEXT) is False
     assert members.asked(Context("u-2", t=1)) is True
+
+
+def test_equal_leaves_are_compiled_once_and_classes_tell_them_apart() -> None:
+    """True equals 1 in Python, and is another operand here."""
+    one, true = leaf("x", "equals", 1), leaf("x", "equals", operand=True)
+    assert compile_condition(one, {}) is compile_condition(leaf("x", "equals", 1), {})
+    assert compile_condition(one, {}) is not compile_condition(true, {})
+    assert compile_condition(true, {})(Context(None, x=True)) is True
+    assert compile_condition(one, {})(Context(None, x=True)) is None
+
+
+def test_large_leaves_are_compiled_each_time() -> None:
+    """What is shared outlives its ruleset, so it has to be small."""
+    many = leaf("x", "in", tuple(f"v-{number}" for number in range(100)))
+    assert compile_condition(many, {}) is not compile_condition(many, {})

@@ -8,10 +8,11 @@ from rollout_sdk.engine import limits
 from rollout_sdk.engine.bucketing import bucket, hash_bound, split_head, unit64, unit_hash
 from rollout_sdk.engine.conditions import Uncompilable
 from rollout_sdk.engine.context import Context
+from rollout_sdk.engine.exposure import compile_stages
 from rollout_sdk.engine.model import Flag, Reason, Requirement, Rule, Split, Target, Weight
 from rollout_sdk.engine.outcomes import Outcome
 from rollout_sdk.engine.rules import compile_killed, compile_rules
-from tests.rulesets import ON_OFF, bad_leaf, flag, in_cohort, leaf, serve, split
+from tests.rulesets import ON_OFF, bad_leaf, by_rollout, flag, in_cohort, leaf, reach, rollout, serve, split
 
 EVERYBODY = (leaf("t", "exists", operand=False),)
 
@@ -147,3 +148,32 @@ def test_the_first_hash_of_a_bucket_is_not_in_the_share_below(*, more_weights: b
         rest = (Weight("off", 1_000_000 - share), Weight("off", 0))[: 1 + more_weights]
         made = flag("f", Rule("r", Split((Weight("on", share), *rest))))
         assert (outcome(made, Context(key)).variant == "on") is inside
+
+
+def test_only_a_rollout_of_everybody_is_named_as_one() -> None:
+    """Who counts may answer for such a flag itself; for any other it asks the flag."""
+    stages = {"x": compile_stages(rollout(reach(250_000)), {})}
+
+    def everyone(rules: Flag, *, killed: bool = False) -> bool:
+        made = compile_rules(rules, killed=killed, cohorts={}, parents={}, rollouts=stages)
+        return made.everyone is not None
+
+    alone = flag("f", by_rollout())
+    assert everyone(alone)
+    assert not everyone(alone, killed=True)
+    assert not everyone(replace(alone, never=EVERYBODY))
+    assert not everyone(replace(alone, targets=(Target("on", ("u-1",)),)))
+    assert not everyone(flag("f", by_rollout(when=EVERYBODY[0])))
+    assert not everyone(flag("f", by_rollout(), serve()))
+
+
+def test_a_flag_answers_the_same_once_it_is_quick() -> None:
+    """Closures before, one function after, behind the same steps."""
+    rules = flag("f", serve(leaf("country", "equals", "TH")), split(1_000_000), targets=(Target("off", ("u-9",)),))
+    made = compile_rules(rules, killed=False, cohorts={}, parents={})
+    contexts = [Context("u-1", country="TH"), Context("u-1"), Context("u-9", country="TH"), Context(None)]
+    slow, before = made.evaluate, [made.evaluate(context) for context in contexts]
+    made.quicken()
+    made.quicken()
+    assert made.evaluate is not slow
+    assert [made.evaluate(context) for context in contexts] == before
