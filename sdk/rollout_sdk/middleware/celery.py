@@ -90,9 +90,9 @@ class _Tasks:
         """Enter the task's scope. In an eager task, the one around it goes on."""
         if task.app is not self._app:
             return
-        stack = ExitStack()
+        # One stack for all that were installed: whoever comes first at the end leaves them in their order.
+        stack: ExitStack = task.request.__dict__.setdefault(_STACK, ExitStack())
         stack.enter_context(self._scope(task))
-        setattr(task.request, _STACK, stack)
 
     def _scope(self, task: Task) -> Scope:
         make = self._context

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from celery import Celery, signals
+from celery import Celery, shared_task, signals
 
 from rollout_sdk import Arm, Client, Context, Scope, current_scope
 from rollout_sdk.middleware import celery as celery_middleware
@@ -58,7 +58,7 @@ def test_a_message_carries_the_senders_scope(app: Celery, client: RulesetClient)
     def work(_user: str) -> None:
         """Never runs."""
 
-    task = app.task(work, name="t")
+    task = app.task(work, name="t", shared=False)
     assert HEADER not in sent_headers(app, task)
     with client.scope(USER) as scope:
         scope.enabled("checkout")
@@ -79,7 +79,7 @@ def test_a_task_has_a_scope_and_leaves_it(app: Celery, client: RulesetClient) ->
         assert scope.context.units == {"user": user}
         raise ValueError(user)
 
-    task = app.task(work, name="t")
+    task = app.task(work, name="t", shared=False)
     assert task.apply(("u-7",)).failed()
     assert isinstance(seen[0], Scope)
     assert current_scope() is None
@@ -94,7 +94,7 @@ def test_an_eager_task_goes_on_in_the_scope_around_it(app: Celery, client: Rules
         assert scope is not None
         scope.record("errors")
 
-    task = app.task(work, name="t")
+    task = app.task(work, name="t", shared=False)
     with client.scope(USER) as scope:
         scope.enabled("checkout")
         task.apply(("u-1",)).get()
@@ -114,7 +114,7 @@ def test_tasks_of_another_application_are_left_alone() -> None:
     def work() -> None:
         assert current_scope() is None
 
-    task = other.task(work, name="t")
+    task = other.task(work, name="t", shared=False)
     task.apply().get()
 
 
@@ -126,7 +126,7 @@ def test_uninstalling_ends_it(app: Celery, client: RulesetClient) -> None:
     def work() -> None:
         assert current_scope() is None
 
-    task = app.task(work, name="t")
+    task = app.task(work, name="t", shared=False)
     task.apply().get()
 
 
@@ -140,3 +140,33 @@ def test_a_worker_waits_for_its_first_rules_but_not_for_long(
         signals.worker_init.send(sender=None)
         uninstall()
         one.close()
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_shared_task_belongs_to_the_application_that_took_it(client: RulesetClient) -> None:
+    """As Django's applications have them."""
+    seen: list[Scope | None] = []
+
+    def work() -> None:
+        seen.append(current_scope())
+
+    mine = Celery("mine", broker="memory://", set_as_current=True)
+    uninstall = install(mine, client)
+    shared_task(work, name="shared").apply().get()
+    uninstall()
+    assert isinstance(seen[0], Scope)
+    assert current_scope() is None
+
+
+@pytest.mark.usefixtures("installed")
+def test_installing_twice_leaves_nothing_behind(app: Celery, client: RulesetClient) -> None:
+    """A module that is imported under two names does that."""
+    uninstall = install(app, client)
+
+    def work() -> None:
+        assert current_scope() is not None
+
+    task = app.task(work, name="t", shared=False)
+    task.apply().get()
+    uninstall()
+    assert current_scope() is None
