@@ -97,9 +97,20 @@ test-all: $(STAMP) ## Every test, soak included
 soak: $(STAMP) ## Only the long ones
 	@$(BIN)/pytest -m soak $(ARGS)
 
+.PHONY: test-compiled
+test-compiled: $(STAMP) ## Compile the engine and run its tests over that; a minute
+	@python=$$($(BIN)/python scripts/compiled_environment.py) && \
+		$$python -c 'import rollout_sdk.engine.decide as it; assert not it.__file__.endswith(".py"), it.__file__' && \
+		$$python -m pytest -p no:cacheprovider tests/unit/sdk/engine tests/unit/sdk/test_telemetry.py tests/unit/sdk/test_client.py \
+			$(addprefix tests/properties/test_,evaluation.py total_evaluation.py exposure.py exposure_machine.py mutated_snapshots.py) $(ARGS)
+
 .PHONY: bench
-bench: $(STAMP) ## Measure the budgets, as ratios
-	@$(BIN)/pytest $(wildcard benchmarks) tests -m bench $(ARGS)
+bench: $(STAMP) ## Measure the SDK beside others, as ratios; ARGS=--quick for a short form
+	@$(BIN)/python -m benchmarks.sdk --compiled $(ARGS)
+
+.PHONY: bench-all
+bench-all: bench ## The same, and the guardrails: half an hour more
+	@$(BIN)/pytest $(wildcard benchmarks) tests -m bench
 
 ##@ Release
 
@@ -107,6 +118,7 @@ bench: $(STAMP) ## Measure the budgets, as ratios
 lock: $(STAMP) ## Write requirements/*.lock anew; UPGRADE=1 takes newer versions
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra all --group dev -o requirements/dev.lock
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra all -c requirements/dev.lock -o requirements/server.lock
+	@for wanted in benchmarks/sdk/requirements/*.in; do $(LOCK) $(if $(UPGRADE),--upgrade) $$wanted -o $${wanted%.in}.lock; done
 
 .PHONY: build
 build: $(STAMP) ## sdist and wheel into dist/

@@ -1,4 +1,4 @@
-"""`make bench`: the full tables, printed as they grow."""
+"""`make bench-all`: the full tables, printed as they grow."""
 
 from __future__ import annotations
 
