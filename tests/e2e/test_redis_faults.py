@@ -1,0 +1,346 @@
+"""Real processes, killed and paused: what was acknowledged is there, and nothing is written by who may no longer.
+
+The long forms are promises 6 and 9 and the failover of docs/redis.md: `make soak`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from rollout_server.adapters.redis_journal import RedisJournal
+from rollout_server.adapters.redis_link import Wait
+from rollout_server.app.environment import Environment
+from rollout_server.domain.journal import Entry, State
+from rollout_server.errors import Unavailable, Unknown
+from tests.doubles.fake_clock import FakeClock
+from tests.journal_world import draft, flag, redis_store
+from tests.real_redis import RealRedis, free_port, own_redis, redis_directory, redis_program
+from tests.small_server import Person, bearer, channel_to, serving
+from tests.small_server import flag as flag_document
+
+ROOT = Path(__file__).resolve().parents[2]
+WRITERS = 6
+
+T = TypeVar("T")
+
+
+@dataclass
+class Tally:
+    """What a group of writers was told, by idempotency key."""
+
+    acknowledged: dict[str, Entry] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+    is_over: bool = False
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def write(self, journal: RedisJournal, name: str) -> None:
+        number = 0
+        while not self.is_over:
+            number += 1
+            key = f"{name}-{number}"
+            intent = draft(flag(f"{name}-{number % 9}"), idempotency_key=key, fingerprint="f", reason=key)
+            try:
+                self.acknowledged[key] = await journal.commit(intent)
+            except Unknown:
+                self.unknown.add(key)
+            except Unavailable:
+                self.refused.add(key)
+                await asyncio.sleep(0.005)
+            async with self.changed:
+                self.changed.notify_all()
+
+    async def grow(self, by: int) -> None:
+        """Wait until so many more were acknowledged."""
+        wanted = len(self.acknowledged) + by
+        async with self.changed:
+            await self.changed.wait_for(lambda: len(self.acknowledged) >= wanted)
+
+    async def check(self, journal: RedisJournal) -> None:
+        """Hold what was told against the log."""
+        head = (await journal.load()).position
+        log: dict[str, list[Entry]] = {}
+        after = 0
+        while after < head.revision:
+            page = await journal.entries(after, 500)
+            for entry in page:
+                log.setdefault(entry.reason, []).append(entry)
+            after = page[-1].revision
+        assert all(len(entries) == 1 for entries in log.values()), "something was written twice"
+        lost = [key for key, entry in self.acknowledged.items() if log.get(key) != [entry]]
+        assert lost == []
+        assert self.refused & log.keys() == set(), "told as not written, and it is there"
+        assert log.keys() <= self.acknowledged.keys() | self.unknown
+        assert (await journal.verify(head)).intact
+
+
+async def kill_redis(kills: int) -> Tally:
+    """Two servers' worth of writers, and a Redis that dies under them."""
+    async with own_redis() as server:
+        stores = [await redis_store(server.url()) for _ in range(2)]
+        tally = Tally()
+        writing = [
+            asyncio.create_task(tally.write(stores[number % 2].journal("production"), f"w{number}"))
+            for number in range(WRITERS)
+        ]
+        for _ in range(kills):
+            await tally.grow(25)
+            server.kill()
+            server.start()
+            await server.ready()
+        await tally.grow(25)
+        tally.is_over = True
+        await asyncio.gather(*writing)
+        await tally.check(stores[0].journal("production"))
+        for store in stores:
+            await store.close()
+    return tally
+
+
+async def test_kill_9_of_redis_loses_nothing_that_was_acknowledged() -> None:
+    """Every acknowledged change is there once, every refused one is not, in the middle of commits."""
+    tally = await kill_redis(6)
+    assert len(tally.acknowledged) >= 7 * 25
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1_800)
+async def test_kill_9_of_redis_500_times() -> None:
+    """Promise 6, the victim being Redis."""
+    await kill_redis(500)
+
+
+class Holder:
+    """A `tests/lease_holder.py` of its own process."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    @classmethod
+    async def started(cls, url: str, name: str, term_ms: int) -> Holder:
+        path = {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "sdk")))}
+        words = (str(ROOT / "tests" / "lease_holder.py"), url, name, str(term_ms))
+        pipe = asyncio.subprocess.PIPE
+        return cls(
+            await asyncio.create_subprocess_exec(sys.executable, *words, stdout=pipe, env={**os.environ, **path})
+        )
+
+    async def until(self, what: str, count: int = 1) -> int:
+        """Wait until it says so, so many times; return the token."""
+        assert self.process.stdout is not None
+        while line := await self.process.stdout.readline():
+            word, token = line.decode().split()
+            count -= word == what
+            if count == 0:
+                return int(token)
+        raise AssertionError(f"the holder ended before it said {what!r}")
+
+    async def kill(self) -> None:
+        self.process.kill()
+        assert self.process.stdout is not None
+        await self.process.stdout.read()
+        await self.process.wait()
+
+
+async def pause_holders(pauses: int, term_ms: int) -> None:
+    """Two controllers; whoever holds the lease is stopped for three terms, again and again."""
+    async with own_redis() as server:
+        holder, waiter = [await Holder.started(server.url(), name, term_ms) for name in ("a", "b")]
+        token = await holder.until("held")
+        for _ in range(pauses):
+            await holder.until("wrote", 5)
+            holder.process.send_signal(signal.SIGSTOP)
+            later = await waiter.until("held")
+            assert later > token
+            await waiter.until("wrote", 5)
+            await asyncio.sleep(3 * term_ms / 1_000)  # the pause is what this is about
+            holder.process.send_signal(signal.SIGCONT)
+            assert await holder.until("fenced") == token
+            token, holder, waiter = later, waiter, holder
+        for each in (holder, waiter):
+            await each.kill()
+        store = await redis_store(server.url())
+        journal = store.journal("production")
+        tokens = [int(entry.reason) for entry in await journal.entries(0, 1_000_000)]
+        assert tokens == sorted(tokens), "an old token wrote after a new one"
+        assert len(set(tokens)) >= pauses + 1
+        assert (await journal.verify(None)).intact
+        await store.close()
+
+
+async def test_a_paused_controller_writes_nothing_when_it_wakes() -> None:
+    """SIGSTOP for three terms, takeover, SIGCONT: the first write of the old one is refused, and no other was made."""
+    await pause_holders(2, term_ms=300)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1_800)
+async def test_200_paused_controllers() -> None:
+    """Promise 9."""
+    await pause_holders(200, term_ms=600)
+
+
+@asynccontextmanager
+async def watched() -> AsyncIterator[tuple[list[RealRedis], str]]:
+    """A primary, a replica, and a Sentinel that promotes."""
+    ports = [free_port() for _ in range(2)]
+    sentinel_port = free_port()
+    common = {"appendfsync": "everysec", "repl_ping_replica_period": "1", "repl_timeout": "2"}
+    async with (
+        own_redis(port=ports[0], **common) as primary,
+        own_redis(port=ports[1], replicaof=f"127.0.0.1 {ports[0]}", **common) as replica,
+    ):
+        with redis_directory() as directory:
+            config = directory / "sentinel.conf"
+            config.write_text(
+                f"port {sentinel_port}\nbind 127.0.0.1\ndir {directory}\nlogfile {directory}/sentinel.log\n"
+                f"sentinel monitor main 127.0.0.1 {ports[0]} 1\nsentinel down-after-milliseconds main 200\n"
+                "sentinel failover-timeout main 1000\nsentinel parallel-syncs main 1\n",
+                encoding="ascii",
+            )
+            sentinel = await asyncio.create_subprocess_exec(
+                redis_program(), str(config), "--sentinel", stdout=asyncio.subprocess.DEVNULL
+            )
+            try:
+                await linked(primary)
+                yield [primary, replica], f"redis+sentinel://127.0.0.1:{sentinel_port}/main"
+            finally:
+                sentinel.kill()
+                await sentinel.wait()
+
+
+async def linked(primary: RealRedis) -> None:
+    """Wait until it is the primary, and a replica of it is in step."""
+    client = primary.client()
+    async with asyncio.timeout(60):
+        while True:
+            info = await client.info("replication")
+            if info["role"] == "master" and info.get("slave0", {}).get("state") == "online":
+                break
+            await asyncio.sleep(0.02)
+    await client.aclose()
+
+
+async def promoted(replica: RealRedis) -> None:
+    """Wait until the Sentinel has made it the primary."""
+    client = replica.client()
+    async with asyncio.timeout(60):
+        while True:
+            if (await client.info("replication"))["role"] == "master":
+                break
+            await asyncio.sleep(0.02)
+    await client.aclose()
+
+
+async def fail_over(rounds: int) -> Tally:
+    """Writers that wait for one replica; the primary is killed, its replica promoted, and it comes back as one."""
+    async with watched() as (servers, url):
+        store = await redis_store(url, wait=Wait(1, 200))
+        tally = Tally()
+        journal = store.journal("production")
+        writing = [asyncio.create_task(tally.write(journal, f"w{number}")) for number in range(WRITERS)]
+        for number in range(rounds):
+            await tally.grow(25)
+            old, new = servers[number % 2], servers[(number + 1) % 2]
+            old.kill()
+            await promoted(new)
+            old.options["replicaof"] = f"127.0.0.1 {new.port}"
+            old.start()
+            await linked(new)
+            await tally.grow(25)
+        tally.is_over = True
+        await asyncio.gather(*writing)
+        await tally.check(journal)
+        await store.close()
+    return tally
+
+
+async def test_a_failover_loses_nothing_that_a_replica_confirmed() -> None:
+    """WAIT 1 and a real Sentinel: what was acknowledged survives, what was refused does not, the rest was unknown."""
+    assert len((await fail_over(1)).acknowledged) >= 50
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3_600)
+async def test_100_failovers() -> None:
+    """docs/redis.md, the row of redis_wait_replicas."""
+    await fail_over(100)
+
+
+async def test_after_a_loss_every_server_follows_what_survived(tmp_path: Path) -> None:
+    """Redis comes back without its last changes: a new epoch, once, and the servers go on from what it has."""
+    async with own_redis() as server:
+        store, beside = await redis_store(server.url()), await redis_store(server.url())
+        here, there = (Environment(each.journal("production"), FakeClock()) for each in (store, beside))
+        await here.start()
+        await here.commit(draft(flag("kept")))
+        await there.start()
+        server.kill()
+        copy = {path: path.read_bytes() for path in server.directory.rglob("*.aof*") if path.is_file()}
+        server.start()
+        await server.ready()
+        await retried(lambda: here.commit(draft(flag("lost"))))
+        await there.wait_for(2)
+        epoch, heard = here.position.epoch, [asyncio.Event() for _ in range(2)]
+        for environment, event in zip((here, there), heard, strict=True):
+            environment.subscribe(partial(_hear, event))
+        for path, content in copy.items():
+            path.write_bytes(content)
+        server.start()
+        await server.ready()
+        for event in heard:
+            await event.wait()
+        assert here.position == there.position
+        assert (here.position.revision, here.position.epoch != epoch) == (1, True)
+        assert [name.key for name in here.state.resources] == ["kept"]
+        assert (await retried(lambda: there.commit(draft(flag("next"))))).revision == 2
+        await here.wait_for(2)
+        await here.close()
+        await there.close()
+        await store.close()
+        await beside.close()
+
+
+async def test_a_server_without_redis_serves_and_refuses_and_comes_back(tmp_path: Path) -> None:
+    """Reads from memory, changes refused at once with the reason, and everything by itself when Redis is back."""
+    async with own_redis() as server, serving(tmp_path, redis_url=server.url()) as running:
+        token = await running.token("admin")
+        async with channel_to(running.address) as channel:
+            person = Person(channel, bearer(token))
+            await person.apply(flag_document("before"))
+            server.kill()
+            assert [one.key for one in (await person.status()).flags] == ["before"]
+            with pytest.raises(Exception, match="does not answer"):
+                await person.apply(flag_document("meanwhile"))
+            server.start()
+            await server.ready()
+            environment = running.served["production"].environment
+            await retried(environment.catch_up)
+            await person.apply(flag_document("after"))
+            assert sorted(one.key for one in (await person.status()).flags) == ["after", "before"]
+
+
+def _hear(event: asyncio.Event, entry: Entry | None, _before: State, _after: State) -> None:
+    if entry is None:
+        event.set()
+
+
+async def retried(work: Callable[[], Awaitable[T]]) -> T:
+    """What a person does whose command is refused: again, a moment later."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                return await work()
+            except Unavailable:
+                await asyncio.sleep(0.02)
