@@ -295,6 +295,7 @@ async def test_after_a_loss_every_server_follows_what_survived(tmp_path: Path) -
         epoch, heard = here.position.epoch, [asyncio.Event() for _ in range(2)]
         for environment, event in zip((here, there), heard, strict=True):
             environment.subscribe(partial(_hear, event))
+        server.kill()
         for path, content in copy.items():
             path.write_bytes(content)
         server.start()
