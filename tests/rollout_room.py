@@ -18,6 +18,7 @@ from rollout_server.app.read_metrics import ReadMetrics
 from rollout_server.app.run_rollouts import RunRollouts
 from rollout_server.app.start_rollout import Moved, Starter, StartRollout, start_rollout
 from rollout_server.app.window_clock import WindowClock
+from rollout_server.domain.guardrails.spec import MetricSpec
 from rollout_server.domain.machine import Run
 from rollout_server.domain.resources import Kind, Resource, ResourceId, RolloutStatus
 from rollout_server.domain.rights import Role
@@ -131,6 +132,12 @@ class Room:
         assert isinstance(status, RolloutStatus)
         assert status.run is not None
         return status.run
+
+    def metric(self) -> MetricSpec:
+        """The one metric there is."""
+        spec = self.environment.state.resources[ResourceId(Kind.METRIC, "errors")].spec
+        assert isinstance(spec, MetricSpec)
+        return spec
 
     async def actions(self) -> list[str]:
         """What the journal tells, oldest first."""
