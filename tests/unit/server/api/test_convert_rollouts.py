@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from rollout_server.app.rollout_view import rollout_view
 from rollout_server.domain.guardrails.spec import MetricSpec
 from tests.rollout_room import MIA, Room, documents, guarded, room
 
-STAGES = [
+STAGES: list[dict[str, Any]] = [
     {"name": "a", "audience": {"cohort": "staff"}, "share": "100%", "soak": "1m"},
     {"name": "b", "share": "10%", "soak": "1m"},
     {"name": "c", "share": "20%", "ramp": "1m", "soak": "1m", "exit": {"exposed": 5, "guardrails": "healthy"}},

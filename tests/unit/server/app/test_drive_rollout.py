@@ -16,7 +16,7 @@ from rollout_server.errors import Forbidden, InvalidInput, Refused
 from tests.rollout_room import CHECKOUT, KAI, MIA, Room, documents, room
 from tests.small_environment import document
 
-GATED = [
+GATED: list[dict[str, Any]] = [
     {"name": "canary", "share": "20%", "soak": "2s", "exit": {"approval": {"from": "managers", "count": 2}}},
     {"name": "half", "share": "50%", "soak": "2s"},
 ]

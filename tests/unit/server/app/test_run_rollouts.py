@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rollout_server.app.run_rollouts import ENGINE
@@ -11,8 +13,8 @@ from rollout_server.domain.telemetry import RunId
 from tests.rollout_room import CHECKOUT, MINUTE_MS, Room, documents, guarded, room
 from tests.small_environment import document, put
 
-GUARDED = {"guardrails": guarded(), "on_blind": {"hold": "30s", "then": "rollback"}}
-HEALTHY = [
+GUARDED: dict[str, Any] = {"guardrails": guarded(), "on_blind": {"hold": "30s", "then": "rollback"}}
+HEALTHY: list[dict[str, Any]] = [
     {"name": "canary", "share": "20%", "soak": "5s", "exit": {"guardrails": "healthy"}},
     {"name": "half", "share": "50%", "soak": "5s"},
 ]

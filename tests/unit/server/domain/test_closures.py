@@ -12,7 +12,7 @@ from rollout_server.domain.resources import Resource, ResourceId, RolloutStatus
 from tests.rollout_room import CHECKOUT, LAUNCH, Room, documents, room
 from tests.small_environment import cohort, document, put
 
-STAFF = [{"name": "staff", "audience": {"cohort": "staff"}, "share": "50%", "soak": "1h"}]
+STAFF: list[dict[str, Any]] = [{"name": "staff", "audience": {"cohort": "staff"}, "share": "50%", "soak": "1h"}]
 RULES = {"rules": [{"id": "launch", "rollout": "launch"}]}
 PARENT = document("Flag", "parent", {"rules": [{"id": "launch", "rollout": "parent-launch"}]})
 PARENT_LAUNCH = document("Rollout", "parent-launch", {"flag": "parent", "from": "off", "to": "on", "pipeline": "quick"})
