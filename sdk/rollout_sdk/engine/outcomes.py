@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +12,9 @@ from rollout_sdk.engine.model import Arm, Flag, Json, Reason, ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_SHARED_OUTCOMES_MAX = 4_096
 
 
 class Exposure(NamedTuple):
@@ -49,11 +53,18 @@ class Outcomes:
         if variant not in self._variants:
             place = f"rule {rule!r}" if rule is not None else reason.value
             raise Uncompilable(f"{place} names variant {variant!r}, which the flag does not have")
-        return self._numbers.setdefault(Outcome(variant, reason, rule, exposure), len(self._numbers))
+        outcome = _outcome(variant, reason, rule) if exposure is None else Outcome(variant, reason, rule, exposure)
+        return self._numbers.setdefault(outcome, len(self._numbers))
 
     def table(self) -> tuple[Outcome, ...]:
         """Return the outcomes in the order of their numbers."""
         return tuple(self._numbers)
+
+
+@lru_cache(maxsize=_SHARED_OUTCOMES_MAX)
+def _outcome(variant: str, reason: Reason, rule: str | None) -> Outcome:
+    """Return an outcome that no rollout made; many flags have the same few."""
+    return Outcome(variant, reason, rule)
 
 
 def variant_values(flag: Flag) -> dict[str, Json]:

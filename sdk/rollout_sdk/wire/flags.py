@@ -7,6 +7,7 @@ flag that fails is refused whole and alone.
 from __future__ import annotations
 
 import math
+from sys import intern
 from typing import TYPE_CHECKING, assert_never
 
 from rollout_sdk.engine import limits
@@ -31,6 +32,8 @@ from rollout_sdk.wire.records import WireError
 from rollout_sdk.wire.v1 import resources_pb2
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rollout_sdk.engine.model import Json
 
 _TYPE_TO_WIRE = {
@@ -118,20 +121,20 @@ def read_flag(message: resources_pb2.Flag) -> Flag:
         Variant(variant.key, _read_value(variant.value, type_, f"variants[{variant.key}]"))
         for variant in message.variants
     )
-    names = frozenset(variant.key for variant in variants)
+    names = {variant.key: variant.key for variant in variants}  # one text for each name, however often it stands there
     if len(names) != len(variants):
         raise WireError("two variants have one key")
-    _known(message.off_variant, names, "off")
-    _known(message.default_variant, names, "default")
+    off = _known(message.off_variant, names, "off")
+    default = _known(message.default_variant, names, "default")
     conditions = ConditionReader()
     return Flag(
         key=message.key,
         type=type_,
         variants=variants,
-        off=message.off_variant,
-        default=message.default_variant,
+        off=off,
+        default=default,
         salt=message.salt,
-        unit=message.unit or DEFAULT_UNIT,
+        unit=intern(message.unit or DEFAULT_UNIT),
         never=tuple(conditions.read(inner, f"never[{index}]") for index, inner in enumerate(message.never)),
         requires=tuple(_read_requirement(need, index) for index, need in enumerate(message.requires)),
         targets=_read_targets(message, names),
@@ -144,10 +147,10 @@ def _bound(what: str, count: int, maker_max: int) -> None:
         raise WireError(f"{count} {what}, at most {limits.READERS_FACTOR * maker_max} are read")
 
 
-def _known(variant: str, names: frozenset[str], path: str) -> str:
+def _known(variant: str, names: Mapping[str, str], path: str) -> str:
     if variant not in names:
         raise WireError(f"{path} names the variant {variant!r}, which the flag does not have")
-    return variant
+    return names[variant]
 
 
 def _read_value(message: resources_pb2.Value, type_: ValueType, path: str) -> Json:
@@ -179,7 +182,7 @@ def _read_requirement(message: resources_pb2.Requirement, index: int) -> Require
     return Requirement(message.flag, tuple(message.variants))
 
 
-def _read_targets(message: resources_pb2.Flag, names: frozenset[str]) -> tuple[Target, ...]:
+def _read_targets(message: resources_pb2.Flag, names: Mapping[str, str]) -> tuple[Target, ...]:
     units = sum(len(target.units) for target in message.targets)
     if units > limits.READERS_FACTOR * limits.TARGET_UNITS_PER_FLAG:
         raise WireError(
@@ -191,7 +194,7 @@ def _read_targets(message: resources_pb2.Flag, names: frozenset[str]) -> tuple[T
     )
 
 
-def _read_rule(message: resources_pb2.Rule, names: frozenset[str], conditions: ConditionReader, path: str) -> Rule:
+def _read_rule(message: resources_pb2.Rule, names: Mapping[str, str], conditions: ConditionReader, path: str) -> Rule:
     when = conditions.read(message.when, f"{path}.when") if message.HasField("when") else None
     match message.WhichOneof("outcome"):
         case "serve":
@@ -206,7 +209,7 @@ def _read_rule(message: resources_pb2.Rule, names: frozenset[str], conditions: C
             raise WireError(f"{path} has an outcome that this release does not know")
 
 
-def _read_split(message: resources_pb2.Split, names: frozenset[str], path: str) -> Split:
+def _read_split(message: resources_pb2.Split, names: Mapping[str, str], path: str) -> Split:
     if message.law != LAW_1:
         raise WireError(f"{path}: bucketing law {message.law} is unknown to this release")
     weights = tuple(Weight(_known(weight.variant, names, path), weight.share_ppm) for weight in message.weights)
