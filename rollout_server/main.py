@@ -53,7 +53,7 @@ from rollout_server.settings import is_loopback, split_address
 from rollout_server.stores import open_stores
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 
     from rollout_server.app.notify import Notifier
     from rollout_server.app.run_rollouts import RunRollouts
@@ -192,22 +192,16 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
             routes = http.application(metrics, phase.why_not_ready, has_metrics=has_metrics)
             await stack.enter_async_context(http.serving(routes, listening))
         calls = Calls(settings.streams_max, settings.streams_per_token_max)
-        pace = Pace(settings.hello_within_ms, settings.bookmark_every_ms, settings.reconnect_within_ms)
-        delivery = Delivery(served, pace, metrics)
+        delivery = Delivery(served, _pace(settings), metrics)
         broken = asyncio.Event()
-        for work in (  # ends after the port is closed: the last word on each stream is said here
-            calls.keep_cutting(),
-            delivery.keep_speaking(),
-            *(keep_instances(one.instances, _notes(settings, name)) for name, one in served.items()),
-            *(ProcessLosses(served[n].instances, t.store, t.clock).keep_counting() for n, t in telemetry.items()),
+        chores = _chores(settings, served, telemetry)
+        driving = (
             *(one.keep_holding() for one in leases.values()),
             *(one.keep_ticking() for one in runs.values()),
             *(one.keep_notifying() for one in telling.values()),
-            keep_pruned(telemetry.values()),
-            keep_ending([one.environment for one in served.values()]),
-            keep_compact([one.environment for one in served.values()], settings.history_keep_days * _DAY_MS),
-        ):
-            _in_background(stack, work, broken)
+        )
+        for work in (calls.keep_cutting(), delivery.keep_speaking(), *chores, *driving):
+            _in_background(stack, work, broken)  # ends after the port: the last word on each stream is said here
         door = Door({name: one.environment for name, one in served.items()}, calls, metrics)
         control = _control(settings, served, runs, stores)
         server = GrpcServer(door, control, delivery, Telemetry(telemetry), settings.streams_max)
@@ -236,6 +230,22 @@ class _Phase:
         if self.is_stopping:
             return "stopping"
         return "" if self.is_ready else "starting"
+
+
+def _pace(settings: Settings) -> Pace:
+    return Pace(settings.hello_within_ms, settings.bookmark_every_ms, settings.reconnect_within_ms)
+
+
+def _chores(
+    settings: Settings, served: Mapping[str, Served], telemetry: Mapping[str, IngestTelemetry]
+) -> Iterator[Coroutine[object, object, None]]:
+    """Yield what is done besides answering, for as long as the server runs."""
+    environments = [one.environment for one in served.values()]
+    yield from (keep_instances(one.instances, _notes(settings, name)) for name, one in served.items())
+    yield from (ProcessLosses(served[n].instances, t.store, t.clock).keep_counting() for n, t in telemetry.items())
+    yield keep_pruned(telemetry.values())
+    yield keep_ending(environments)
+    yield keep_compact(environments, settings.history_keep_days * _DAY_MS)
 
 
 async def _open_environments(settings: Settings, stores: Stores, stack: AsyncExitStack) -> dict[str, Served]:
