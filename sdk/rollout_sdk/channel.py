@@ -51,6 +51,9 @@ def suit(*, is_green: bool) -> None:
     import grpc
 
     surroundings.say_once(surroundings.of_grpc(grpc.__version__))
+    if eventlet := surroundings.of_eventlet():
+        surroundings.say_once(eventlet)
+        raise OSError("gRPC cannot work under eventlet")
     if not surroundings.is_patched():
         return
     if not is_green:

@@ -110,10 +110,16 @@ def gate(is_stopping: Callable[[], bool]) -> Iterator[bool]:
             GATE.release()
 
 
+def awaits_fork(living: Living) -> bool:
+    """Whether this one has not started yet, and will not in this process."""
+    return living in _waiting
+
+
 def leave(living: Living) -> None:
     """Look after it no longer."""
     with GATE:
         _living.discard(living)
+        _waiting.discard(living)
 
 
 def close_all() -> None:
@@ -147,7 +153,10 @@ def _before_fork() -> None:
     GATE.acquire()
     _paused[:] = _living
     for living in _paused:
-        living.pause(PAUSE_TIMEOUT_S)
+        try:
+            living.pause(PAUSE_TIMEOUT_S)
+        except Exception:  # noqa: BLE001 - logged whole; the others must be paused all the same
+            _log.exception("a client did not pause for a fork; its child may not get any changes")
 
 
 def _after_in_parent() -> None:

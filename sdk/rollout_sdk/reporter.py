@@ -87,8 +87,9 @@ class Reporter:
             after: a stopped reporter whose thread must be gone first, for both have one outbox.
         """
         predecessor = after._thread if after else None  # noqa: SLF001 - of the same class
-        self._thread = threading.Thread(target=self._run, args=(predecessor,), name="rollout-reporter", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, args=(predecessor,), name="rollout-reporter", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def ask_to_stop(self, *, says_all: bool) -> None:
         """End soon; returns at once.

@@ -15,7 +15,7 @@ import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from rollout_sdk import lifecycle
+from rollout_sdk import lifecycle, surroundings
 from rollout_sdk.counting import Counting
 from rollout_sdk.engine.model import Origin
 from rollout_sdk.front import Front
@@ -97,9 +97,13 @@ class Runtime:
         with lifecycle.GATE:
             if not lifecycle.enter(self):
                 return
-            self._keeper.start()
-            self._stream.start()
-            self.counting.start()
+            try:
+                self._keeper.start()
+                self._stream.start()
+                self.counting.start()
+            except RuntimeError as error:  # no more threads, or too late for any: the process ends
+                surroundings.say_once(f"{error}: the client decides by defaults and gets no changes; free some threads")
+                return
         if not _is_in_event_loop():
             self.wait_for_disk()
 
@@ -315,7 +319,10 @@ class Runtime:
         return self._standings.add(lambda _: callback(self.status()))
 
     def wait_until_ready(self, timeout_s: float | None) -> bool:
-        """Block until a server confirmed the rules in force, or time is up."""
+        """Block until a server confirmed the rules in force, or time is up; not where nothing runs before a fork."""
+        if lifecycle.awaits_fork(self):
+            surroundings.say_once(surroundings.EARLY)
+            return self._readiness.is_ready
         return self._readiness.wait(timeout_s)
 
     def when_ready(self, wake: Callable[[], None]) -> Callable[[], None]:

@@ -99,10 +99,9 @@ class Stream:
             after: a stopped stream whose thread must be gone first, so that one thread at a time serves the receiver.
         """
         predecessor = after._thread if after else None  # noqa: SLF001 - of the same class
-        self._thread = threading.Thread(
-            target=self._run, args=(delay_ms, predecessor), name="rollout-stream", daemon=True
-        )
-        self._thread.start()
+        thread = threading.Thread(target=self._run, args=(delay_ms, predecessor), name="rollout-stream", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def stop(self, timeout_s: float, *, goodbye: bool) -> bool:
         """End the connection and the thread.

@@ -34,6 +34,17 @@ def of_threads() -> str:
     )
 
 
+def of_eventlet() -> str:
+    """Return why gRPC cannot work here, or nothing."""
+    patcher = sys.modules.get("eventlet.patcher")
+    if patcher is None or not patcher.is_monkey_patched("thread"):
+        return ""
+    return (
+        "eventlet made greenlets of this process's threads, which gRPC would stop for good: the client does not "
+        "connect, and decides by its snapshot or by defaults; use gevent, or leave threads unpatched (thread=False)"
+    )
+
+
 def of_fork() -> str:
     """Return why forked children will get no changes, or nothing."""
     if os.environ.get(FORK_SUPPORT, "").strip().lower() not in _OFF:
@@ -62,6 +73,11 @@ def is_patched() -> bool:
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and bool(monkey.is_module_patched("threading"))
 
+
+EARLY: Final = (
+    "wait_until_ready was called where uWSGI will fork: nothing runs before that, so it does not wait; call it in a "
+    "worker (uwsgidecorators.postfork), or start uWSGI with --lazy-apps"
+)
 
 GREENLETS: Final = (
     "gevent made greenlets of this process's threads after the client had started: gRPC cannot work in both; call "

@@ -1,11 +1,14 @@
 """Channels; whether they reach anybody is asked in tests/e2e."""
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from rollout_sdk import channel as module
-from rollout_sdk.channel import cast_anchor, dial
+from rollout_sdk import surroundings
+from rollout_sdk.channel import cast_anchor, dial, suit
 from rollout_sdk.settings import Settings
 
 
@@ -22,3 +25,15 @@ def test_a_missing_certificate_is_said_at_the_dial(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere"):
         dial(Settings("example.com:443", tls_ca=str(tmp_path / "nowhere.pem")))
     dial(Settings("localhost:1")).close()
+
+
+def test_under_eventlet_nobody_dials(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Said once; each attempt fails before gRPC is touched."""
+    patcher = ModuleType("eventlet.patcher")
+    patcher.__dict__["is_monkey_patched"] = {"thread": True}.get
+    monkeypatch.setitem(sys.modules, "eventlet.patcher", patcher)
+    monkeypatch.setattr(surroundings, "_said", set())
+    for _ in range(2):
+        with pytest.raises(OSError, match="eventlet"):
+            suit(is_green=True)
+    assert caplog.text.count("use gevent") == 1

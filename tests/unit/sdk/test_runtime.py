@@ -1,12 +1,14 @@
 """What joins cache, stream, disk and overrides, driven by hand: no thread runs here."""
 
 import queue
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from rollout_sdk import hosts, lifecycle
 from rollout_sdk.engine.context import Context
 from rollout_sdk.engine.model import Reason
 from rollout_sdk.runtime import Runtime, version
@@ -141,3 +143,33 @@ def test_a_child_is_somebody_else_with_the_same_rules() -> None:
     assert runtime._readiness is not ready
     assert runtime.wait_until_ready(0)
     assert runtime.front.decider.decide("a", USER).value is True
+
+
+def test_where_no_thread_starts_the_client_decides_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Too many threads, or the end of the process: said, and nothing is raised at whoever asks."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    runtime = Runtime(Settings())
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        runtime.start()
+    assert runtime.front.decider.decide("a", USER, default=1).value == 1
+    assert "gets no changes" in caplog.text
+    runtime.close(0)
+
+
+def test_nobody_waits_for_what_starts_after_a_fork(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a limit it would wait for ever, and the server would never fork."""
+    monkeypatch.setattr(hosts, "awaits_fork", lambda: True)
+    runtime = Runtime(Settings())
+    runtime.start()
+    assert runtime.wait_until_ready(None) is False
+    assert "--lazy-apps" in caplog.text
+    runtime.close(0)
+    assert not lifecycle.awaits_fork(runtime)

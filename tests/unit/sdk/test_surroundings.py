@@ -70,3 +70,13 @@ def test_a_release_of_grpc_that_hangs_forks_is_named(version: str, *, is_bad: bo
 def test_without_gevent_nothing_is_patched() -> None:
     """tests/e2e has the rest."""
     assert not surroundings.is_patched()
+
+
+def test_eventlet_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is nothing that gRPC knows of, and would stop every greenlet."""
+    patcher = ModuleType("eventlet.patcher")
+    patcher.__dict__["is_monkey_patched"] = {"thread": False}.get
+    monkeypatch.setitem(sys.modules, "eventlet.patcher", patcher)
+    assert surroundings.of_eventlet() == ""
+    patcher.__dict__["is_monkey_patched"] = {"thread": True}.get
+    assert "use gevent" in surroundings.of_eventlet()
