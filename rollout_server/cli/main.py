@@ -75,6 +75,7 @@ ENTRIES = (
     Entry(RUN, "backup", f"{_HERE}.backup:backup", "Copy the whole store, consistently, while it runs."),
     Entry(RUN, "completion", f"{_HERE}.completion:completion", "Print the completion script of a shell."),
     Entry(RUN, "context", f"{_HERE}.context:context", "List, choose and save contexts."),
+    Entry(GATE, "simulate", f"{_HERE}.simulate:simulate", "Replay a rollout in compressed time: what would be caught?"),
     Entry(GATE, "wait", f"{_HERE}.wait:wait", "Wait for a rollout."),
 )
 
