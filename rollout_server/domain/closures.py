@@ -76,9 +76,11 @@ def reopened(resources: Mapping[ResourceId, Resource], by: str, at_ms: int) -> d
         present = {**resources, **after} if after else resources
         for id_, rollout, status in _standing(present):
             closure = closure_of(present, id_)
-            if status.run is None or closure == status.run.closure:
+            was = cast("RolloutStatus", resources[id_].status)
+            if status.run is None or was.run is None or closure == status.run.closure:
                 continue
-            run, _ = step(status.run, ClosureEdited(by, at_ms, closure))
+            # From the run as it was: however far the edit reaches it, one entry opens one allocation.
+            run, _ = step(was.run, ClosureEdited(by, at_ms, closure))
             after[id_] = replace(rollout, status=replace(status, run=run))
             is_settled = False
     return after

@@ -60,7 +60,7 @@ async def test_an_edit_of_it_opens_an_allocation_in_its_own_entry(edit: Any, *, 
 
 
 async def test_an_allocation_of_a_prerequisite_is_an_edit_for_whoever_requires_it() -> None:
-    """One entry opens both."""
+    """One entry opens one of each, however many ways the edit reaches it."""
     rules = {**RULES, "requires": [{"flag": "parent", "variants": ["on"]}]}
     async with room(*documents(*STAFF), cohort("staff", "u-1"), PARENT, PARENT_LAUNCH) as stand:
         await put(stand.environment, document("Flag", "checkout", rules))
@@ -71,7 +71,9 @@ async def test_an_allocation_of_a_prerequisite_is_an_edit_for_whoever_requires_i
         after = with_reopened(
             before, await edited(stand, document("Flag", "parent", {**RULES_OF_PARENT, "default": "on"})), "mia", 1
         )
-        assert {change.id for change in after} >= {LAUNCH, parent}
+        assert run_in(after, parent).allocation == stand.run("parent-launch").allocation + 1
+        assert run_in(after, LAUNCH).allocation == stand.run().allocation + 1
+        assert run_in(after, LAUNCH).transition == stand.run().transition + 1
 
 
 RULES_OF_PARENT = {"rules": [{"id": "launch", "rollout": "parent-launch"}]}
