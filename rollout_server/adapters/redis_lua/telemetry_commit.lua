@@ -18,15 +18,25 @@ redis.call('ZADD', HEARD, 'GT', at_ms, instance)
 
 local late, last_windows, judged = 0, {}, {}
 
+-- Many doubles in one call: a cell with its classes has 132 of them.
+local DOUBLES = 200
+
 local function read_cell(bytes)
   local cell, size = {}, #bytes / 8
-  for i = 1, size do cell[i] = (struct.unpack('<d', bytes, i * 8 - 7)) end
+  for first = 1, size, DOUBLES do
+    local count = math.min(DOUBLES, size - first + 1)
+    local values = {struct.unpack('<' .. string.rep('d', count), bytes, first * 8 - 7)}
+    for i = 1, count do cell[first + i - 1] = values[i] end
+  end
   return cell
 end
 
 local function write_cell(cell)
   local parts = {}
-  for i = 1, #cell do parts[i] = struct.pack('<d', cell[i]) end
+  for first = 1, #cell, DOUBLES do
+    local last = math.min(first + DOUBLES - 1, #cell)
+    parts[#parts + 1] = struct.pack('<' .. string.rep('d', last - first + 1), unpack(cell, first, last))
+  end
   return table.concat(parts)
 end
 
@@ -67,10 +77,16 @@ local function place_of(run, allocation, reach, stratum, arm)
   return table.concat({allocation, reach, arm, stratum}, '\0')
 end
 
+local noted = {}
+
 local function note_window(run, metric, window)
-  redis.call('SADD', of_run(run, 'metrics'), metric)
-  redis.call('ZADD', windows_of(run, metric), window, text_of(window))
-  return window_of(run, metric, text_of(window))
+  local key = window_of(run, metric, text_of(window))
+  if not noted[key] then
+    redis.call('SADD', of_run(run, 'metrics'), metric)
+    redis.call('ZADD', windows_of(run, metric), window, text_of(window))
+    noted[key] = true
+  end
+  return key
 end
 
 local function put(run, metric, window, place, cell)
@@ -142,18 +158,30 @@ local function count_outcomes(run, metric, window, place, outcomes)
 end
 
 local function see(run, window, place, what, units)
-  local bound, key = bound_of(run, ''), of_run(run, 'units')
+  local bound, key, fields = bound_of(run, ''), of_run(run, 'units'), {}
   for i = 1, #units, 8 do
     local unit = string.sub(units, i, i + 7)
-    if is_below(halves(unit), bound) then
-      local known = redis.call('HGET', key, unit) or ('  ' .. place)
-      local exposed, reporting, first = string.match(known, '^(%d*) (%d*) (.*)$')
-      if (what == 'exposed' and exposed or what == 'reporting' and reporting) == '' then
-        if what == 'exposed' then exposed = text_of(window) else reporting = text_of(window) end
-        redis.call('HSET', key, unit, exposed .. ' ' .. reporting .. ' ' .. first)
-        redis.call('HINCRBY', note_window(run, '', window), first .. '\0' .. what, 1)
+    if is_below(halves(unit), bound) then fields[#fields + 1] = unit end
+  end
+  local at_window, counts, seen, new = text_of(window), {}, {}, {}
+  for first = 1, #fields, AT_ONCE do
+    local last = math.min(first + AT_ONCE - 1, #fields)
+    for i, known in ipairs(redis.call('HMGET', key, unpack(fields, first, last))) do
+      local unit = fields[first + i - 1]
+      local exposed, reporting, home = string.match(known or ('  ' .. place), '^(%d*) (%d*) (.*)$')
+      local before = what == 'exposed' and exposed or what == 'reporting' and reporting
+      if before == '' and not seen[unit] then
+        seen[unit] = true
+        if what == 'exposed' then exposed = at_window else reporting = at_window end
+        new[#new + 1] = unit
+        new[#new + 1] = exposed .. ' ' .. reporting .. ' ' .. home
+        counts[home] = (counts[home] or 0) + 1
       end
     end
+  end
+  for first = 1, #new, AT_ONCE do redis.call('HSET', key, unpack(new, first, math.min(first + AT_ONCE - 1, #new))) end
+  for home, count in pairs(counts) do
+    redis.call('HINCRBY', note_window(run, '', window), home .. '\0' .. what, count)
   end
 end
 
