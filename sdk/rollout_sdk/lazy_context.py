@@ -26,7 +26,7 @@ class LazyContext:
     function.
     """
 
-    __slots__ = ("_is_running", "_lock", "_made", "_make")
+    __slots__ = ("_has_begun", "_lock", "_made", "_make")
 
     def __init__(self, make: Callable[[], object]) -> None:
         """Call nothing yet.
@@ -37,15 +37,15 @@ class LazyContext:
         self._make = make
         self._made: Context | None = None
         self._lock = threading.RLock()
-        self._is_running = False
+        self._has_begun = False
 
     def get(self) -> Context:
         """Return the context."""
         if self._made is not None:
             return self._made
         with self._lock:
-            if self._made is None and not self._is_running:
-                self._is_running = True
+            if not self._has_begun:
+                self._has_begun = True
                 self._made = self._call()
             return self._made or EMPTY
 
