@@ -80,7 +80,7 @@ def simulate(  # noqa: PLR0913, PLR0917 - one parameter per option
     runs: int,
     seed: int,
 ) -> None:
-    """Replay a rollout in compressed time, and see what would have been caught.
+    """Replay a rollout in compressed time: what would be caught?
 
     TARGET is a file or directory with the rollout, its pipeline and metrics, or the key of a rollout on the server.
     The machine and the statistics are the real ones; the users are not. Changes nothing.
