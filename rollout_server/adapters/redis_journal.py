@@ -1,4 +1,4 @@
-"""The journal in Redis: every commit is one script, every reader tails one stream (docs/adr/0014)."""
+"""The journal in Redis: every commit is one script, every reader tails one stream (docs/adr/0019)."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from redis import exceptions
+from redis.asyncio.sentinel import MasterNotFoundError
 
 from rollout_server.errors import Corrupt, RolloutError, Unavailable
 
@@ -65,6 +66,9 @@ def refusal(error: Exception, where: str) -> RolloutError | None:
         return Corrupt(where, what, f"somebody wrote to the keys of this service; {DAMAGED_HINT}")
     if isinstance(error, exceptions.MaxConnectionsError):
         return Unavailable("redis", f"{where}: too many questions wait for it already", "try again")
+    if isinstance(error, MasterNotFoundError):  # its text is the inside of every client that was asked
+        what = f"{where}: they name no primary, or do not answer"
+        return Unavailable("redis", what, "see that the Sentinels run and can be reached from here")
     if isinstance(error, LOST):
         hint = "nothing was changed; see that Redis runs and can be reached from here, the server goes on by itself"
         return Unavailable("redis", f"{where}: it does not answer ({text or type(error).__name__})", hint)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from redis import exceptions
+from redis.asyncio.sentinel import MasterNotFoundError
 
 from rollout_server.adapters.redis_refusals import refusal
 from rollout_server.errors import Corrupt, Unavailable
@@ -25,6 +26,7 @@ WHERE = "Redis at example.com:6379"
         (exceptions.ResponseError("NOAUTH Authentication required."), "asks for a password", "redis_url"),
         (exceptions.NoPermissionError("this user has no permissions"), "may not do this", "docs/redis.md"),
         (exceptions.MaxConnectionsError("Too many connections"), "too many questions", "try again"),
+        (MasterNotFoundError("No master found : <Redis(<ConnectionPool...>)>"), "name no primary", "Sentinels"),
         (exceptions.ConnectionError("Error 111 connecting"), "does not answer", "goes on by itself"),
         (exceptions.TimeoutError("Timeout reading"), "does not answer", "goes on by itself"),
         (TimeoutError(), "does not answer (TimeoutError)", "goes on by itself"),
