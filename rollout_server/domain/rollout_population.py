@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.cohorts import key_hash
 from rollout_sdk.engine.compile import compile_ruleset
-from rollout_sdk.engine.model import DEFAULT_UNIT, Arm, Reason
+from rollout_sdk.engine.model import DEFAULT_UNIT, Arm, ByRollout, Reason
 from rollout_server.domain.resources import RolloutStatus
 from rollout_server.domain.rollout_states import rollout_state_of
 from rollout_server.domain.rollouts import RolloutSpec
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rollout_sdk.engine.compile import CompiledRuleset
     from rollout_sdk.engine.context import Context
     from rollout_sdk.engine.decide import Decider
-    from rollout_sdk.engine.model import Decision, Origin, RolloutState, Ruleset
+    from rollout_sdk.engine.model import Decision, Flag, Origin, RolloutState, Ruleset
     from rollout_server.domain.machine import Run
     from rollout_server.domain.resources import Resource, ResourceId
     from rollout_server.domain.rollout_timetable import Arrival
@@ -129,6 +129,31 @@ def with_rollout(ruleset: Ruleset, state: RolloutState) -> Ruleset:
     return replace(ruleset, rollouts=MappingProxyType({**ruleset.rollouts, state.rollout: state}))
 
 
+def around(ruleset: Ruleset, flag: str) -> Ruleset:
+    """Return as much of a ruleset as decides one flag: what it requires at any remove, and their rollouts.
+
+    Every moment of a run is compiled and kept: of thousands of flags that would be gigabytes.
+    """
+    flags: dict[str, Flag] = {}
+    waiting = [flag]
+    while waiting:
+        found = ruleset.flags.get(waiting.pop())
+        if found is not None and found.key not in flags:
+            flags[found.key] = found
+            waiting += [requirement.flag for requirement in found.requires]
+    rollouts = {
+        rule.outcome.rollout for each in flags.values() for rule in each.rules if isinstance(rule.outcome, ByRollout)
+    }
+    return replace(
+        ruleset,
+        flags=MappingProxyType(flags),
+        states=MappingProxyType({key: state for key, state in ruleset.states.items() if key in flags}),
+        versions=MappingProxyType({key: version for key, version in ruleset.versions.items() if key in flags}),
+        rollouts=MappingProxyType({key: state for key, state in ruleset.rollouts.items() if key in rollouts}),
+        metrics=MappingProxyType({}),
+    )
+
+
 class Census:
     """Counts a population against the arrivals of a run, context by context."""
 
@@ -160,6 +185,7 @@ class Census:
         if not isinstance(rollout.spec, RolloutSpec):
             raise TypeError(f"{rollout.id} is no rollout")
         self._rollout, self._spec = rollout.metadata.key, rollout.spec
+        ruleset = around(ruleset, rollout.spec.flag)
         flag = ruleset.flags.get(rollout.spec.flag)
         self._unit = flag.unit if flag else DEFAULT_UNIT
         self._places = [arrival.place for arrival in arrivals]

@@ -10,7 +10,8 @@ from rollout_sdk.engine.bucketing import bucket, unit64
 from rollout_sdk.engine.context import Context
 from rollout_server.domain.journal import State
 from rollout_server.domain.resources import Kind, RolloutStatus
-from rollout_server.domain.rollout_population import Counted, Why, interval, states_of
+from rollout_server.domain.rollout_population import Counted, Why, around, interval, states_of
+from rollout_server.domain.ruleset import ruleset_of
 from tests.planned_rollouts import planned, users
 from tests.small_rollouts import STATE, id_of, pipeline, rollout
 from tests.small_state import applied, cohort_document, document, flag_document, killed
@@ -156,6 +157,26 @@ def test_no_audience_holds_whom_no_stage_entered_does() -> None:
         (Why.NO_AUDIENCE, "", "off", 1),
         (Why.ROLLOUT_NEVER, "", "off", 1),
     ]
+
+
+def test_only_what_decides_the_flag_is_compiled() -> None:
+    """What it requires, at any remove, and their rollouts; nothing of all the other flags."""
+    state = applied(
+        STAGED,
+        flag_document(
+            "parent", {"id": "r", "rollout": "other"}, requires=[{"flag": "grandparent", "variants": ["on"]}]
+        ),
+        flag_document("grandparent"),
+        flag_document("stranger", {"id": "r", "rollout": "third"}),
+        flag_document("checkout", RULE, requires=[{"flag": "parent", "variants": ["on"]}]),
+        rollout("other", flag="parent"),
+        rollout("third", flag="stranger"),
+    )
+    found = around(ruleset_of(state), "checkout")
+    assert set(found.flags) == {"checkout", "parent", "grandparent"}
+    assert set(found.rollouts) == {"launch", "other"}
+    assert set(found.states) == set(found.versions) == set(found.flags)
+    assert set(around(ruleset_of(state), "gone").flags) == set()
 
 
 @pytest.mark.parametrize(
