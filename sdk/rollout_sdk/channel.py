@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 from rollout_sdk import surroundings
@@ -10,12 +12,15 @@ from rollout_sdk.lifecycle import stand_behind_grpc
 from rollout_sdk.settings import is_local
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import grpc
 
     from rollout_sdk.settings import Settings
 
 MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
 _PEM_BYTES_MAX: Final = 1 << 20
+SEE_OFF_S: Final = 1.0
 
 _anchor: dict[int, grpc.Channel] = {}
 _suited: list[bool] = []
@@ -35,6 +40,22 @@ def cast_anchor() -> None:
         _anchor.clear()
         _anchor[pid] = anchor
     stand_behind_grpc()
+
+
+def helpers() -> set[threading.Thread]:
+    """Return the threads that gRPC keeps in Python just now, for whomever."""
+    return {
+        thread
+        for thread in threading.enumerate()
+        if str(getattr(getattr(thread, "_target", None), "__module__", "")).startswith("grpc.")
+    }
+
+
+def see_off(threads: Iterable[threading.Thread]) -> None:
+    """Wait a moment for threads of closed channels: they end by themselves, and must not be alive at a fork."""
+    until = time.monotonic() + SEE_OFF_S
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
 
 
 def suit(*, is_green: bool) -> None:

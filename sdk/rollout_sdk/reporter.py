@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from rollout_sdk.backoff import backoff_ms
-from rollout_sdk.channel import cast_anchor, dial, suit
+from rollout_sdk.channel import cast_anchor, dial, helpers, see_off, suit
 from rollout_sdk.lifecycle import gate
 from rollout_sdk.outbox import Outbox
 from rollout_sdk.surroundings import is_patched
@@ -246,6 +246,7 @@ class _Connection:
         self._stub = telemetry_pb2_grpc.TelemetryServiceStub(self._channel)
         self._metadata = (("authorization", f"Bearer {settings.token}"),) if settings.token else None
         self._timeout_s = settings.connect_timeout_ms / 1_000
+        self._helpers: set[threading.Thread] = set()
 
     def send(self, request: telemetry_pb2.ReportRequest, must_hang_up: Callable[[], bool]) -> Answer:
         """Send one report.
@@ -256,7 +257,9 @@ class _Connection:
         """
         from rollout_sdk.wire.telemetry import read_answer
 
+        before = helpers()
         call = self._stub.Report.future(request, timeout=self._timeout_s, metadata=self._metadata)
+        self._helpers = {helper for helper in self._helpers if helper.is_alive()} | (helpers() - before)
         ended = threading.Event()
         call.add_done_callback(lambda _: ended.set())
         while not ended.wait(_POLL_S):
@@ -275,6 +278,7 @@ class _Connection:
     def close(self) -> None:
         """Free the channel."""
         self._channel.close()
+        see_off(self._helpers)
 
 
 _POLL_S: Final = 0.05

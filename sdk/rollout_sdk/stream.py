@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from rollout_sdk.backoff import backoff_ms
-from rollout_sdk.channel import cast_anchor, dial, suit
+from rollout_sdk.channel import cast_anchor, dial, helpers, see_off, suit
 from rollout_sdk.lifecycle import gate
 from rollout_sdk.surroundings import is_patched
 from rollout_sdk.wire.messages import Bookmark, Drain, Resync
@@ -253,8 +253,10 @@ class _Connection:
         self._outbox.put(delivery.write_greeting(greeting))
         cast_anchor()
         self._channel = dial(settings)
+        before = helpers()
         metadata = (("authorization", f"Bearer {settings.token}"),) if settings.token else None
         self._call = delivery_pb2_grpc.DeliveryServiceStub(self._channel).Watch(self._requests(), metadata=metadata)
+        self._helpers = helpers() - before
         self._reader = threading.Thread(target=self._read, name="rollout-reader", daemon=True)
         self._reader.start()
 
@@ -277,6 +279,7 @@ class _Connection:
         self._call.cancel()
         self._channel.close()
         self._reader.join(1)
+        see_off(self._helpers)
 
     def _read(self) -> None:
         try:
