@@ -99,7 +99,7 @@ soak: $(STAMP) ## Only the long ones
 
 .PHONY: test-compiled
 test-compiled: $(STAMP) ## Compile the engine and run its tests over that; a minute
-	@python=$$($(BIN)/python scripts/compiled_environment.py) && \
+	@python=$$($(BIN)/python scripts/wheel_environment.py compiled) && \
 		$$python -c 'import rollout_sdk.engine.decide as it; assert not it.__file__.endswith(".py"), it.__file__' && \
 		$$python -m pytest -p no:cacheprovider tests/unit/sdk/engine tests/unit/sdk/test_telemetry.py tests/unit/sdk/test_client.py \
 			$(addprefix tests/properties/test_,evaluation.py total_evaluation.py exposure.py exposure_machine.py mutated_snapshots.py) $(ARGS)

@@ -20,10 +20,9 @@ KEPT = ROOT / "build" / "benchmarks"
 @cache
 def python_of(name: str) -> Path:
     """Return the interpreter that has this library, making its environment if need be."""
-    if name == OURS:
-        return Path(sys.executable)
-    if name == COMPILED:
-        command: list[str | Path] = [sys.executable, ROOT / "scripts" / "compiled_environment.py"]
+    if name in (OURS, COMPILED):
+        kind = "pure" if name == OURS else "compiled"
+        command: list[str | Path] = [sys.executable, ROOT / "scripts" / "wheel_environment.py", kind]
         made = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603 - this repository's own script
         return Path(made.stdout.strip())
     lock = LOCKS / f"{name}.lock"

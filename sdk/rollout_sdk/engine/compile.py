@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from rollout_sdk.engine.decide import Watch
     from rollout_sdk.engine.model import Cohort, Condition, Flag, KeySet, Origin, Position, RolloutState, Ruleset
 
+_NOTHING: Mapping[str, Never] = MappingProxyType({})
 _REASON_CHARS = 500
 """Reasons travel in every acknowledgement."""
 
@@ -299,8 +300,17 @@ class _Compilation:
             },
             rollouts={name: rollout.stages for name, rollout in rollouts.items()},
         )
-        named_by_it = MappingProxyType(cohorts), MappingProxyType(rollouts), MappingProxyType(parents)
-        return CompiledFlag(flag, version, killed, rules, depth, nodes, *named_by_it)
+        return CompiledFlag(
+            flag,
+            version,
+            killed,
+            rules,
+            depth,
+            nodes,
+            MappingProxyType(cohorts) if cohorts else _NOTHING,  # most flags name nothing, and share one mapping
+            MappingProxyType(rollouts) if rollouts else _NOTHING,
+            MappingProxyType(parents) if parents else _NOTHING,
+        )
 
     def _compile_killed(self, key: str) -> None:
         """Kill acts on a flag whose rules were never readable, if its off variant is."""
@@ -315,8 +325,7 @@ class _Compilation:
             rules = compile_killed(flag)
         except Exception:  # noqa: BLE001 - it stays without rules, and its reason is known already
             return
-        nothing: Mapping[str, Never] = MappingProxyType({})
-        self._flags[key] = CompiledFlag(flag, version, True, rules, 1, 1, nothing, nothing, nothing, is_bare=True)
+        self._flags[key] = CompiledFlag(flag, version, True, rules, 1, 1, _NOTHING, _NOTHING, _NOTHING, is_bare=True)
 
     def _is_killed(self, key: str) -> bool:
         state = self._ruleset.states.get(key)

@@ -1,7 +1,9 @@
-"""Makes an environment with the compiled engine under `build/`, and prints its interpreter. Quick when it is there.
+"""Makes an environment with our own wheel under `build/`, and prints its interpreter: quick when it is there.
 
-The compiled wheel is installed; all else comes from the environment that runs this. So tests and benchmarks run over
-the compiled engine with nothing else changed.
+    python scripts/wheel_environment.py pure|compiled
+
+All else comes from the environment that runs this. So tests and benchmarks run over the compiled engine with nothing
+else changed, and over a wheel that no edit changes while they run.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-KEPT: Final = ROOT / "build" / "compiled"
+KEPT: Final = ROOT / "build" / "wheels"
 
 
 def state() -> str:
@@ -30,25 +32,32 @@ def state() -> str:
     return digest.hexdigest()[:12]
 
 
-def build_wheel(into: Path) -> Path:
-    """Build the compiled wheel.
+def build_wheel(kind: str, into: Path) -> Path:
+    """Build the wheel.
 
     Args:
+        kind: "compiled" or "pure".
         into: an empty directory.
     """
     command: list[str | Path] = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", into]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=sys.stderr, env={**os.environ, "ROLLOUT_COMPILE": "1"})
+    subprocess.run(
+        command,
+        cwd=ROOT,
+        check=True,
+        stdout=sys.stderr,
+        env={**os.environ, "ROLLOUT_COMPILE": str(int(kind == "compiled"))},
+    )
     (wheel,) = into.glob("*.whl")
     return wheel
 
 
-def make(home: Path) -> None:
+def make(kind: str, home: Path) -> None:
     """Make the environment aside, then move it: what is there is whole."""
     aside = home.with_suffix(f".{os.getpid()}")
     venv.create(aside, with_pip=False, symlinks=True)
     python = aside / "bin" / "python"
     with tempfile.TemporaryDirectory() as directory:
-        wheel = build_wheel(Path(directory))
+        wheel = build_wheel(kind, Path(directory))
         pip: list[str | Path] = [
             sys.executable,
             "-m",
@@ -65,15 +74,15 @@ def make(home: Path) -> None:
     aside.rename(home)
 
 
-def main() -> None:
+def main(kind: str) -> None:
     """Make it if need be."""
-    home = KEPT / state()
+    home = KEPT / kind / state()
     if not home.exists():
-        shutil.rmtree(KEPT, ignore_errors=True)
-        KEPT.mkdir(parents=True)
-        make(home)
+        shutil.rmtree(home.parent, ignore_errors=True)
+        home.parent.mkdir(parents=True)
+        make(kind, home)
     print(home / "bin" / "python")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])
