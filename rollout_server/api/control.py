@@ -188,7 +188,7 @@ class Control(RolloutCalls, ChangeCalls):
             raise InvalidInput([Problem("", "", "no_question", "a plan begins with its question", "send it first")])
         environment, runs = self._here().environment, self._here_runs()
         question = rollout_plan_question(first.question)
-        session = await open_rollout_plan(environment, runs.ingest, question, runs.tick_ms)
+        session = await open_rollout_plan(environment, runs.ingest, runs.known, question, runs.tick_ms)
         async for request in request_iterator:
             await asyncio.to_thread(session.feed, tuple(request.population.contexts_json))
         return rollout_plan(await asyncio.to_thread(session.finish), environment.position)

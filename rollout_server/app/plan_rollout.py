@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from rollout_server.app.environment import Environment
     from rollout_server.app.ingest_telemetry import IngestTelemetry
+    from rollout_server.app.rollout_view import Known
     from rollout_server.domain.guardrails.data import ExposureSums, WindowSums
     from rollout_server.domain.resources import Resource, ResourceId
 
@@ -75,13 +76,14 @@ class RolloutPlanSession:
 
 
 async def open_rollout_plan(
-    environment: Environment, ingest: IngestTelemetry, question: PlanRolloutQuestion, tick_ms: int
+    environment: Environment, ingest: IngestTelemetry, known: Known, question: PlanRolloutQuestion, tick_ms: int
 ) -> RolloutPlanSession:
     """Look up all that a plan of a rollout stands on.
 
     Args:
         environment: where.
         ingest: its telemetry, for recent traffic.
+        known: what ticks learned of its runs: a run's soak is in no entry of the journal.
         question: what.
         tick_ms: of the controller.
 
@@ -93,6 +95,7 @@ async def open_rollout_plan(
     moment = await environment.moment()
     resources = moment.state.resources
     rollout = find_rollout(resources, question.target)
+    run = rollout.status.run if isinstance(rollout.status, RolloutStatus) and rollout.status.is_active else None
     ground = Ground(
         state=moment.state,
         ruleset=moment.ruleset,
@@ -101,6 +104,7 @@ async def open_rollout_plan(
         tick_ms=tick_ms,
         traffic=await recent_traffic(resources, ingest),
         listed_max=max(0, min(question.listed_max, LISTED_MAX)),
+        progress=None if run is None else (await known(run)).progress,
     )
     return await asyncio.to_thread(RolloutPlanSession, question, ground, rollout.metadata.key)
 

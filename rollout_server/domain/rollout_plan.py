@@ -13,7 +13,7 @@ from rollout_sdk.engine.model import PPM, InCohort, Origin
 from rollout_server.domain.frozen import freezes_of, line_of, tags_of
 from rollout_server.domain.guardrails.spec import AbsoluteLimit, Action, MetricSpec
 from rollout_server.domain.judging import built_in
-from rollout_server.domain.machine import FINISH, Phase, Run, guards_of
+from rollout_server.domain.machine import FINISH, Phase, Progress, Run, guards_of, restored
 from rollout_server.domain.machine.run import approvers
 from rollout_server.domain.machine.sentences import duration
 from rollout_server.domain.resources import FlagStatus, Kind, ResourceId, RolloutStatus
@@ -114,6 +114,7 @@ class Ground:
         tick_ms: of the controller.
         traffic: recent; None where none is known.
         listed_max: unit keys to list for each stage and arm.
+        progress: what ticks added up of the run under way since its last transition; None where nobody knows.
     """
 
     state: State
@@ -123,6 +124,7 @@ class Ground:
     tick_ms: int
     traffic: Traffic | None = None
     listed_max: int = 10
+    progress: Progress | None = None
 
 
 class RolloutPlanning:
@@ -139,7 +141,7 @@ class RolloutPlanning:
         if resource is None or not isinstance(resource.spec, RolloutSpec):
             raise NotFound("rollout", rollout, "`rollout get rollouts` lists them")
         self._ground, self._rollout, self._spec = ground, resource, resource.spec
-        self.run = prospective(resource, resources)
+        self.run = restored(prospective(resource, resources), ground.progress)
         self.timetable = timetable(self.run, course_of(resource, resources, ground.now_ms, ground.tick_ms))
         origin = Origin(ground.ruleset.position.epoch, ground.ruleset.position.revision)
         arrivals = self.timetable.arrivals

@@ -19,14 +19,14 @@ from tests.small_environment import document
 USERS = [f"u-{at}" for at in range(300)]
 POPULATION = [json.dumps({"units": {"user": key}}) for key in USERS]
 STAGES = (
-    {"name": "pilots", "audience": {"unit": "user", "in": USERS[:5]}, "share": "100%", "soak": "10s"},
+    {"name": "pilots", "audience": {"unit": "user", "in": USERS[:5]}, "share": "100%", "soak": "40s"},
     {"name": "ramp", "share": "60%", "ramp": "30s", "soak": "5s"},
 )
 
 
 async def planned(stand: Room, target: str = "launch", *population: str, synthetic: int = 0) -> RolloutPlan:
     question = PlanRolloutQuestion(target, synthetic)
-    session = await open_rollout_plan(stand.environment, stand.ingest, question, TICK_MS)
+    session = await open_rollout_plan(stand.environment, stand.ingest, stand.runs.known, question, TICK_MS)
     session.feed(population[:100])
     session.feed(population[100:])
     return session.finish()
@@ -46,7 +46,7 @@ async def test_the_controller_does_what_was_planned(*, is_under_way: bool, is_fr
     async with room(*documents(*STAGES), *([freeze] if is_frozen else [])) as stand:
         if is_under_way:
             await stand.start()
-            await stand.tick(13)
+            await stand.tick(25)
         plan = await planned(stand, "checkout", *POPULATION)
         assert plan.counted is not None
         wanted = {step.at_ms: (stage.name, step.share_ppm) for stage in plan.stages for step in stage.steps}
