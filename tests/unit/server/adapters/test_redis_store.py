@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
 import pytest
 
 from rollout_server.adapters.redis_store import RedisOptions, open_redis
 from rollout_server.errors import InvalidInput, NotFound, Refused, RolloutError, Unavailable
+from tests.certificates import Authority
 from tests.doubles.fake_clock import FakeClock
 from tests.journal_world import draft, flag, redis_store
 from tests.real_redis import SharedRedis
@@ -96,3 +103,43 @@ async def test_a_short_key_vouches_for_nothing() -> None:
 def test_options_are_shown_without_the_password() -> None:
     """They may be logged."""
     assert "s3cret" not in repr(RedisOptions("redis://:s3cret@example.com"))
+
+
+async def test_tls_is_spoken_with_whoever_the_authority_signed(redis: SharedRedis, tmp_path: Path) -> None:
+    """The right authority opens the store, another one and a wrong name do not, and the reason is said."""
+    authority, stranger = Authority(), Authority("somebody else")
+    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    (tmp_path / "other.pem").write_bytes(stranger.pem)
+    url = await redis.url()
+    db = int(url.rpartition("=")[2])
+    async with tls_in_front_of(redis, authority.sign().write(tmp_path)) as port:
+        store = await redis_store(f"rediss://127.0.0.1:{port}/{db}", tls_ca=tmp_path / "ca.pem")
+        assert (await store.journal("production").commit(draft(flag("a")))).revision == 1
+        await store.close()
+        with pytest.raises(Unavailable, match="certificate verify failed"):
+            await redis_store(f"rediss://127.0.0.1:{port}/{db}", tls_ca=tmp_path / "other.pem")
+    async with tls_in_front_of(redis, authority.sign("elsewhere").write(tmp_path)) as port:
+        with pytest.raises(Unavailable, match="certificate verify failed"):
+            await redis_store(f"rediss://127.0.0.1:{port}/{db}", tls_ca=tmp_path / "ca.pem")
+
+
+@asynccontextmanager
+async def tls_in_front_of(redis: SharedRedis, files: tuple[Path, Path]) -> AsyncIterator[int]:
+    """What ends TLS for a redis-server that was built without it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files)
+    passing: set[asyncio.Task[None]] = set()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_unix_connection(redis.server.path)
+        passing.update(asyncio.create_task(pass_on(*pair)) for pair in ((reader, back), (there, writer)))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    await asyncio.gather(*passing, return_exceptions=True)
