@@ -117,6 +117,18 @@ def free_port() -> int:
         return int(listening.getsockname()[1])
 
 
+def answers(path: Path) -> bool:
+    """Whether a server answers there; a socket file comes a moment before anybody listens on it."""
+    with closing(socket.socket(socket.AF_UNIX)) as talking:
+        try:
+            talking.settimeout(1.0)
+            talking.connect(str(path))
+            talking.sendall(b"PING\r\n")
+            return talking.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
 @contextmanager
 def redis_directory() -> Iterator[Path]:
     """A short path: the name of a Unix socket has room for 107 bytes, and pytest's own paths are long."""
@@ -161,7 +173,7 @@ def shared_redis() -> Iterator[SharedRedis]:
         server.start()
         try:
             ends = time.monotonic() + START_S
-            while not server.path.exists() and time.monotonic() < ends:
+            while not answers(server.path) and time.monotonic() < ends:
                 time.sleep(0.01)
             yield SharedRedis(server)
         finally:
