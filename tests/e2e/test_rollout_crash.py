@@ -150,7 +150,8 @@ class Stand:
             found = await admin.stub.GetRollout(pb.GetRolloutRequest(rollout=key), metadata=admin.metadata)
             rollout = found.rollout
             ask: Callable[..., Awaitable[Any]] | None = None
-            stub, here = admin.stub, {"rollout": key, "expects": rollout.stage}
+            stub = admin.stub
+            here: dict[str, Any] = {"rollout": key, "expects": rollout.stage}
             if rollout.phase in {"", "rolled back"}:
                 ask = partial(stub.StartRollout, pb.StartRolloutRequest(rollout=key))
             elif rollout.phase == "completed" or (rollout.phase == "watching" and self.chance.random() < 0.1):
