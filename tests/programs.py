@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -123,6 +124,20 @@ class Service:
         """Ask it to end as a service manager does; return its exit code."""
         self.process.terminate()
         return self.process.wait(WAIT_S)
+
+
+def gunicorn_says_who_is_up(home: Path) -> None:
+    """Let each worker of gunicorn leave a file once it listens to signals: one that comes earlier is lost on it."""
+    hook = "from pathlib import Path\ndef post_worker_init(worker): Path(f'up-{worker.pid}').touch()\n"
+    (home / "gunicorn.conf.py").write_text(hook, encoding="utf-8")
+
+
+def wait_for_workers(home: Path, count: int) -> None:
+    """Wait until so many workers of gunicorn are up."""
+    deadline = time.monotonic() + WAIT_S
+    while len(list(home.glob("up-*"))) < count:
+        assert time.monotonic() < deadline, "not all workers came up"
+        time.sleep(0.01)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.doubles.fleet_server import Fleet, serving_fleet
-from tests.programs import run, run_whole, said_by, service
+from tests.programs import gunicorn_says_who_is_up, run, run_whole, said_by, service, wait_for_workers
 
 APP = """
 import logging, sys
@@ -52,9 +52,11 @@ def everybody_follows(fleet: Fleet, processes: int) -> None:
 def test_gunicorn_with_preload(fleet: Fleet, tmp_path: Path, *, ready: bool) -> None:
     """Master and workers follow; at the end each worker says goodbye."""
     app(tmp_path, ready=ready)
+    gunicorn_says_who_is_up(tmp_path)
     arguments = ["gunicorn", "--preload", "-w", str(WORKERS), "-b", f"unix:{tmp_path}/s", "--no-control-socket"]
     with service([*arguments, "app:application"], fleet.target, tmp_path) as gunicorn:
         everybody_follows(fleet, WORKERS + 1)
+        wait_for_workers(tmp_path, WORKERS)
         assert gunicorn.end() == 0
         fleet.wait_for(lambda: fleet.instances == fleet.goodbyes)
     assert "rollout_sdk" not in gunicorn.said

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.doubles.fleet_server import Fleet, serving_fleet
-from tests.programs import run, run_whole, said_by, service
+from tests.programs import gunicorn_says_who_is_up, run, run_whole, said_by, service, wait_for_workers
 
 BEATS = """
 import gevent
@@ -106,13 +106,16 @@ def test_gunicorn_with_gevent_and_preload(fleet: Fleet, tmp_path: Path) -> None:
         "    return []\n",
         encoding="utf-8",
     )
+    gunicorn_says_who_is_up(tmp_path)
     arguments = ["gunicorn", "--preload", "-k", "gevent", "-w", "2", "-b", f"unix:{tmp_path}/s", "--no-control-socket"]
     with service([*arguments, "app:application"], fleet.target, tmp_path) as gunicorn:
         fleet.wait_for_processes(3)
         fleet.flip()
         fleet.wait_for(lambda: len({one.pid for one in fleet.hellos if one.instance_id in fleet.current}) == 3)
+        wait_for_workers(tmp_path, 2)
         assert gunicorn.end() == 0
     assert "Traceback" not in gunicorn.said
+    assert "SIGKILL" not in gunicorn.said
 
 
 def test_a_patch_that_nobody_could_notice_is_said_once(fleet: Fleet) -> None:
