@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rollout_sdk.backoff import backoff_ms
+from rollout_sdk.backoff import backoff_ms, bound_ms
 from rollout_sdk.settings import Settings
 from rollout_server.api.speaking import return_within_ms
 
@@ -34,11 +34,11 @@ def test_a_crowd_that_was_cut_off_together_does_not_come_back_together() -> None
     assert min(tenths) > 850
 
 
-def arrivals_ms(base_ms: int, down_ms: int, seed: int) -> list[float]:
-    """Return when 10,000 clients dial, cut off together at 0 by a server that takes nobody before `down_ms`."""
+def arrivals_ms(base_ms: int, down_ms: int, seed: int, clients: int = CLIENTS) -> list[float]:
+    """Return when clients dial, cut off together at 0 by a server that takes nobody before `down_ms`."""
     rng = random.Random(seed)
-    most_ms = Settings().backoff_max_ms
-    due = [(backoff_ms(0, base_ms, most_ms, rng), 0) for _ in range(CLIENTS)]
+    most_ms = bound_ms(base_ms, Settings().backoff_max_ms)
+    due = [(backoff_ms(0, base_ms, most_ms, rng), 0) for _ in range(clients)]
     heapq.heapify(due)
     arrivals: list[float] = []
     while due:
@@ -57,3 +57,11 @@ def test_in_no_tenth_of_a_second_do_five_in_a_hundred_dial(base_ms: int, down_ms
     peak = max(number - bisect_left(arrivals, at_ms - WINDOW_MS) for number, at_ms in enumerate(arrivals, start=1))
     assert peak < 0.05 * CLIENTS
     assert arrivals[-1] < down_ms + 60_000
+
+
+@pytest.mark.parametrize("clients", [4, 1_000])
+@pytest.mark.parametrize("down_ms", [5_000, 600_000])
+def test_a_crowd_that_is_small_is_back_soon_however_long_its_server_was_away(clients: int, down_ms: int) -> None:
+    """A thousand within 3.2 s, a few within 2 s: a rollback committed just before a crash waits no longer than that."""
+    within_ms = return_within_ms(clients)
+    assert max(arrivals_ms(within_ms, down_ms, 1, clients)) <= down_ms + 8 * within_ms <= down_ms + 3_200
