@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -112,9 +113,14 @@ class RealRedis:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-        return int(listening.getsockname()[1])
+    """A port that was free a moment ago, and that no outgoing connection is given while its server is down."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)  # below the range from which systems take ports by themselves
+        try:
+            with closing(socket.create_server(("127.0.0.1", port))):
+                return port
+        except OSError:
+            continue
 
 
 def answers(path: Path) -> bool:

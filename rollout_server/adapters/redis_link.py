@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import NoScriptError, ResponseError
 
 from rollout_server.adapters.redis_refusals import LOST, REFUSED_BEFORE, refusal
@@ -163,6 +164,8 @@ class RedisLink:
         """Let go of every connection. May be called twice."""
         self._closing.set()
         await self._pool.disconnect()
+        if isinstance(self._pool, SentinelConnectionPool):
+            await self._pool.sentinel_manager.aclose()
 
     async def _twice(self, work: Callable[[AbstractConnection], Any]) -> Any:  # noqa: ANN401 - as Redis answers
         await self._hear_it()

@@ -14,9 +14,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
+from redis.asyncio import Redis
 
 from rollout_server.adapters.redis_journal import RedisJournal
 from rollout_server.adapters.redis_link import Wait
@@ -215,7 +216,7 @@ async def test_200_paused_controllers() -> None:
 
 
 @asynccontextmanager
-async def watched() -> AsyncIterator[tuple[list[RealRedis], str]]:
+async def watched() -> AsyncIterator[tuple[list[RealRedis], int]]:
     """A primary, a replica, and a Sentinel that promotes."""
     ports = [free_port() for _ in range(2)]
     sentinel_port = free_port()
@@ -229,7 +230,7 @@ async def watched() -> AsyncIterator[tuple[list[RealRedis], str]]:
             config.write_text(
                 f"port {sentinel_port}\nbind 127.0.0.1\ndir {directory}\nlogfile {directory}/sentinel.log\n"
                 f"sentinel monitor main 127.0.0.1 {ports[0]} 1\nsentinel down-after-milliseconds main 200\n"
-                "sentinel failover-timeout main 1000\nsentinel parallel-syncs main 1\n",
+                "sentinel failover-timeout main 5000\nsentinel parallel-syncs main 1\n",
                 encoding="ascii",
             )
             sentinel = await asyncio.create_subprocess_exec(
@@ -237,7 +238,7 @@ async def watched() -> AsyncIterator[tuple[list[RealRedis], str]]:
             )
             try:
                 await linked(primary)
-                yield [primary, replica], f"redis+sentinel://127.0.0.1:{sentinel_port}/main"
+                yield [primary, replica], sentinel_port
             finally:
                 sentinel.kill()
                 await sentinel.wait()
@@ -246,29 +247,33 @@ async def watched() -> AsyncIterator[tuple[list[RealRedis], str]]:
 async def linked(primary: RealRedis) -> None:
     """Wait until it is the primary, and a replica of it is in step."""
     client = primary.client()
-    async with asyncio.timeout(60):
-        while True:
-            info = await client.info("replication")
-            if info["role"] == "master" and info.get("slave0", {}).get("state") == "online":
-                break
-            await asyncio.sleep(0.02)
+    info: dict[str, Any] = {}
+    try:
+        async with asyncio.timeout(60):
+            while info.get("role") != "master" or info.get("slave0", {}).get("state") != "online":
+                info = await client.info("replication")
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"no replica came to port {primary.port}: {info}") from None
     await client.aclose()
 
 
-async def promoted(replica: RealRedis) -> None:
-    """Wait until the Sentinel has made it the primary."""
-    client = replica.client()
+async def promoted(replica: RealRedis, sentinel_port: int) -> None:
+    """Wait until the Sentinel has made it the primary, and says so: before that it may still change its mind."""
+    client, sentinel = replica.client(), Redis(host="127.0.0.1", port=sentinel_port, protocol=2)
+    named: Any = None
     async with asyncio.timeout(60):
-        while True:
-            if (await client.info("replication"))["role"] == "master":
-                break
+        while named != replica.port or (await client.info("replication"))["role"] != "master":
+            named = (await sentinel.sentinel_masters())["main"]["port"]
             await asyncio.sleep(0.02)
     await client.aclose()
+    await sentinel.aclose()
 
 
 async def fail_over(rounds: int) -> Tally:
     """Writers that wait for one replica; the primary is killed, its replica promoted, and it comes back as one."""
-    async with watched() as (servers, url):
+    async with watched() as (servers, sentinel_port):
+        url = f"redis+sentinel://127.0.0.1:{sentinel_port}/main"
         store = await retried(lambda: redis_store(url, wait=Wait(1, 200)))  # the Sentinel may still be starting
         tally = Tally()
         journal = store.journal("production")
@@ -277,7 +282,7 @@ async def fail_over(rounds: int) -> Tally:
             await tally.grow(25)
             old, new = servers[number % 2], servers[(number + 1) % 2]
             old.kill()
-            await promoted(new)
+            await promoted(new, sentinel_port)
             old.options["replicaof"] = f"127.0.0.1 {new.port}"
             old.start()
             await linked(new)
