@@ -264,7 +264,8 @@ async def promoted(replica: RealRedis, sentinel_port: int) -> None:
     named: Any = None
     async with asyncio.timeout(60):
         while named != replica.port or (await client.info("replication"))["role"] != "master":
-            named = (await sentinel.sentinel_masters())["main"]["port"]
+            answer: Any = await sentinel.sentinel_masters()
+            named = answer["main"]["port"]
             await asyncio.sleep(0.02)
     await client.aclose()
     await sentinel.aclose()
