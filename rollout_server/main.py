@@ -26,7 +26,7 @@ from rollout_server.api.calls import Calls
 from rollout_server.api.control import Control
 from rollout_server.api.delivery import Delivery
 from rollout_server.api.interceptors import Door
-from rollout_server.api.metrics import metrics_of
+from rollout_server.api.metrics import Sources, metrics_of
 from rollout_server.api.server import GrpcServer
 from rollout_server.api.speaking import Pace
 from rollout_server.api.telemetry import Telemetry
@@ -186,7 +186,9 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         telling = notifiers(settings, served, telemetry)
         first_tokens = await _first_tokens(settings, served)
         phase = _Phase()
-        metrics = metrics_of(served, telemetry, telling, stores.durability)
+        metrics = metrics_of(
+            Sources(served, telemetry, telling, runs, leases, stores.times, stores.durability, certificates)
+        )
         if listening is not None:
             has_metrics = settings.metrics_public or is_loopback(settings.http_listen)
             routes = http.application(metrics, phase.why_not_ready, has_metrics=has_metrics)

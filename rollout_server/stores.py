@@ -13,6 +13,7 @@ from rollout_server.adapters.server_key import server_key
 from rollout_server.adapters.sqlite_journal import open_store
 from rollout_server.adapters.sqlite_telemetry import open_telemetry
 from rollout_server.app.diagnose import Surroundings
+from rollout_server.app.time_store import StoreTimes, TimedJournal, TimedTelemetry
 from rollout_server.errors import RolloutError, Unavailable
 from rollout_server.logs import get_logger
 
@@ -32,14 +33,20 @@ SQLITE_DURABILITY = "SQLite, WAL, synchronous=FULL"
 
 
 class Stores(Protocol):
-    """What the environments of a server are stored in."""
+    """What the environments of a server are stored in.
+
+    Attributes:
+        times: what the calls took that went through what `journal` and `telemetry` return.
+    """
+
+    times: StoreTimes
 
     @property
     def durability(self) -> str:
         """How durable an acknowledged change is, in words, as of the start."""
 
     def journal(self, environment: str) -> Journal:
-        """Return an environment's journal, the same object each time."""
+        """Return an environment's journal."""
 
     def lease(self, environment: str) -> Lease:
         """Return a holder of the lease of an environment."""
@@ -114,6 +121,7 @@ class SqliteStores:
     """Two files beside each other: changes in one, sums in the other. See `Stores`."""
 
     def __init__(self, store: SqliteStore, telemetry: SqliteTelemetryFile, settings: Settings) -> None:
+        self.times = StoreTimes("sqlite")
         self._store = store
         self._telemetry = telemetry
         self._settings = settings
@@ -125,7 +133,7 @@ class SqliteStores:
 
     def journal(self, environment: str) -> Journal:
         """See `Stores`."""
-        return self._store.journal(environment)
+        return TimedJournal(self._store.journal(environment), self.times)
 
     def lease(self, environment: str) -> Lease:
         """See `Stores`."""
@@ -133,7 +141,7 @@ class SqliteStores:
 
     async def telemetry(self, environment: str) -> TelemetryStore:
         """See `Stores`."""
-        return _of_its_length(self._telemetry.store(environment), self._settings)
+        return TimedTelemetry(_of_its_length(self._telemetry.store(environment), self._settings), self.times)
 
     async def surroundings(self) -> Surroundings:
         """See `Stores`."""
@@ -150,10 +158,10 @@ class RedisStores:
     """One Redis for everything. See `Stores`."""
 
     def __init__(self, store: RedisStore, settings: Settings, durability: str) -> None:
+        self.times = StoreTimes("redis")
         self._store = store
         self._settings = settings
         self._durability = durability
-        self.journal = store.journal
         self.lease = partial(store.lease, term_ms=settings.lease_ms)
 
     @property
@@ -161,9 +169,14 @@ class RedisStores:
         """See `Stores`."""
         return self._durability
 
+    def journal(self, environment: str) -> Journal:
+        """See `Stores`."""
+        return TimedJournal(self._store.journal(environment), self.times)
+
     async def telemetry(self, environment: str) -> TelemetryStore:
         """See `Stores`."""
-        return _of_its_length(await self._store.telemetry(environment, self._settings.window_ms), self._settings)
+        store = await self._store.telemetry(environment, self._settings.window_ms)
+        return TimedTelemetry(_of_its_length(store, self._settings), self.times)
 
     async def surroundings(self) -> Surroundings:
         """See `Stores`."""

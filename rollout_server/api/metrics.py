@@ -1,7 +1,8 @@
 """What this server tells about itself to Prometheus.
 
-Labels are bounded by what is built in and by the environments of the settings: no flag, unit, token or process is ever
-a label. What can be looked up is looked up when it is asked for; only what happens is counted.
+Labels are bounded by what is built in, by the environments of the settings, and by the rollouts that are running
+(`api.rollout_metrics`): no unit, token, person or process is ever a label. What can be looked up is looked up, in
+memory, when it is asked for; only what happens is counted.
 """
 
 from __future__ import annotations
@@ -13,13 +14,22 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+from rollout_server.api.rollout_metrics import ControllerFigures, controller_families, store_families
+from rollout_server.app.run_figures import rollout_figures
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from prometheus_client.metrics_core import Metric
+
+    from rollout_server.api.tls import Certificates
     from rollout_server.app.environment import Environment
+    from rollout_server.app.hold_lease import HoldLease
     from rollout_server.app.ingest_telemetry import IngestTelemetry
     from rollout_server.app.notify import Notifier
+    from rollout_server.app.run_rollouts import RunRollouts
     from rollout_server.app.served import Served
+    from rollout_server.app.time_store import StoreTimes
 
 _LAG_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 _CALL_BUCKETS_S = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0)
@@ -70,24 +80,62 @@ def figures_of(one: Served, telemetry: IngestTelemetry, notifier: Notifier | Non
     )
 
 
-def metrics_of(
-    served: Mapping[str, Served],
-    telemetry: Mapping[str, IngestTelemetry],
-    notifiers: Mapping[str, Notifier],
-    durability: str,
-) -> Metrics:
-    """Return the metrics of a server, by what it serves; it counts the commits from now on.
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the figures of a server are looked up.
 
-    Args:
-        served: by environment, as the next two.
+    Attributes:
+        served: by environment, as the next four.
         telemetry: of all of them.
         notifiers: of those where people are told.
+        runs: of all of them.
+        leases: of all of them.
+        store: what its calls took.
         durability: of what is acknowledged, which survives a loss of power.
+        certificates: of the gRPC port; None serves in plaintext.
     """
+
+    served: Mapping[str, Served]
+    telemetry: Mapping[str, IngestTelemetry]
+    notifiers: Mapping[str, Notifier]
+    runs: Mapping[str, RunRollouts]
+    leases: Mapping[str, HoldLease]
+    store: StoreTimes
+    durability: str
+    certificates: Certificates | None
+
+    def families(self) -> Iterator[Metric]:
+        """Yield what is told beside `EnvironmentFigures`."""
+        yield from controller_families(self._controller(name) for name in self.served)
+        yield from store_families(self.store)
+        expiry = GaugeMetricFamily(
+            "rollout_tls_certificate_expiry_timestamp_seconds",
+            "When the certificate in force expires (Unix time); absent without TLS.",
+        )
+        if self.certificates is not None and self.certificates.expires_at_s is not None:
+            expiry.add_metric([], self.certificates.expires_at_s)
+        yield expiry
+
+    def _controller(self, name: str) -> ControllerFigures:
+        environment, runs = self.served[name].environment, self.runs[name]
+        return ControllerFigures(
+            environment=name,
+            fence=self.leases[name].fence(),
+            ticks=runs.ticks.took,
+            tick_age_ms=runs.ticks.age_ms(environment.clock.monotonic_ms()),
+            tick_failures=runs.ticks.failures,
+            rollouts=rollout_figures(environment.state.resources, runs.memories),
+        )
+
+
+def metrics_of(sources: Sources) -> Metrics:
+    """Return the metrics of a server, by what it serves; it counts the commits from now on."""
+    served, telemetry, notifiers = sources.served, sources.telemetry, sources.notifiers
     metrics = Metrics(
         lambda: [figures_of(served[name], telemetry[name], notifiers.get(name)) for name in served],
-        durability,
+        sources.durability,
         is_durable=True,
+        more=sources.families,
     )
     for one in served.values():
         _count_commits(one.environment, metrics)
@@ -107,6 +155,7 @@ class Metrics:
         durability: str,
         *,
         is_durable: bool,
+        more: Callable[[], Iterable[Metric]] = tuple,
     ) -> None:
         """Start at zero, in a registry of its own.
 
@@ -114,9 +163,10 @@ class Metrics:
             figures: one for each environment, now.
             durability: how durable an acknowledged write is, in words.
             is_durable: whether it survives a loss of power.
+            more: looked up beside them.
         """
         self._registry = CollectorRegistry()
-        self._registry.register(_LookedUp(figures, durability, is_durable=is_durable))
+        self._registry.register(_LookedUp(figures, durability, is_durable=is_durable, more=more))
         self._calls = Counter(
             "rollout_requests",
             "Calls answered, by method and gRPC status.",
@@ -165,14 +215,31 @@ class Metrics:
 
 class _LookedUp(Collector):
     def __init__(
-        self, figures: Callable[[], Iterable[EnvironmentFigures]], durability: str, *, is_durable: bool
+        self,
+        figures: Callable[[], Iterable[EnvironmentFigures]],
+        durability: str,
+        *,
+        is_durable: bool,
+        more: Callable[[], Iterable[Metric]],
     ) -> None:
         self._figures = figures
         self._durability = durability
         self._is_durable = is_durable
+        self._more = more
 
-    def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
+    def describe(self) -> Iterable[Metric]:
+        """Nothing in advance: a registry would look everything up before there is anything."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
         """Look everything up."""
+        figures = tuple(self._figures())
+        yield from self._environments(figures)
+        yield from _telemetry(figures)
+        yield from _notifications(figures)
+        yield from self._more()
+
+    def _environments(self, figures: tuple[EnvironmentFigures, ...]) -> Iterable[Metric]:
         revision = GaugeMetricFamily("rollout_revision", "Revision in force here.", labels=["environment"])
         streams = GaugeMetricFamily("rollout_streams", "Open Watch streams.", labels=["environment"])
         instances = GaugeMetricFamily(
@@ -188,41 +255,41 @@ class _LookedUp(Collector):
             "rollout_store_durable", "1 where an acknowledged write survives a loss of power.", labels=["durability"]
         )
         durable.add_metric([self._durability], float(self._is_durable))
-        for one in self._figures():
+        for one in figures:
             revision.add_metric([one.environment], one.revision)
             streams.add_metric([one.environment], one.streams)
             renewals.add_metric([one.environment], one.epoch_renewals)
             following.add_metric([one.environment], float(one.is_following))
             for state, count in one.instances.items():
                 instances.add_metric([one.environment, state], count)
-        return [revision, streams, instances, renewals, following, durable, *self._telemetry(), *self._notifications()]
+        return [revision, streams, instances, renewals, following, durable]
 
-    def _notifications(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
-        attempts = CounterMetricFamily(
-            "rollout_notifications",
-            "Attempts to deliver a notification to a channel, by how they ended.",
-            labels=["environment", "outcome"],
-        )
-        waiting = GaugeMetricFamily(
-            "rollout_notifications_waiting", "Notifications on their way.", labels=["environment"]
-        )
-        for one in self._figures():
-            waiting.add_metric([one.environment], one.notifications_waiting)
-            for outcome, count in one.notifications.items():
-                attempts.add_metric([one.environment, outcome], count)
-        return [attempts, waiting]
 
-    def _telemetry(self) -> Iterable[CounterMetricFamily]:
-        reports = CounterMetricFamily("rollout_reports", "Reports of processes taken.", labels=["environment"])
-        unattributed = CounterMetricFamily(
-            "rollout_unattributed", "Outcomes that belong to no arm.", labels=["environment"]
-        )
-        lost = CounterMetricFamily(
-            "rollout_telemetry_lost", "Sums and outcomes not counted, by reason.", labels=["environment", "reason"]
-        )
-        for one in self._figures():
-            reports.add_metric([one.environment], one.reports)
-            unattributed.add_metric([one.environment], one.unattributed)
-            for reason, count in one.losses.items():
-                lost.add_metric([one.environment, reason], count)
-        return [reports, unattributed, lost]
+def _notifications(figures: tuple[EnvironmentFigures, ...]) -> Iterable[Metric]:
+    attempts = CounterMetricFamily(
+        "rollout_notifications",
+        "Attempts to deliver a notification to a channel, by how they ended.",
+        labels=["environment", "outcome"],
+    )
+    waiting = GaugeMetricFamily("rollout_notifications_waiting", "Notifications on their way.", labels=["environment"])
+    for one in figures:
+        waiting.add_metric([one.environment], one.notifications_waiting)
+        for outcome, count in one.notifications.items():
+            attempts.add_metric([one.environment, outcome], count)
+    return [attempts, waiting]
+
+
+def _telemetry(figures: tuple[EnvironmentFigures, ...]) -> Iterable[Metric]:
+    reports = CounterMetricFamily("rollout_reports", "Reports of processes taken.", labels=["environment"])
+    unattributed = CounterMetricFamily(
+        "rollout_unattributed", "Outcomes that belong to no arm.", labels=["environment"]
+    )
+    lost = CounterMetricFamily(
+        "rollout_telemetry_lost", "Sums and outcomes not counted, by reason.", labels=["environment", "reason"]
+    )
+    for one in figures:
+        reports.add_metric([one.environment], one.reports)
+        unattributed.add_metric([one.environment], one.unattributed)
+        for reason, count in one.losses.items():
+            lost.add_metric([one.environment, reason], count)
+    return [reports, unattributed, lost]

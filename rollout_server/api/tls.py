@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import grpc
 
 from rollout_sdk.engine.problems import Problem
+from rollout_server.api.certificate_expiry import expires_at_s
 from rollout_server.errors import InvalidInput
 from rollout_server.logs import get_logger
 
@@ -55,6 +56,7 @@ class Certificates:
         self._guard = threading.Lock()
         self._stamp: _Stamp = ()
         self._tried: _Stamp = ()
+        self._expires_at_s: int | None = None
         try:
             self._stamp = self._stamps()
             self._in_force = self._read()
@@ -65,6 +67,11 @@ class Certificates:
             )
             raise InvalidInput([Problem("", "tls_cert", "unusable_certificate", message, hint)]) from None
         self._tried = self._stamp
+
+    @property
+    def expires_at_s(self) -> int | None:
+        """When the certificate in force expires, Unix time; None where that cannot be read."""
+        return self._expires_at_s
 
     def credentials(self) -> grpc.ServerCredentials:
         """Return what a gRPC port is opened with."""
@@ -109,6 +116,7 @@ class Certificates:
         client_ca = self._files.client_ca.read_bytes() if self._files.client_ca else None
         if self._stamps() != before:
             raise ValueError("the files changed while they were read")
+        self._expires_at_s = expires_at_s(pair[1].decode("ascii", errors="replace"))
         return grpc.ssl_server_certificate_configuration([pair], client_ca)
 
 

@@ -15,6 +15,7 @@ from rollout_sdk.engine.model import DEFAULT_UNIT
 from rollout_server.app.gather_evidence import Gathered, Sources, gather
 from rollout_server.app.read_metrics import ReadMetrics
 from rollout_server.app.start_rollout import SCHEDULE, Starter, StartRollout, start_rollout
+from rollout_server.app.tick_times import TickTimes
 from rollout_server.domain.calendar import is_due, parse_moment_ms
 from rollout_server.domain.closures import closure_of
 from rollout_server.domain.frozen import is_frozen, may_grow
@@ -70,6 +71,7 @@ class RunRollouts:
 
     Attributes:
         memories: what is known of each run under way, as of the last tick.
+        ticks: how they go.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class RunRollouts:
             tick_ms: how far apart ticks should be.
         """
         self.memories: dict[RunId, RunMemory] = {}
+        self.ticks = TickTimes()
         self._environment = environment
         self._sources = sources
         self._fleet = fleet
@@ -137,19 +140,26 @@ class RunRollouts:
         token = self._fence()
         if token is None:
             self.memories.clear()
+            self.ticks.rests()
             return
+        clock = self._environment.clock
+        began_ms = clock.monotonic_ms()
+        self.ticks.began(began_ms)
         self._token = token  # the whole tick is decided under it, whatever is taken over or back meanwhile
         resources = self._environment.state.resources
         for id_ in sorted((one for one in resources if one.kind is Kind.ROLLOUT), key=str):
             try:
                 await self._look_after(id_)
             except RolloutError as error:
+                self.ticks.failures += 1
                 self._complain(id_, error)
             except Exception as error:  # noqa: BLE001 - one run's bug must not leave the others unguarded
+                self.ticks.failures += 1
                 self._environment.report(f"the tick of {id_} failed", error)
             else:
                 self._complained.pop(str(id_), None)
         self._forget()
+        self.ticks.ended(began_ms, clock.monotonic_ms())
 
     async def _look_after(self, id_: ResourceId) -> None:
         rollout = self._environment.resource(id_)

@@ -209,7 +209,7 @@ async def test_an_edit_below_a_run_opens_an_allocation_at_the_next_tick() -> Non
 
 
 async def test_a_bug_in_one_run_leaves_the_others_guarded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is logged; every other rollout is looked after."""
+    """It is logged and counted; every other rollout is looked after."""
     second = [
         document("Flag", "cart", {"rules": [{"id": "launch", "rollout": "cart-launch"}]}),
         document("Rollout", "cart-launch", {"flag": "cart", "from": "off", "to": "on", "pipeline": "quick"}),
@@ -228,6 +228,7 @@ async def test_a_bug_in_one_run_leaves_the_others_guarded(monkeypatch: pytest.Mo
         await stand.tick(40)
         assert stand.run("launch").phase is Phase.COMPLETED
         assert stand.run("cart-launch").stage_name == "canary"
+        assert (stand.runs.ticks.failures, stand.runs.ticks.took.count) == (40, 40)
 
 
 async def test_what_ticks_learned_is_known_to_other_servers() -> None:
