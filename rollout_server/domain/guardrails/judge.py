@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import inf, log
+from math import inf, log, log1p
 from typing import Any
 
 from rollout_server.domain.guardrails import interval, sample_ratio
 from rollout_server.domain.guardrails.absolute import Absolute, Blame
 from rollout_server.domain.guardrails.bound import Bound
-from rollout_server.domain.guardrails.data import WindowSums, is_possible
+from rollout_server.domain.guardrails.data import Cell, WindowSums, is_possible
 from rollout_server.domain.guardrails.families import is_bounded, is_high, joined
 from rollout_server.domain.guardrails.healthy import ALPHA as HEALTHY_ALPHA
 from rollout_server.domain.guardrails.healthy import Healthy, edge, is_ruled_out
@@ -31,7 +31,7 @@ from rollout_server.domain.guardrails.state import GuardrailState
 from rollout_server.domain.guardrails.tracking import Shown, place_of, shown, tracker_for
 from rollout_server.domain.guardrails.verdict import Reason, Standing, Verdict
 
-SILENT = 20.0  # outcomes an arm should have had: having none of them is no chance
+SILENT = 20.0  # nats against chance that an arm had none of so many: one in 500 million
 
 _STANDINGS = {
     Reason.RULED_OUT: Standing.HEALTHY,
@@ -254,15 +254,23 @@ def _detail(look: Look, reason: Reason) -> str:
 
 
 def _silent(silent: float, compared: Sequence[WindowSums]) -> float:
-    """Count the outcomes that one arm should have had and had not, while the other had some."""
+    """Add what speaks against chance that one arm had no outcome while the other had some.
+
+    Each unit falls to the candidate with the chance of its reach. Events of one unit are no second witness: they count
+    as many as the hash buckets that they fell into.
+    """
     n_t, n_c = sum(part.candidate.n for part in compared), sum(part.control.n for part in compared)
     if n_t and n_c:
         return 0.0
     for part in compared:
         reach = part.reach_ppm / PPM
         if 0 < reach < 1:
-            silent += part.control.n * reach / (1 - reach) + part.candidate.n * (1 - reach) / reach
+            silent -= _witnesses(part.candidate) * log(reach) + _witnesses(part.control) * log1p(-reach)
     return silent
+
+
+def _witnesses(cell: Cell) -> int:
+    return sum(1 for n in cell.bucket_n if n) if cell.bucket_n else cell.n
 
 
 def _is_behind(state: GuardrailState, look: Look) -> bool:

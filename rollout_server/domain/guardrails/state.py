@@ -39,7 +39,7 @@ class GuardrailState:
         has_control: whether some reach of the last window leaves units unexposed.
         is_quiet: nothing happened in the last window, in either arm.
         is_impossible: its sums cannot come from data, and were left out.
-        silent: outcomes that one arm should have had since its last one, while the other arm had some.
+        silent: nats against chance that one arm has had no outcome since its last one, while the other arm had some.
         candidate_n: denominators of the candidate in this run.
         control_n, control_x: sums of the control in this run, for its level.
     """

@@ -16,7 +16,19 @@ from rollout_server.domain.guardrails.spec import AbsoluteLimit, Guardrail, Limi
 from rollout_server.domain.guardrails.state import GuardrailState
 from rollout_server.domain.guardrails.together import verdicts
 from rollout_server.domain.guardrails.verdict import Reason, Standing, Verdict
-from tests.guardrail_windows import CONVERSION, ERRORS, KINDS, P95, fair_ratio, had, look, window, world
+from tests.guardrail_windows import (
+    CONVERSION,
+    ERRORS,
+    KINDS,
+    P95,
+    REQUESTS,
+    dealt,
+    fair_ratio,
+    had,
+    look,
+    window,
+    world,
+)
 
 TWENTY = RelativeLimit(200_000)
 FULL = 1_000_000
@@ -283,3 +295,21 @@ def test_a_quantile_reckons_harm_in_units() -> None:
     verdict = one.verdict(state, now)
     assert verdict.high is not None
     assert verdict.harm == pytest.approx(10_000 * verdict.high)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reach_ppm", "is_blind"),
+    [
+        (dealt([(5, 0.0)] * 30), 100_000, False),  # one user's events
+        (dealt([(at, 0.0) for at in range(3)]), 100_000, False),
+        (dealt([(at, 0.0) for at in range(12)]), 100_000, True),
+        (had(4, 0), 10_000, False),
+        (had(5, 0), 10_000, True),
+    ],
+)
+def test_few_outcomes_in_one_arm_are_chance(candidate: Cell, reach_ppm: int, *, is_blind: bool) -> None:
+    """A quiet service is not blind because its last visitors happened to be exposed."""
+    metric = REQUESTS if candidate.bucket_n else ERRORS
+    judge = Judge(metric, Guardrail("metric", RelativeLimit(200_000)))
+    state = judge.absorb(None, [window(0, candidate, Cell(), reach_ppm=reach_ppm)], look())
+    assert (judge.verdict(state, look()).reason is Reason.ONE_ARM) is is_blind
