@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from rollout_server.adapters.redis_journal import RedisJournal
 from rollout_server.adapters.redis_link import Wait
@@ -251,7 +252,8 @@ async def linked(primary: RealRedis) -> None:
     try:
         async with asyncio.timeout(60):
             while info.get("role") != "master" or info.get("slave0", {}).get("state") != "online":
-                info = await client.info("replication")
+                with suppress(RedisError):  # a Sentinel cuts connections when it gives a server another role
+                    info = await client.info("replication")
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"no replica came to port {primary.port}: {info}") from None
@@ -261,11 +263,12 @@ async def linked(primary: RealRedis) -> None:
 async def promoted(replica: RealRedis, sentinel_port: int) -> None:
     """Wait until the Sentinel has made it the primary, and says so: before that it may still change its mind."""
     client, sentinel = replica.client(), Redis(host="127.0.0.1", port=sentinel_port, protocol=2)
-    named: Any = None
+    named, role = 0, ""
     async with asyncio.timeout(60):
-        while named != replica.port or (await client.info("replication"))["role"] != "master":
-            answer: Any = await sentinel.sentinel_masters()
-            named = answer["main"]["port"]
+        while named != replica.port or role != "master":
+            with suppress(RedisError):
+                answer: Any = await sentinel.sentinel_masters()
+                named, role = answer["main"]["port"], (await client.info("replication"))["role"]
             await asyncio.sleep(0.02)
     await client.aclose()
     await sentinel.aclose()
