@@ -59,15 +59,21 @@ class Connection:
         self._stub: ControlServiceStub | None = None
 
     @property
-    def stub(self) -> ControlServiceStub:
-        """The generated stub, over a channel that is opened now."""
-        if self._stub is None:
+    def channel(self) -> grpc.Channel:
+        """The channel, opened on first use."""
+        if self._channel is None:
             # C-core's own log lines would mix with ours; what matters of them arrives as a status.
             os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+            self._channel = self._open()
+        return self._channel
+
+    @property
+    def stub(self) -> ControlServiceStub:
+        """The generated stub, over `channel`."""
+        if self._stub is None:
             from rollout_sdk.wire.v1.control_pb2_grpc import ControlServiceStub
 
-            self._channel = self._open()
-            self._stub = ControlServiceStub(self._channel)
+            self._stub = ControlServiceStub(self.channel)
         return self._stub
 
     def ask(

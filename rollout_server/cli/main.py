@@ -64,6 +64,7 @@ ENTRIES = (
     Entry(STOP, "kill", f"{_HERE}.kill:kill", "Serve a flag's off variant to everybody, now."),
     Entry(STOP, "unkill", f"{_HERE}.kill:unkill", "Lift a kill: the flag's rules decide again."),
     Entry(RUN, "serve", f"{_HERE}.serve:serve", "Run the server."),
+    Entry(RUN, "health", f"{_HERE}.health:health", "Ask the server whether it serves; no token is needed."),
     Entry(RUN, "dev", f"{_HERE}.dev:dev", "Run a server with example flags and a shop beside it."),
     Entry(
         RUN,
