@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from benchmarks.guardrails.scenarios import NOTHING_WRONG, REGRESSIONS, Scenario
+from benchmarks.guardrails.scenarios import HELD_OUT, NOTHING_WRONG, REGRESSIONS, Scenario
 from benchmarks.guardrails.simulate import OURS, Outcome, interval, over_floor, simulate
 from rollout_server.domain.guardrails.look import ALPHA
 
@@ -28,6 +28,11 @@ def nothing_wrong() -> Sequence[Scenario]:
 def regressions() -> Sequence[Scenario]:
     """The rows of the second table."""
     return REGRESSIONS
+
+
+def held_out() -> Sequence[Scenario]:
+    """The rows of the third table."""
+    return HELD_OUT
 
 
 def progress(name: str, runs: int) -> Callable[[int], None]:
@@ -91,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     others = "".join(f"{name:>18}" for name in METHODS[1:])
     print(f"{'scenario':<28}{'runs':>6}{'found':>8}{'median':>8}{'95 %':>8}{'exposed':>10}  {'over floor':<22}{others}")
     _table(regressions, full, options, delay_row)
+    print("\nHeld out: the same, of effects, shares and traffic that no prior was chosen by.\n")
+    _table(held_out, full, options, delay_row)
     return 0
 
 

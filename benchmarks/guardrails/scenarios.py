@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
@@ -101,10 +101,12 @@ def _missing(rng: Generator) -> Run:
     return Run([thinned(rng, units(rng, Traffic(level=0.02 * outages(rng))), 0.3)])
 
 
-def _late(ratio: float) -> Callable[[Generator], Run]:
+def _late(ratio: float, traffic: Traffic | None = None) -> Callable[[Generator], Run]:
+    usual = traffic or Traffic(reach=TENTH)
+
     def make(rng: Generator) -> Run:
         ratios, onset = late(rng, ratio)
-        return Run([units(rng, Traffic(reach=TENTH, ratio=ratios))], onset)
+        return Run([units(rng, replace(usual, ratio=ratios))], onset)
 
     return make
 
@@ -161,27 +163,47 @@ NOTHING_WRONG = (
 )
 
 REGRESSIONS = (
-    Scenario("constant 1.25x", ERRORS, _one(Traffic(ratio=flat(1.25), reach=TENTH)), ceiling=1.5, worth=0.5),
-    Scenario("constant 1.5x", ERRORS, _one(Traffic(ratio=flat(1.5), reach=TENTH)), ceiling=1.5, worth=0.5),
-    Scenario("constant 2x", ERRORS, _one(Traffic(ratio=flat(2.0), reach=TENTH)), ceiling=1.5, worth=0.5),
-    Scenario(
-        "constant 2x, limit +20 %", ERRORS, _one(Traffic(ratio=flat(2.0), reach=TENTH)), TWENTY, ceiling=1.5, worth=0.5
-    ),
-    Scenario(
-        "conversion 30 % -> 27 %", CONVERSION, _one(Traffic(level=flat(0.3), ratio=flat(0.9))), ceiling=1.5, worth=0.5
-    ),
-    Scenario("constant 5x (no target)", ERRORS, _one(Traffic(ratio=flat(5.0), reach=TENTH)), worth=0.5),
-    Scenario("late 1.5x", ERRORS, _late(1.5), ceiling=2.5, worth=0.5),
-    Scenario("late 2x", ERRORS, _late(2.0), ceiling=2.5, worth=0.5),
-    Scenario("late 2x, limit +20 %", ERRORS, _late(2.0), TWENTY, ceiling=2.5, worth=0.5),
-    Scenario(
-        "slow, to 2x in 1 440", ERRORS, _one(Traffic(ratio=1 + np.arange(WINDOWS) / WINDOWS, reach=TENTH)), worth=0.5
-    ),
-    Scenario("1.5x during a ramp", ERRORS, _one(Traffic(ratio=flat(1.5), reach=ramp())), worth=0.5),
+    Scenario("constant 1.25x", ERRORS, _one(Traffic(ratio=flat(1.25), reach=TENTH)), ceiling=1.5),
+    Scenario("constant 1.5x", ERRORS, _one(Traffic(ratio=flat(1.5), reach=TENTH)), ceiling=1.5),
+    Scenario("constant 2x", ERRORS, _one(Traffic(ratio=flat(2.0), reach=TENTH)), ceiling=1.5),
+    Scenario("constant 2x, limit +20 %", ERRORS, _one(Traffic(ratio=flat(2.0), reach=TENTH)), TWENTY, ceiling=1.5),
+    Scenario("conversion 30 % -> 27 %", CONVERSION, _one(Traffic(level=flat(0.3), ratio=flat(0.9))), ceiling=1.5),
+    Scenario("constant 5x (no target)", ERRORS, _one(Traffic(ratio=flat(5.0), reach=TENTH))),
+    Scenario("late 1.5x", ERRORS, _late(1.5), ceiling=2.5, worth=2.0),
+    Scenario("late 2x", ERRORS, _late(2.0), ceiling=2.5, worth=2.0),
+    Scenario("late 2x, limit +20 %", ERRORS, _late(2.0), TWENTY, ceiling=2.5, worth=2.0),
+    Scenario("slow, to 2x in 1 440", ERRORS, _one(Traffic(ratio=1 + np.arange(WINDOWS) / WINDOWS, reach=TENTH))),
+    Scenario("1.5x during a ramp", ERRORS, _one(Traffic(ratio=flat(1.5), reach=ramp()))),
     Scenario("tail: 10 % are 3x slower", P95, _values(slow_share=0.1), worth=0.25),
     Scenario("mean +10 %", BASKET, _values(ratio=1.1), exact=False, worth=0.25),
-    Scenario("clustered 2x, 50 %", REQUESTS, _users(0.5, 2.0), exact=False, worth=0.2),
-    Scenario("clustered 2x, 10 % of many", REQUESTS, _users(0.1, 2.0, MANY), exact=False, worth=0.2),
-    Scenario("clustered 2x, 300 exposed *", REQUESTS, _users(0.1, 2.0), exact=False, worth=0.2, in_target=False),
-    Scenario("clustered 2x, ramp", REQUESTS, _users("ramp", 2.0), exact=False, worth=0.2),
+    Scenario("clustered 2x, 50 %", REQUESTS, _users(0.5, 2.0), exact=False, worth=0.25),
+    Scenario("clustered 2x, 10 % of many", REQUESTS, _users(0.1, 2.0, MANY), exact=False, worth=0.25),
+    Scenario("clustered 2x, 300 exposed *", REQUESTS, _users(0.1, 2.0), exact=False, worth=0.25, in_target=False),
+    Scenario("clustered 2x, ramp", REQUESTS, _users("ramp", 2.0), exact=False, worth=0.25),
+)
+
+# Effects, shares and traffic that no weight of a prior was chosen by, the hard ones too.
+HELD_OUT = (
+    Scenario("constant 1.15x, 50 %", ERRORS, _one(Traffic(flat(1000), ratio=flat(1.15))), ceiling=1.5),
+    Scenario("constant 1.35x", ERRORS, _one(Traffic(ratio=flat(1.35), reach=TENTH)), ceiling=1.5),
+    Scenario("constant 1.75x, 1 %", ERRORS, _one(Traffic(flat(2000), flat(0.01), ratio=flat(1.75))), ceiling=1.5),
+    Scenario(
+        "conversion 30 % -> 28.5 %",
+        CONVERSION,
+        _one(Traffic(flat(1500), level=flat(0.3), ratio=flat(0.95))),
+        ceiling=1.5,
+    ),
+    Scenario(
+        "conversion 10 % -> 8 %, 10 %",
+        CONVERSION,
+        _one(Traffic(reach=TENTH, level=flat(0.1), ratio=flat(0.8))),
+        ceiling=1.5,
+    ),
+    Scenario("constant 3x", ERRORS, _one(Traffic(reach=TENTH, ratio=flat(3.0))), ceiling=1.5),
+    Scenario("late 1.25x, 50 %", ERRORS, _late(1.25, Traffic(flat(1000))), ceiling=2.5),
+    Scenario("late 1.75x", ERRORS, _late(1.75), ceiling=2.5),
+    Scenario("late 2x, thin traffic", ERRORS, _late(2.0, Traffic(flat(150), TENTH)), ceiling=2.5),
+    Scenario("late 2x, heavy traffic", ERRORS, _late(2.0, Traffic(flat(2000), TENTH)), ceiling=2.5),
+    Scenario("late 3x", ERRORS, _late(3.0, Traffic(flat(200), TENTH)), ceiling=2.5),
+    Scenario("late conversion 30 % -> 27 %", CONVERSION, _late(0.9, Traffic(level=flat(0.3))), ceiling=2.5),
 )

@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log, sqrt
 from multiprocessing import get_context
+from typing import Any
 
 import numpy as np
 
-from benchmarks.guardrails.baselines import NEVER, alarms
+from benchmarks.guardrails import fast
+from benchmarks.guardrails.baselines import NEVER, alarms, first
 from benchmarks.guardrails.scenarios import Scenario
 from benchmarks.guardrails.worlds import WINDOWS, Run
 from rollout_server.domain.guardrails.bound import Bound
+from rollout_server.domain.guardrails.evidence import Evidence
 from rollout_server.domain.guardrails.families import joined
 from rollout_server.domain.guardrails.look import ALPHA
 from rollout_server.domain.guardrails.pace import nats
@@ -20,6 +23,7 @@ from rollout_server.domain.guardrails.spec import PPM, Bad, Measures, Per
 
 OURS = "guardrail"
 SEED = 20_261_121
+CHECKED = 25  # every so manieth run is judged by the real code too, where `fast` judges
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +44,34 @@ class Outcome:
 
 def guardrail(run: Run, scenario: Scenario) -> int:
     """Return the window at which the guardrail rolls back, by the code that judges real rollouts."""
-    high = scenario.metric.bad is Bad.HIGH
-    bound = Bound(1 + scenario.limit.ppm / PPM, high)
-    test = joined(scenario.metric, bound, scenario.limit.at_least, both=True)
+    _, test = _test(scenario)
     state, enough = test.start(), log(1 / ALPHA)
     for window, parts in enumerate(run.windows()):
         state = test.absorb(state, parts)
         if test.log_e(state) >= enough:
             return window
     return NEVER
+
+
+def judged(run: Run, scenario: Scenario, *, check: bool) -> int:
+    """Return the same from `fast` where that knows the family.
+
+    Raises:
+        AssertionError: the real code, asked as well because of `check`, says otherwise.
+    """
+    bound, test = _test(scenario)
+    log_e = fast.log_e_of(test, bound)
+    if log_e is None:
+        return guardrail(run, scenario)
+    window = first(log_e(run) >= log(1 / ALPHA))
+    if check and window != (real := guardrail(run, scenario)):
+        raise AssertionError(f"{scenario.name}: the fast form rolls back at {window}, the real code at {real}")
+    return window
+
+
+def _test(scenario: Scenario) -> tuple[Bound, Evidence[Any]]:
+    bound = Bound(1 + scenario.limit.ppm / PPM, scenario.metric.bad is Bad.HIGH)
+    return bound, joined(scenario.metric, bound, scenario.limit.at_least, both=True)
 
 
 def floor_nats(run: Run, scenario: Scenario) -> float | None:
@@ -64,11 +87,11 @@ def floor_nats(run: Run, scenario: Scenario) -> float | None:
     return nats(n_t, level * ratio, n_c, level, 1 + scenario.limit.ppm / PPM)
 
 
-def outcome(scenario: Scenario, seed: tuple[int, ...]) -> Outcome:
-    """Simulate one run."""
+def outcome(scenario: Scenario, seed: tuple[int, int, int]) -> Outcome:
+    """Simulate one run; the seed is that of the bench, the row's place and the run's number."""
     run = scenario.make(np.random.default_rng(seed))
     sign = 1 if scenario.metric.bad is Bad.HIGH else -1
-    at = {OURS: guardrail(run, scenario), **alarms(run, sign)}
+    at = {OURS: judged(run, scenario, check=not seed[2] % CHECKED), **alarms(run, sign)}
     early = frozenset(name for name, window in at.items() if NEVER < window < run.onset)
     delays = {name: None if window == NEVER or name in early else window - run.onset + 1 for name, window in at.items()}
     end = at[OURS] if at[OURS] != NEVER else WINDOWS - 1
@@ -78,7 +101,7 @@ def outcome(scenario: Scenario, seed: tuple[int, ...]) -> Outcome:
 
 def _task(work: tuple[Callable[[], Sequence[Scenario]], int, int]) -> Outcome:
     table, row, number = work
-    return outcome(table()[row], (SEED, row, number, len(table())))
+    return outcome(table()[row], (SEED, row, number))
 
 
 def simulate(

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.guardrails import __main__ as tables
 from benchmarks.guardrails.baselines import NEVER, alarms, confidence_sequence, pooled, threshold, z_test
-from benchmarks.guardrails.scenarios import NOTHING_WRONG, REGRESSIONS
+from benchmarks.guardrails.scenarios import HELD_OUT, NOTHING_WRONG, REGRESSIONS
 from benchmarks.guardrails.simulate import guardrail, interval, outcome, over_floor
 from benchmarks.guardrails.worlds import Run, Traffic, flat, units
 from rollout_server.domain.guardrails.judge import Judge
@@ -40,7 +40,7 @@ def test_the_quick_form_prints_every_row(capsys: pytest.CaptureFixture[str]) -> 
     """Both tables, a row for each scenario, in seconds."""
     assert tables.main(["--quick", "--processes", "2"]) == 0
     printed = capsys.readouterr().out
-    assert [row.name for row in (*NOTHING_WRONG, *REGRESSIONS) if row.name not in printed] == []
+    assert [row.name for row in (*NOTHING_WRONG, *REGRESSIONS, *HELD_OUT) if row.name not in printed] == []
 
 
 def test_the_simulation_rolls_back_when_the_judge_does() -> None:
@@ -69,7 +69,7 @@ def test_baselines_see_what_everybody_would_see() -> None:
 def test_a_row_adds_up() -> None:
     """Delays count from the onset, false alarms before it are early, and nothing beats the floor by much."""
     row = next(row for row in REGRESSIONS if row.name == "constant 2x")
-    outcomes = [outcome(row, (9, number)) for number in range(30)]
+    outcomes = [outcome(row, (9, 0, number)) for number in range(30)]
     ratio = over_floor(outcomes)
     assert ratio is not None
     assert 0.8 < ratio < 1.9

@@ -30,7 +30,7 @@ from rollout_server.domain.guardrails.normal import normal_of_t, one_sided
 
 NOTE_EVERY = 120  # windows
 NOTES_KEPT = 8
-SCALES = ((0.75, 0.4), (0.25, 1.5))  # the prior of `mixtures`: weights and half-normal scales of a log ratio
+SCALES = ((0.75, 0.4), (0.25, 1.5))  # weights and half-normal scales of the prior of a log ratio
 FREEDOM_MIN = 5.0  # with evidence from fewer classes nothing is said
 _FULL_FREEDOM = HASH_BUCKETS - 1.0
 

@@ -8,21 +8,25 @@ starts. They are spread evenly, one before each window (docs/adr/0012 says what 
 
 For each size only the sum over the onsets that have started is carried, because all of them grow by the same factor:
 
-    V_i <- (V_i + weight of the restart due now) * exp(increment_i)
+    V_i <- (V_i + weight of the restart due now * late_i / prior_i) * exp(increment_i)
     E    = sum_i prior_i V_i + weight of all restarts yet to come
+
+where late_i is the prior of sizes after a restart. Both priors and the weights of the restarts sum to 1, so E is a
+weighted mean whatever they are: they move delays, never alpha.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, log, sqrt
 
 _SIZES = 20
 _SMALLEST = 0.04
 _LARGEST = 4.0
+_COMMON = (0.07, 1.2)  # sizes between are alike in prior weight; beyond, it falls off with the fourth power
 
-FROM_START = 0.7  # share of the prior on "it was so from the first window"
+FROM_START = 0.6  # share of the prior on "it was so from the first window"
 DAY = 1440  # windows whose restarts share the first part of what is left, evenly
 FIRST_DAY = 0.9  # that part; later days share the rest, the d-th 1 / (d (d - 1)) of it
 
@@ -30,25 +34,29 @@ _EXPONENT_MAX = 600.0
 _VALUE_MAX = 1e250  # evidence beyond it says nothing new, and floats end at 1e308
 
 
-def _half_normal(size: float, scale: float) -> float:
-    return exp(-0.5 * (size / scale) ** 2) / scale
-
-
 def _effects() -> tuple[float, ...]:
     factor = (_LARGEST / _SMALLEST) ** (1 / (_SIZES - 1))
     return tuple(_SMALLEST * factor**step for step in range(_SIZES))
 
 
-def _prior(sizes: Sequence[float]) -> tuple[float, ...]:
-    weights = [size * (0.75 * _half_normal(size, 0.4) + 0.25 * _half_normal(size, 1.5)) for size in sizes]
+def _shares(weights: Sequence[float]) -> tuple[float, ...]:
     return tuple(weight / sum(weights) for weight in weights)
+
+
+def _prior(sizes: Sequence[float]) -> tuple[float, ...]:
+    low, high = _COMMON
+    return _shares([1 / (1 + (low / size) ** 4) / (1 + (size / high) ** 4) for size in sizes])
 
 
 EFFECTS = _effects()
 """Sizes of effects beyond the limit, as distances of log rate ratios; geometric, so weights are size times density."""
 
 PRIOR = _prior(EFFECTS)
-"""Sums to 1. Most releases that hurt move a metric by tens of per cent, some by factors."""
+"""Sums to 1. Even over log size from some per cent to a factor of three, so that none of them waits for the others."""
+
+_LATE_PRIOR = _shares([weight * sqrt(size) for weight, size in zip(PRIOR, EFFECTS, strict=True)])
+LATER = tuple(late / weight for late, weight in zip(_LATE_PRIOR, PRIOR, strict=True))
+"""late_i / prior_i. The larger an effect, the more onsets can be told apart, and the more its onset costs to find."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +94,21 @@ def unspent(windows: int) -> float:
     return left - rest * restart_weight(begun + 1)
 
 
-def grow(mixture: Mixture, increments: Sequence[float]) -> Mixture:
+def grow(mixture: Mixture, increments: Sequence[float], later: Sequence[float] = LATER) -> Mixture:
     """Add one window.
 
     Args:
         mixture: evidence before it.
         increments: of log E, for each size.
+        later: weight of each size after a restart over its weight from the start; 1 for each where `log_e` gets a
+            prior of its own.
     """
     windows = mixture.windows
     due = restart_weight(windows) if windows else 0.0
     values = tuple(
         [
-            min(_VALUE_MAX, (value + due) * exp(min(_EXPONENT_MAX, step)))
-            for value, step in zip(mixture.values, increments, strict=True)
+            min(_VALUE_MAX, (value + due * weight) * exp(min(_EXPONENT_MAX, step)))
+            for value, step, weight in zip(mixture.values, increments, later, strict=True)
         ]
     )
     return Mixture(values, windows + 1)

@@ -27,6 +27,7 @@ from rollout_server.domain.guardrails.mixtures import Mixture
 _LEARNT = 10.0  # windows before a dispersion is believed
 _CHANCES = (0.55, 0.65, 0.75, 0.85, 0.95)  # that the candidate's value is the worse one
 _EVEN = (0.2,) * len(_CHANCES)
+_LATER = (1.0,) * len(_CHANCES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ class Signs:
                     step + log(2 * (chance if beyond > 0 else 1 - chance))
                     for step, chance in zip(steps, _CHANCES, strict=True)
                 ]
-        return SignsState(mixtures.grow(state.mixture, steps))
+        return SignsState(mixtures.grow(state.mixture, steps, _LATER))
 
     def log_e(self, state: SignsState) -> float:
         """Return log E."""

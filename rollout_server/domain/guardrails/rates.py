@@ -32,7 +32,7 @@ from rollout_server.domain.guardrails.levels import Levels, learn, level_of
 from rollout_server.domain.guardrails.mixtures import EFFECTS, Mixture
 
 SMALL = 0.002  # below this the two increments differ by less than 0.2 %, and the first needs no prediction
-_CAP = 0.25  # alternatives keep this share of the room between the level and 1
+CAP = 0.25  # alternatives keep this share of the room between the level and 1
 _NONE = (0.0,) * len(EFFECTS)
 
 
@@ -51,7 +51,7 @@ def closest_null(n_t: float, theta_t: float, n_c: float, theta_c: float, bound: 
 
 def safe_2x2(n_t: float, x_t: float, n_c: float, x_c: float, *, ratio: float, bound: float, level: float) -> float:
     """Return the increment of log E for one alternative ratio at a predicted pooled rate in (0, 1)."""
-    room = 1 - _CAP * (1 - level)
+    room = 1 - CAP * (1 - level)
     theta_c = min(room, level * (n_t + n_c) / (n_t * ratio + n_c))
     theta_t = min(room, ratio * theta_c)
     if (theta_t - bound * theta_c) * (ratio - bound) <= 0:

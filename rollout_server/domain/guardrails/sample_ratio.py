@@ -23,9 +23,11 @@ from rollout_server.domain.guardrails.mixtures import Mixture
 from rollout_server.domain.guardrails.spec import PPM
 
 ALPHA = 0.001
+LAW = 2  # of this test: tilts, and the onsets of `mixtures`; see `state`
 _SIZES = tuple(0.02 * 1.6**step for step in range(11))  # 0.02 .. 2.2 in log odds
 TILTS = (*_SIZES, *(-size for size in _SIZES))
 _PRIOR = (1 / len(TILTS),) * len(TILTS)
+_LATER = (1.0,) * len(TILTS)
 
 BAD_SPLIT = 0.2  # log odds of a split so bad that `healthy` must wait until it would have been seen
 _SLACK = 3.0  # nats for not knowing its size, sign and onset
@@ -72,6 +74,7 @@ class RatioState:
     candidate_units: float = 0.0
     control_units: float = 0.0
     judged: int | None = None
+    law: int = LAW
 
 
 def start(run: int) -> RatioState:
@@ -155,8 +158,8 @@ def _absorb_window(state: RatioState, window: int, parts: Sequence[ExposureSums]
             reporting = reporting.with_counts(told_t, told_c, reach)
     return RatioState(
         state.run,
-        mixtures.grow(state.exposed, exposed_steps),
-        mixtures.grow(state.reporting, reporting_steps),
+        mixtures.grow(state.exposed, exposed_steps, _LATER),
+        mixtures.grow(state.reporting, reporting_steps, _LATER),
         exposed,
         reporting,
         power,

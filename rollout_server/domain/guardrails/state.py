@@ -21,10 +21,11 @@ from rollout_server.domain.guardrails.mixtures import Mixture
 from rollout_server.domain.guardrails.paired import CountersState, SignsState
 from rollout_server.domain.guardrails.quantiles import QuantilesState
 from rollout_server.domain.guardrails.rates import RatesState
+from rollout_server.domain.guardrails.sample_ratio import LAW as RATIO_LAW
 from rollout_server.domain.guardrails.sample_ratio import RatioState, Shares
 from rollout_server.errors import Corrupt
 
-LAW = 1  # of the statistics: grids, priors and increments; evidence of another law cannot be continued
+LAW = 2  # of the statistics: grids, priors and increments; evidence of another law cannot be continued
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +121,13 @@ def read_ratio(data: object, where: str) -> RatioState:
         where: what it is the state of, for the error.
 
     Raises:
-        Corrupt: it is none.
+        Corrupt: it is none, or of another law (the first one was not written down).
     """
     state = _read(data, where)
-    if not isinstance(state, RatioState):
+    if not isinstance(state, RatioState) or not isinstance(data, dict):
         raise Corrupt(where, "this is no sample ratio's state", _HINT)
+    if (law := data.get("law")) != RATIO_LAW:
+        raise Corrupt(where, f"sample ratio of law {law or 1}, this server judges by law {RATIO_LAW}", _HINT)
     return state
 
 

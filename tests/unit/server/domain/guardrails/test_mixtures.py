@@ -7,7 +7,7 @@ from math import exp, log
 import pytest
 
 from rollout_server.domain.guardrails import mixtures
-from rollout_server.domain.guardrails.mixtures import EFFECTS, FROM_START, PRIOR
+from rollout_server.domain.guardrails.mixtures import EFFECTS, FROM_START, LATER, PRIOR
 
 
 def test_the_grid_is_the_documented_one() -> None:
@@ -16,6 +16,27 @@ def test_the_grid_is_the_documented_one() -> None:
     assert (EFFECTS[0], EFFECTS[-1]) == pytest.approx((0.04, 4.0))
     assert EFFECTS[1] / EFFECTS[0] == pytest.approx(EFFECTS[-1] / EFFECTS[-2])
     assert sum(PRIOR) == pytest.approx(1)
+
+
+def test_a_restart_weighs_larger_effects_more_and_no_more_in_all() -> None:
+    """After a restart the weights of the sizes sum to 1 as well, and lean towards effects whose onset is found fast."""
+    assert sum(prior * later for prior, later in zip(PRIOR, LATER, strict=True)) == pytest.approx(1)
+    assert list(LATER) == sorted(LATER)
+
+
+def test_no_common_effect_waits_for_another() -> None:
+    """From 10 % to a factor of two and a half no size has less than four fifths of the weight of another."""
+    common = [prior for size, prior in zip(EFFECTS, PRIOR, strict=True) if log(1.1) < size < log(2.5)]
+    assert len(common) >= 8
+    assert min(common) > 0.6 * max(common)
+
+
+def test_evidence_with_a_prior_of_its_own_restarts_with_it() -> None:
+    """Where sizes are weighted alike from the start and later, nothing is created or lost by a restart."""
+    state = mixtures.start(3)
+    for _ in range(50):
+        state = mixtures.grow(state, [0.0] * 3, [1.0] * 3)
+    assert mixtures.log_e(state, [1 / 3] * 3) == pytest.approx(0, abs=1e-9)
 
 
 @pytest.mark.parametrize("windows", [0, 1, 2, 100, 1440, 1441, 1442, 3000, 20_000])
@@ -43,7 +64,8 @@ def test_the_recursion_is_the_mixture() -> None:
     for onset in range(len(steps)):
         weight = mixtures.restart_weight(onset) if onset else FROM_START
         explicit += weight * sum(
-            prior * exp(sum(step[size] for step in steps[onset:])) for size, prior in enumerate(PRIOR)
+            prior * (LATER[size] if onset else 1) * exp(sum(step[size] for step in steps[onset:]))
+            for size, prior in enumerate(PRIOR)
         )
     assert mixtures.log_e(state) == pytest.approx(log(explicit))
 

@@ -60,3 +60,13 @@ def test_what_is_no_state_is_corrupt() -> None:
             read_guardrail(data, "run 3 of checkout")
     with pytest.raises(Corrupt, match="no sample ratio"):
         read_ratio(good, "here")
+
+
+def test_a_sample_ratio_of_another_law_is_not_continued() -> None:
+    """Neither one of a later law nor one of the first, which was not written down."""
+    ratio = write(fair_ratio())
+    with pytest.raises(Corrupt, match="law 3, this server judges by law 2"):
+        read_ratio({**ratio, "law": 3}, "here")
+    del ratio["law"]
+    with pytest.raises(Corrupt, match="law 1"):
+        read_ratio(ratio, "here")
