@@ -118,6 +118,7 @@ bench-all: bench ## The same, and the guardrails: half an hour more
 lock: $(STAMP) ## Write requirements/*.lock anew; UPGRADE=1 takes newer versions
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra all --group dev -o requirements/dev.lock
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --extra all -c requirements/dev.lock -o requirements/server.lock
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --group pyproject.toml:image -c requirements/dev.lock -o requirements/build.lock
 	@for wanted in benchmarks/sdk/requirements/*.in; do $(LOCK) $(if $(UPGRADE),--upgrade) $$wanted -o $${wanted%.in}.lock; done
 
 .PHONY: build

@@ -1,0 +1,133 @@
+"""The Dockerfile, replayed step by step in a clean environment, then run as its own user."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rollout_server.cli.target import DEFAULT_SERVER
+from tests.dockerfile_replay import Replay, context, read_steps
+from tests.small_server import free_port
+
+ROOT = Path(__file__).parents[2]
+STEPS = read_steps((ROOT / "Dockerfile").read_text(encoding="utf-8"))
+WITHIN_S = 60
+
+# One worker replays, once.
+pytestmark = [pytest.mark.xdist_group("dockerfile"), pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[Replay]:
+    """The replayed image. Not in pytest's own directories: nobody else may enter those."""
+    with tempfile.TemporaryDirectory(prefix="rg-image-") as name:
+        scratch = Path(name)
+        scratch.chmod(0o755)
+        sent = scratch / "context"
+        sent.mkdir()
+        context(ROOT, sent)
+        replay = Replay(scratch, sent)
+        replay.run_all(STEPS)
+        shutil.rmtree(sent)
+        for path in (replay.root, *replay.root.rglob("*")):  # a read-only root, but for the volumes
+            if path not in [replay.at(volume) for volume in replay.volumes] and not path.is_symlink():
+                path.chmod(path.stat().st_mode & ~0o222)
+        yield replay
+        for path in (replay.root, *replay.root.rglob("*")):
+            if path.is_dir() and not path.is_symlink():
+                path.chmod(0o755)
+
+
+def stands(image: Replay) -> dict[Path, tuple[int, int]]:
+    """Everything in the image but its volumes."""
+    volumes = [image.at(volume) for volume in image.volumes]
+    return {
+        path: (path.lstat().st_mtime_ns, path.lstat().st_size)
+        for path in image.root.rglob("*")
+        if not any(volume == path or volume in path.parents for volume in volumes)
+    }
+
+
+def ends(process: subprocess.Popen[str]) -> tuple[int, str]:
+    said, _ = process.communicate(timeout=WITHIN_S)
+    return process.returncode, said
+
+
+def test_the_linter_has_nothing_to_say() -> None:
+    program = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run([program, "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_only_what_is_locked_is_in_the_image(image: Replay) -> None:
+    """Nor is pip: what is not in the image cannot be used in it."""
+    (packages,) = image.root.glob("opt/rollout/lib/python*/site-packages")
+    installed = {normal(path.name.split("-")[0]) for path in packages.glob("*.dist-info")}
+    lock = (ROOT / "requirements" / "server.lock").read_text(encoding="utf-8")
+    locked = {normal(name) for name in re.findall(r"^([A-Za-z0-9._-]+)==", lock, re.MULTILINE)}
+    assert "rollout_guard" in installed
+    assert installed - locked == {"rollout_guard"}
+    assert not (packages / "pip").exists()
+    assert not list(image.root.rglob("tests/e2e"))
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "_", name).lower()
+
+
+def test_the_user_of_the_image_is_nobody_and_owns_the_volume_alone(image: Replay) -> None:
+    assert image.user == "10001:10001"
+    (volume,) = image.volumes
+    assert image.at(volume).stat().st_mode & 0o777 == 0o700
+    if os.geteuid() == 0:
+        assert image.at(volume).stat().st_uid == 10_001
+    assert image.env["ROLLOUT_DATA"] == image.env["HOME"] == str(image.at(volume))
+
+
+def test_ports_agree(image: Replay) -> None:
+    """With what the health check asks, and with what other machines find."""
+    assert [image.env["ROLLOUT_LISTEN"], image.env["ROLLOUT_HTTP_LISTEN"]] == [
+        f"0.0.0.0:{port}" for port in image.ports
+    ]
+    assert f"localhost:{image.ports[0]}" == DEFAULT_SERVER
+
+
+def test_nothing_is_served_in_clear_text_unless_told_so(image: Replay) -> None:
+    """A container that is started without a word about TLS says what to give it."""
+    code, said = ends(image.start([*image.said["ENTRYPOINT"], *image.said["CMD"]]))
+    assert code == 2
+    assert "insecure_listen" in said
+
+
+def test_it_starts_is_healthy_and_ends_cleanly_and_writes_nothing_but_its_volume(image: Replay) -> None:
+    """As its own user, on a tree that cannot be written to; its health check needs no token."""
+    before = stands(image)
+    address = f"127.0.0.1:{free_port()}"
+    server = image.start(
+        [*image.said["ENTRYPOINT"], *image.said["CMD"]],
+        ROLLOUT_LISTEN=address,
+        ROLLOUT_HTTP_LISTEN=f"127.0.0.1:{free_port()}",
+    )
+    try:
+        for _ in range(30):
+            code, said = ends(image.start(image.said["HEALTHCHECK"], ROLLOUT_SERVER=address))
+            if code == 0 or server.poll() is not None:
+                break
+        assert (code, said) == (0, "serving\n")
+    finally:
+        server.send_signal(signal.Signals[image.stop_signal])
+        code, said = ends(server)
+    assert code == 0, said
+    assert '"event": "stopped"' in said or "stopped" in said
+    assert ends(image.start(image.said["HEALTHCHECK"], ROLLOUT_SERVER=address))[0] != 0
+    assert (image.at(image.volumes[0]) / "rollout.db").exists()
+    assert stands(image) == before
