@@ -120,6 +120,7 @@ class Stream:
         "_reset_reason",
         "_room",
         "_speaker",
+        "_told_at",
         "is_ended",
         "spoke_at",
     )
@@ -142,11 +143,18 @@ class Stream:
         self.is_ended = False
         self._ended_by: Exception | None = None
         self.spoke_at = asyncio.get_running_loop().time()
+        self._told_at = self.spoke_at
 
     @property
     def is_speaking(self) -> bool:
         """Whether there is something under way to the client."""
         return self._speaker is not None
+
+    @property
+    def _is_bookmark_due(self) -> bool:
+        """Whether it is time for one although changes are said: it also tells over how long to come back."""
+        since_s = asyncio.get_running_loop().time() - self._told_at
+        return since_s * 1_000 >= self._room.pace.bookmark_every_ms
 
     def speak(self) -> None:
         """Start to say what the client does not know; nothing where that is under way, for it goes to the present."""
@@ -201,8 +209,9 @@ class Stream:
                 await self._write(drain(self._room.pace.reconnect_within_ms))
                 self.end()
                 return
-            elif not said:
+            elif not said or self._is_bookmark_due:
                 within_ms = return_within_ms(self._room.served.streams)
+                self._told_at = asyncio.get_running_loop().time()
                 await self._write(bookmark(fan_out.position, fan_out.ruleset_digest, within_ms))
                 said = True
             else:

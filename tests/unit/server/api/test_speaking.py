@@ -20,7 +20,7 @@ from rollout_server.errors import Unavailable
 from tests.reader import Reader
 from tests.small_environment import flag, opened, put
 
-PACE = Pace(hello_within_ms=1_000, bookmark_every_ms=100, reconnect_within_ms=7)
+PACE = Pace(hello_within_ms=1_000, bookmark_every_ms=600_000, reconnect_within_ms=7)
 
 
 class Ear:
@@ -85,6 +85,21 @@ async def test_no_news_is_said_by_a_bookmark() -> None:
         stream.speak()
         await silent(stream)
         assert [type(message) for message in ear.heard] == [Bookmark]
+
+
+async def test_whoever_hears_news_all_the_time_is_told_over_how_long_to_come_back_too() -> None:
+    """A journal that is never quiet leaves no silence for a bookmark; one is due nevertheless."""
+    async with room() as (around, environment):
+        ear = Ear()
+        stream = stream_in(around, ear)
+        around.enter(stream)
+        await silent(stream)
+        stream._told_at -= PACE.bookmark_every_ms / 1_000
+        for number in range(2):
+            await put(environment, flag(f"search-{number}"))
+            stream.speak()
+            await silent(stream)
+        assert [type(message) for message in ear.heard] == [Part, Part, Bookmark, Part]
 
 
 @pytest.mark.parametrize("during", [Part, Bookmark])
