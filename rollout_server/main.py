@@ -186,9 +186,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         telling = notifiers(settings, served, telemetry)
         first_tokens = await _first_tokens(settings, served)
         phase = _Phase()
-        metrics = metrics_of(
-            Sources(served, telemetry, telling, runs, leases, stores.times, stores.durability, certificates)
-        )
+        metrics = metrics_of(Sources(served, telemetry, telling, runs, leases, stores.times, stores, certificates))
         if listening is not None:
             has_metrics = settings.metrics_public or is_loopback(settings.http_listen)
             routes = http.application(metrics, phase.why_not_ready, has_metrics=has_metrics)

@@ -20,6 +20,7 @@ from rollout_server.logs import get_logger
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rollout_server.adapters.redis_safety import Safety
     from rollout_server.adapters.redis_store import RedisStore
     from rollout_server.adapters.sqlite_journal import SqliteStore
     from rollout_server.adapters.sqlite_telemetry import SqliteTelemetryFile
@@ -44,6 +45,10 @@ class Stores(Protocol):
     @property
     def durability(self) -> str:
         """How durable an acknowledged change is, in words, as of the start."""
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether it survives a loss of power, as of the start."""
 
     def journal(self, environment: str) -> Journal:
         """Return an environment's journal."""
@@ -104,7 +109,7 @@ async def _open_redis(settings: Settings, url: str, key: bytes, clock: Clock) ->
             hint=cure,
             store=store.link.where,
         )
-    return RedisStores(store, settings, safety.durability)
+    return RedisStores(store, settings, safety)
 
 
 def _open_sqlite(settings: Settings, data: Path, key: bytes, clock: Clock) -> SqliteStores:
@@ -130,6 +135,11 @@ class SqliteStores:
     def durability(self) -> str:
         """See `Stores`."""
         return SQLITE_DURABILITY
+
+    @property
+    def is_durable(self) -> bool:
+        """See `Stores`."""
+        return True
 
     def journal(self, environment: str) -> Journal:
         """See `Stores`."""
@@ -157,17 +167,22 @@ class SqliteStores:
 class RedisStores:
     """One Redis for everything. See `Stores`."""
 
-    def __init__(self, store: RedisStore, settings: Settings, durability: str) -> None:
+    def __init__(self, store: RedisStore, settings: Settings, safety: Safety) -> None:
         self.times = StoreTimes("redis")
         self._store = store
         self._settings = settings
-        self._durability = durability
+        self._safety = safety
         self.lease = partial(store.lease, term_ms=settings.lease_ms)
 
     @property
     def durability(self) -> str:
         """See `Stores`."""
-        return self._durability
+        return self._safety.durability
+
+    @property
+    def is_durable(self) -> bool:
+        """See `Stores`."""
+        return self._safety.is_durable
 
     def journal(self, environment: str) -> Journal:
         """See `Stores`."""
@@ -183,7 +198,7 @@ class RedisStores:
         try:
             safety = await self._store.safety()
         except RolloutError as error:
-            return Surroundings(f"{self._durability}, when it was last seen; now: {error}", is_durable=False)
+            return Surroundings(f"{self._safety.durability}, when it was last seen; now: {error}", is_durable=False)
         return Surroundings(safety.durability, is_durable=safety.is_durable)
 
     async def close(self) -> None:

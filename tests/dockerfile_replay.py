@@ -238,5 +238,5 @@ def _is_open(path: Path) -> bool:
 
 
 def _is_new(path: Path) -> bool:
-    asked = [path, "-c", "import sys, venv; sys.exit(sys.version_info < (3, 11))"]
+    asked: list[str | Path] = [path, "-c", "import sys, venv; sys.exit(sys.version_info < (3, 11))"]
     return subprocess.run(asked, check=False, capture_output=True).returncode == 0

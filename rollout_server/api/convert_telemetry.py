@@ -39,6 +39,8 @@ _LOSSES = {
     pb.LOSS_REASON_REFUSED: "refused",
     pb.LOSS_REASON_BAD_TOKEN: "bad_token",
 }
+REPORTED_LOSSES = (*_LOSSES.values(), "other")
+"""Why processes leave out what they counted."""
 
 
 def report_of(request: pb.ReportRequest) -> Report:

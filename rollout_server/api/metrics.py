@@ -8,14 +8,17 @@ memory, when it is asked for; only what happens is counted.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from rollout_server.api.convert_telemetry import REPORTED_LOSSES
 from rollout_server.api.rollout_metrics import ControllerFigures, controller_families, store_families
+from rollout_server.app.ingest_telemetry import LOSSES
 from rollout_server.app.run_figures import rollout_figures
+from rollout_server.domain.notification import Sending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,9 +33,14 @@ if TYPE_CHECKING:
     from rollout_server.app.run_rollouts import RunRollouts
     from rollout_server.app.served import Served
     from rollout_server.app.time_store import StoreTimes
+    from rollout_server.domain.journal import Entry, State
 
 _LAG_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 _CALL_BUCKETS_S = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0)
+
+# What has not happened yet is told as 0: Prometheus sees no increase in what appears with its first time.
+_NO_LOSSES = dict.fromkeys((*LOSSES, *REPORTED_LOSSES), 0)
+_ENDS = (Sending.DELIVERED, Sending.RETRYING, Sending.GIVEN_UP)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -74,10 +82,22 @@ def figures_of(one: Served, telemetry: IngestTelemetry, notifier: Notifier | Non
         is_following=one.environment.is_following,
         reports=telemetry.reports,
         unattributed=telemetry.unattributed,
-        losses=dict(telemetry.losses),
-        notifications={sending.value: count for sending, count in notifier.counts.items()} if notifier else {},
+        losses={**_NO_LOSSES, **telemetry.losses},
+        notifications={one.value: notifier.counts[one] for one in _ENDS} if notifier else {},
         notifications_waiting=notifier.waiting_count if notifier else 0,
     )
+
+
+class Durability(Protocol):
+    """What stores say of what they acknowledged."""
+
+    @property
+    def durability(self) -> str:
+        """How durable it is, in words."""
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether it survives a loss of power."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +111,7 @@ class Sources:
         runs: of all of them.
         leases: of all of them.
         store: what its calls took.
-        durability: of what is acknowledged, which survives a loss of power.
+        durability: of what is acknowledged.
         certificates: of the gRPC port; None serves in plaintext.
     """
 
@@ -101,7 +121,7 @@ class Sources:
     runs: Mapping[str, RunRollouts]
     leases: Mapping[str, HoldLease]
     store: StoreTimes
-    durability: str
+    durability: Durability
     certificates: Certificates | None
 
     def families(self) -> Iterator[Metric]:
@@ -133,17 +153,13 @@ def metrics_of(sources: Sources) -> Metrics:
     served, telemetry, notifiers = sources.served, sources.telemetry, sources.notifiers
     metrics = Metrics(
         lambda: [figures_of(served[name], telemetry[name], notifiers.get(name)) for name in served],
-        sources.durability,
-        is_durable=True,
+        sources.durability.durability,
+        is_durable=sources.durability.is_durable,
         more=sources.families,
     )
     for one in served.values():
-        _count_commits(one.environment, metrics)
+        metrics.follow(one.environment)
     return metrics
-
-
-def _count_commits(environment: Environment, metrics: Metrics) -> None:
-    environment.subscribe(lambda entry, _before, _after: metrics.committed(environment.name) if entry else None)
 
 
 class Metrics:
@@ -181,6 +197,12 @@ class Metrics:
             registry=self._registry,
         )
         self._commits = Counter("rollout_commits", "Journal entries applied.", ["environment"], registry=self._registry)
+        self._epochs = Counter(
+            "rollout_epoch_changes",
+            "The history became another one under this server: the store lost changes, or was restored.",
+            ["environment"],
+            registry=self._registry,
+        )
         self._lag = Histogram(
             "rollout_lag_seconds",
             "From the commit of a revision until a process acknowledged it in force.",
@@ -199,6 +221,19 @@ class Metrics:
     def denied(self) -> None:
         """Count a call that was turned away at the door."""
         self._refused.inc()
+
+    def follow(self, environment: Environment) -> None:
+        """Count an environment's entries, and the changes of its history, from now on."""
+        self._commits.labels(environment.name)
+        self._epochs.labels(environment.name)
+
+        def heard(entry: Entry | None, before: State, after: State) -> None:
+            if entry is not None:
+                self.committed(environment.name)
+            if before.position.epoch != after.position.epoch:
+                self._epochs.labels(environment.name).inc()
+
+        environment.subscribe(heard)
 
     def committed(self, environment: str) -> None:
         """Count an entry."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from rollout_server.domain.telemetry import ArmReport, Outcome, Report, WindowReport
     from rollout_server.ports import TelemetryStore
 
+LOSSES = ("late", "too_old", "unknown_run", "unknown_metric", "impossible")
+"""Why sums are left out here; processes have reasons of their own."""
+
 AGE_MAX_MS = 24 * 3_600_000
 """Older sums are of no use to anybody. Shorter than instances are remembered, so that a repeat is always known."""
 

@@ -117,6 +117,7 @@ def test_it_starts_is_healthy_and_ends_cleanly_and_writes_nothing_but_its_volume
         ROLLOUT_LISTEN=address,
         ROLLOUT_HTTP_LISTEN=f"127.0.0.1:{free_port()}",
     )
+    code, said = 1, ""
     try:
         for _ in range(30):
             code, said = ends(image.start(image.said["HEALTHCHECK"], ROLLOUT_SERVER=address))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from rollout_server.api.metrics import EnvironmentFigures, Metrics
@@ -92,3 +93,25 @@ async def test_no_label_holds_a_flag_a_unit_or_a_process(tmp_path: Path) -> None
         series = [line for line in body.splitlines() if not line.startswith("#")]
         assert len(series) < 30 * len({*RIGHTS, *OPEN})
         assert 'rollout_streams{environment="production"} 5.0' in body
+
+
+async def test_what_has_not_happened_yet_is_told_as_nothing(tmp_path: Path) -> None:
+    """Prometheus sees no increase in what appears with its first time, so no alert would."""
+    async with world(tmp_path, http_listen="127.0.0.1:0") as around:
+        _, body = await http_get(around.running.http_address, "/metrics")
+    told = body.splitlines()
+    assert 'rollout_epoch_changes_total{environment="production"} 0.0' in told
+    assert 'rollout_notifications_total{environment="production",outcome="given up"} 0.0' in told
+    assert 'rollout_telemetry_lost_total{environment="production",reason="late"} 0.0' in told
+    assert 'rollout_telemetry_lost_total{environment="production",reason="no_room"} 0.0' in told
+
+
+async def test_another_history_is_counted(tmp_path: Path) -> None:
+    """Whoever made it so: an alert says that the store lost something, or was restored."""
+    async with world(tmp_path, http_listen="127.0.0.1:0") as around:
+        environment = around.running.served["production"].environment
+        await around.admin.apply(flag("checkout"))
+        state = environment.state
+        environment._take_over(replace(state, position=replace(state.position, epoch="another")))
+        _, body = await http_get(around.running.http_address, "/metrics")
+    assert 'rollout_epoch_changes_total{environment="production"} 1.0' in body.splitlines()
