@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -205,6 +206,7 @@ async def test_who_takes_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None
         ear.before = never
         stream = stream_in(around, ear)
         around.enter(stream)
+        around.pace = replace(PACE, bookmark_every_ms=100)
         company = asyncio.create_task(around.keep_company())
         with pytest.raises(asyncio.CancelledError):
             await asyncio.Event().wait()
