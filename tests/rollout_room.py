@@ -71,7 +71,7 @@ class Room:
         self.fence: int | None = 1
         if isinstance(environment.journal, MemoryJournal):
             environment.journal.newest_fence = 1
-        self.metrics = MemoryMetrics()
+        self.metrics: Any = MemoryMetrics()
         self.runs = self.controller()
         self._sequence = 0
         self._unit = 0

@@ -1,0 +1,324 @@
+"""From a degraded verdict's commit until every one of 1,000 streams is back at the old variant; and through a crash.
+
+python -m benchmarks.rollback [--streams 1000] [--rounds 25] [--crashes 10] [--write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import platform
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+import grpc
+
+from benchmarks.rollback.streams import Obeyed, serve
+from rollout_sdk.wire.v1 import control_pb2 as pb
+from rollout_sdk.wire.v1 import control_pb2_grpc
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
+BEGIN, END = "<!-- measured: rollback -->", "<!-- end of what was measured -->"
+PROCESSES = 4
+BUDGET_MS = 500
+STAGGER_S = 1.5
+SETTINGS = {"window_ms": 1_000, "report_every_ms": 500, "tick_ms": 500, "log_level": "error", "http_listen": ""}
+
+
+@dataclass
+class Figures:
+    """What was measured, in milliseconds.
+
+    Attributes:
+        acknowledged: from the commit to the last acknowledgement, a round each, by the server's clock.
+        served: from the tick that decided to the last stream that serves the old variant, a round each.
+        each: the same for each stream of each round.
+        restarted: from the process's start to its first accepted connection, a crash each.
+        after: from that to the last stream that serves the old variant, a crash each.
+        redialled: from a stream's own dialling to the old variant served, each stream that heard of it after a crash.
+    """
+
+    acknowledged: list[float] = field(default_factory=list)
+    served: list[float] = field(default_factory=list)
+    each: list[float] = field(default_factory=list)
+    restarted: list[float] = field(default_factory=list)
+    after: list[float] = field(default_factory=list)
+    redialled: list[float] = field(default_factory=list)
+
+
+class Server:
+    """`rollout serve` in a process of its own."""
+
+    def __init__(self, data: Path) -> None:
+        """Choose a port that stays the same over restarts."""
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            self.port = listening.getsockname()[1]
+        self.address = f"127.0.0.1:{self.port}"
+        self.data = data
+        environ = {"data": data, "listen": self.address, **SETTINGS}
+        self.environ = {**os.environ, **{f"ROLLOUT_{name.upper()}": str(value) for name, value in environ.items()}}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> float:
+        """Start it, and return when it accepted its first connection: wall clock, seconds."""
+        self.process = subprocess.Popen([sys.executable, "-m", "rollout_server", "serve"], env=self.environ)
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                return time.time()
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        """End it."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+class Crowd:
+    """Processes full of streams, spoken to as one."""
+
+    def __init__(self, address: str, token: str, streams: int) -> None:
+        """Start them."""
+        spawn = multiprocessing.get_context("spawn")
+        self.streams = streams
+        self._lines: list[Connection] = []
+        self._processes = []
+        for number in range(PROCESSES):
+            ours, theirs = spawn.Pipe()
+            share = streams // PROCESSES + (number < streams % PROCESSES)
+            process = spawn.Process(target=serve, args=(address, token, share, number, theirs), daemon=True)
+            process.start()
+            self._lines.append(ours)
+            self._processes.append(process)
+
+    def ask(self, *order: object) -> list[Any]:
+        """Return what each process answers."""
+        for line in self._lines:
+            line.send(list(order))
+        return [line.recv() for line in self._lines]
+
+    def tell_first(self, *order: object) -> None:
+        """Give an order to one process only."""
+        self._lines[0].send(list(order))
+        self._lines[0].recv()
+
+    def until(self, reached: Callable[[], bool], what: str, within_s: float = 180) -> None:
+        """Wait.
+
+        Raises:
+            TimeoutError: it did not come so far.
+        """
+        end = time.monotonic() + within_s
+        while not reached():
+            if time.monotonic() > end:
+                raise TimeoutError(what)
+            time.sleep(0.1)
+
+    def until_exposing(self, rollout: str) -> None:
+        """Wait until every stream serves the new variant to somebody."""
+        self.until(lambda: sum(self.ask("exposing", rollout)) == self.streams, f"{rollout} is exposed everywhere")
+
+    def until_obeyed(self, rollout: str) -> None:
+        """Wait until every stream is back at the old variant."""
+        self.until(lambda: len(self.obeyed(rollout)) == self.streams, f"{rollout} is rolled back everywhere")
+
+    def obeyed(self, rollout: str) -> list[Obeyed]:
+        """Return when each stream was back, as far as they are."""
+        return [Obeyed(*one) for part in self.ask("obeyed", rollout) for one in part]
+
+    def end(self) -> None:
+        """Stop them."""
+        for process in self._processes:
+            process.terminate()
+            process.join()
+
+
+class Operator:
+    """Somebody with the control contract."""
+
+    def __init__(self, server: Server) -> None:
+        """Take the first admin token."""
+        self.channel = grpc.insecure_channel(server.address, options=(("grpc.max_reconnect_backoff_ms", 100),))
+        token = (server.data / "first-admin-token").read_text(encoding="ascii").strip()
+        self.metadata = (("authorization", f"Bearer {token}"),)
+        self.stub = control_pb2_grpc.ControlServiceStub(self.channel)
+
+    def ask(self, method: str, request: object) -> Any:  # noqa: ANN401 - the stub's own answer
+        """Call, waiting for a server that is starting."""
+        return getattr(self.stub, method)(request, metadata=self.metadata, wait_for_ready=True, timeout=60)
+
+    def apply(self, keys: Sequence[str]) -> None:
+        """Make a flag, a metric, a pipeline and a rollout for each key."""
+        trees = [tree for key in keys for tree in _trees(key)]
+        documents = [
+            pb.Document(kind=tree["kind"], key=tree["metadata"]["key"], json=json.dumps(tree)) for tree in trees
+        ]
+        self.ask("Apply", pb.ApplyRequest(documents=documents, intent=pb.Intent(reason="to be measured")))
+
+    def start(self, key: str) -> None:
+        """Start a rollout."""
+        intent = pb.Intent(reason="to be measured")
+        self.ask("StartRollout", pb.StartRolloutRequest(rollout=key, intent=intent, allow_unsupported=True))
+
+
+def _trees(key: str) -> list[dict[str, Any]]:
+    failed = {"measures": "proportion", "per": "unit", "bad": "high", "late": "0s"}
+    guardrails = [{"metric": f"{key}.failed", "limit": "+50%", "action": "rollback"}]
+    pipeline = {"stages": [{"name": "half", "share": "50%", "soak": "1h"}], "guardrails": guardrails}
+    moves = {"flag": key, "from": "off", "to": "on", "pipeline": key}
+    specs = {
+        "Metric": failed,
+        "Pipeline": pipeline,
+        "Flag": {"rules": [{"id": "launch", "rollout": key}]},
+        "Rollout": moves,
+    }
+    names = {"Metric": f"{key}.failed"}
+    return [{"kind": kind, "metadata": {"key": names.get(kind, key)}, "spec": spec} for kind, spec in specs.items()]
+
+
+def by_verdict(operator: Operator, crowd: Crowd, keys: Sequence[str], figures: Figures) -> None:
+    """Let each rollout be rolled back by its guardrail, one after another, and measure the way to every stream."""
+    for key in keys:
+        operator.start(key)
+        time.sleep(STAGGER_S)
+    for number, key in enumerate(keys, start=1):
+        crowd.until_obeyed(key)
+        found = operator.ask("GetCertificate", pb.GetCertificateRequest(target=key)).certificate
+        if found.trigger.who != "engine":
+            raise AssertionError(f"{key} was rolled back by {found.trigger.who}")
+        at = [(one.at - found.entry.at_ms / 1_000) * 1_000 for one in crowd.obeyed(key)]
+        figures.each += at
+        figures.served.append(max(at))
+        figures.acknowledged.append(found.last_ack_ms)
+        show(f"verdict {number} of {len(keys)}: last acknowledgement after {found.last_ack_ms} ms")
+
+
+def through_crash(server: Server, operator: Operator, crowd: Crowd, keys: Sequence[str], figures: Figures) -> None:
+    """Roll back by hand, kill the server as the first stream hears of it, start it again, and measure the rest."""
+    for number, key in enumerate(keys, start=1):
+        operator.start(key)
+        crowd.until_exposing(key)
+        if server.process is None:
+            raise AssertionError("the server runs")
+        crowd.tell_first("kill", key, server.process.pid)
+        with contextlib.suppress(grpc.RpcError):
+            operator.stub.Rollback(pb.RollbackRequest(rollout=key), metadata=operator.metadata, timeout=10)
+        server.process.wait()
+        before = len(crowd.obeyed(key))
+        began = time.time()
+        accepted = server.start()
+        crowd.until_obeyed(key)
+        late = [one for one in crowd.obeyed(key) if one.at >= began]
+        figures.restarted.append((accepted - began) * 1_000)
+        figures.after.append((max(one.at for one in late) - accepted) * 1_000 if late else 0.0)
+        figures.redialled += [(one.at - one.dialled_at) * 1_000 for one in late]
+        show(f"crash {number} of {len(keys)}: {before} knew before it, all after {figures.after[-1]:.0f} ms")
+
+
+def show(text: str) -> None:
+    """Say how far it is, on a terminal or in a log."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def shop(server: Server, token: str, home: Path, keys: Sequence[str]) -> Iterator[None]:
+    """A process that reports."""
+    arguments = [str(Path(__file__).with_name("shop.py")), server.address, token, str(home / "shop"), ",".join(keys)]
+    process = subprocess.Popen([sys.executable, *arguments], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: S603 - our own
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def measure(streams: int, rounds: int, crashes: int) -> Figures:
+    """Run it all."""
+    figures = Figures()
+    verdicts, stops = ([f"{name}-{at:02}" for at in range(count)] for name, count in (("v", rounds), ("c", crashes)))
+    with tempfile.TemporaryDirectory() as directory:
+        home = Path(directory)
+        server = Server(home / "data")
+        server.start()
+        operator = Operator(server)
+        operator.apply([*verdicts, *stops])
+        token = operator.ask("CreateToken", pb.CreateTokenRequest(role="sdk", person="bench")).secret
+        crowd = Crowd(server.address, token, streams)
+        try:
+            crowd.until(lambda: sum(crowd.ask("connected")) == streams, "every stream is connected")
+            with shop(server, token, home, verdicts):
+                by_verdict(operator, crowd, verdicts, figures)
+            through_crash(server, operator, crowd, stops, figures)
+        finally:
+            crowd.end()
+            server.stop()
+    return figures
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """Return a percentile; of few values the 99th is the largest."""
+    return quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]
+
+
+def table(figures: Figures, streams: int) -> str:
+    """Return the figures in Markdown, with the machine."""
+    rows = [
+        (f"degraded verdict's commit to the last of {streams:,} acknowledgements", figures.acknowledged, "rounds"),
+        ("the tick that decided to the last stream at the old variant", figures.served, "rounds"),
+        ("the same, every stream", figures.each, "streams"),
+        ("killed after the commit: first accept of the restart to the last stream", figures.after, "crashes"),
+        ("the same, every stream from its own dialling", figures.redialled, "streams"),
+        ("start of the process to its first accept, not in the above", figures.restarted, "crashes"),
+    ]
+    lines = ["| from, to | p50 | p99 | largest | of |", "|---|---|---|---|---|"]
+    for what, values, of in rows:
+        if values:
+            found = (percentile(values, 50), percentile(values, 99), max(values))
+            lines.append(f"| {what} | {' | '.join(f'{value:,.0f} ms' for value in found)} | {len(values):,} {of} |")
+    now, load = datetime.now(UTC), os.getloadavg()[1]
+    machine = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    where = f"{now:%Y-%m-%d}; {os.cpu_count()} cores for server and streams together, {machine}, load {load:.1f}."
+    lines += ["", f"{where} The budget for the first row is {BUDGET_MS} ms at p99."]
+    return "\n".join(lines)
+
+
+def write(text: str) -> None:
+    """Put the figures between the markers of the page."""
+    page = PAGE.read_text(encoding="utf-8")
+    head, rest = page.split(BEGIN, 1)
+    tail = rest.split(END, 1)[1]
+    PAGE.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}", encoding="utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--streams", type=int, default=1_000)
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--crashes", type=int, default=10)
+    parser.add_argument("--write", action="store_true", help=f"put the figures into {PAGE.name}")
+    options = parser.parse_args(arguments)
+    figures = measure(options.streams, options.rounds, options.crashes)
+    text = table(figures, options.streams)
+    print(text)
+    if options.write:
+        write(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
