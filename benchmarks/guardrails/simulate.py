@@ -125,8 +125,8 @@ def interval(hits: int, runs: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def over_floor(outcomes: Sequence[Outcome]) -> float | None:
-    """Return the mean delay of found regressions over Wald's floor d(power, alpha) / nats."""
+def over_floor(outcomes: Sequence[Outcome]) -> tuple[float, float] | None:
+    """Return the mean delay of what is found over Wald's floor d(power, alpha) / nats, and half its 95 % interval."""
     known = [outcome for outcome in outcomes if OURS not in outcome.early]
     found = [delay for outcome in known if (delay := outcome.delays[OURS]) is not None]
     gains = [outcome.nats for outcome in outcomes if outcome.nats]
@@ -134,4 +134,5 @@ def over_floor(outcomes: Sequence[Outcome]) -> float | None:
         return None
     power = min(len(found) / len(known), 1 - 1e-9)
     needed = power * log(power / ALPHA) + (1 - power) * log((1 - power) / (1 - ALPHA))
-    return float(np.mean(found)) / (needed / float(np.mean(gains)))
+    floor = needed / float(np.mean(gains))
+    return float(np.mean(found)) / floor, 1.96 * float(np.std(found)) / sqrt(len(found)) / floor

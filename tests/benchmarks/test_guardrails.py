@@ -6,16 +6,20 @@ import numpy as np
 import pytest
 
 from benchmarks.guardrails import __main__ as tables
+from benchmarks.guardrails import fast
 from benchmarks.guardrails.baselines import NEVER, alarms, confidence_sequence, pooled, threshold, z_test
 from benchmarks.guardrails.scenarios import HELD_OUT, NOTHING_WRONG, REGRESSIONS
-from benchmarks.guardrails.simulate import guardrail, interval, outcome, over_floor
+from benchmarks.guardrails.simulate import OURS, guardrail, interval, outcome, over_floor
 from benchmarks.guardrails.worlds import Run, Traffic, flat, units
+from rollout_server.domain.guardrails.bound import Bound
+from rollout_server.domain.guardrails.families import two_arms
 from rollout_server.domain.guardrails.judge import Judge
-from rollout_server.domain.guardrails.spec import Guardrail
+from rollout_server.domain.guardrails.spec import PPM, Bad, Guardrail
 from rollout_server.domain.guardrails.together import verdicts
 from rollout_server.domain.guardrails.verdict import Standing
 from tests.guardrail_windows import look
 
+BEYOND = 100.0  # nats; a rollback takes 4.6
 PEEKS = {5: 0.142, 10: 0.193, 50: 0.320}
 
 
@@ -56,6 +60,44 @@ def test_the_simulation_rolls_back_when_the_judge_does() -> None:
     assert state.judged == guardrail(run, row)
 
 
+@pytest.mark.parametrize(
+    "name", ["steady, 10 % exposed", "unequal strata and reach", "conversion 30 %, low is bad", "late 2x"]
+)
+def test_all_windows_at_once_say_what_the_real_code_says(name: str) -> None:
+    """The fast form of rates gives log E of the real code after each window, to the last digits."""
+    _is_the_real_code(name)
+
+
+@pytest.mark.parametrize("name", ["clustered users, 10 %", "clustered users, ramp", "clustered 2x, 50 %"])
+def test_all_classes_at_once_say_what_the_real_code_says(name: str) -> None:
+    """The fast form of clustered events, too, notes included."""
+    _is_the_real_code(name)
+
+
+def _is_the_real_code(name: str) -> None:
+    row = next(row for row in (*NOTHING_WRONG, *REGRESSIONS) if row.name == name)
+    bound = Bound(1 + row.limit.ppm / PPM, row.metric.bad is Bad.HIGH)
+    test = two_arms(row.metric, bound)
+    run = row.make(np.random.default_rng(8))
+    log_e = fast.log_e_of(test, bound)
+    assert log_e is not None
+    state, found = test.start(), []
+    for parts in run.windows():
+        state = test.absorb(state, parts)
+        found.append(test.log_e(state))
+    kept = np.array(found) < BEYOND  # further on the real code may have reached its largest float
+    assert log_e(run)[kept] == pytest.approx(np.array(found)[kept], abs=1e-9)
+
+
+def test_a_fast_form_that_differs_stops_the_bench(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every so manieth run is judged by the real code as well, and a difference is no row but an error."""
+    row = next(row for row in REGRESSIONS if row.name == "constant 2x")
+    monkeypatch.setattr(fast, "mixed", lambda steps: np.full(len(steps), 9.0))
+    with pytest.raises(AssertionError, match="rolls back at 0, the real code at"):
+        outcome(row, (9, 0, 0))
+    assert outcome(row, (9, 0, 1)).delays[OURS] == 1
+
+
 def test_baselines_see_what_everybody_would_see() -> None:
     """Each finds a tenfold rate at once and leaves equal, certain arms alone."""
     rng = np.random.default_rng(1)
@@ -72,7 +114,8 @@ def test_a_row_adds_up() -> None:
     outcomes = [outcome(row, (9, 0, number)) for number in range(30)]
     ratio = over_floor(outcomes)
     assert ratio is not None
-    assert 0.8 < ratio < 1.9
+    assert 0.8 < ratio[0] < 1.9
+    assert 0 < ratio[1] < 0.5
     assert all(done.exposed > 0 and not done.early for done in outcomes)
     low, high = interval(0, 2000)
     assert (low, high) == pytest.approx((0.0, 0.0019), abs=1e-4)
