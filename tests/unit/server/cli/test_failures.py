@@ -10,6 +10,7 @@ def test_exit_codes_are_those_of_the_page() -> None:
         "FAILED": 1,
         "USAGE": 2,
         "DIFFERENCES": 3,
+        "ROLLED_BACK": 4,
         "NOT_IN_FORCE": 5,
         "APPROVAL_NEEDED": 6,
         "CONFLICT": 7,

@@ -21,9 +21,9 @@ from rollout_server.domain.rollouts import PipelineSpec
 from tests.small_rollouts import FLAG, POLICY, STAFF, pipeline, rollout
 
 
-def test_people_write_everything_but_tokens() -> None:
-    """In the order in which kinds are listed everywhere."""
-    assert tuple(Kind)[:-1] == PLANNED
+def test_people_write_everything_but_tokens_and_changes() -> None:
+    """In the order in which kinds are listed everywhere; what only verbs write comes last."""
+    assert (*PLANNED, Kind.TOKEN, Kind.CHANGE) == tuple(Kind)
     assert str(pipeline().id) == "pipeline/careful"
 
 
