@@ -203,7 +203,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         for work in (calls.keep_cutting(), delivery.keep_speaking(), *chores, *driving):
             _in_background(stack, work, broken)  # ends after the port: the last word on each stream is said here
         door = Door({name: one.environment for name, one in served.items()}, calls, metrics)
-        control = _control(settings, served, runs, stores)
+        control = _control(settings, served, (runs, telling), stores)
         server = GrpcServer(door, control, delivery, Telemetry(telemetry), settings.streams_max)
         port = await server.start(settings.listen, certificates)
         stack.push_async_callback(_stop, settings, server, served, phase)
@@ -307,10 +307,13 @@ async def _first_tokens(settings: Settings, served: Mapping[str, Served]) -> dic
 
 
 def _control(
-    settings: Settings, served: Mapping[str, Served], runs: Mapping[str, RunRollouts], stores: Stores
+    settings: Settings,
+    served: Mapping[str, Served],
+    driving: tuple[Mapping[str, RunRollouts], Mapping[str, Notifier]],
+    stores: Stores,
 ) -> Control:
     only = settings.environments[0] if len(settings.environments) == 1 else ""
-    return Control(served, runs, stores.surroundings, settings.backup_environment or only)
+    return Control(served, driving, stores.surroundings, settings.backup_environment or only)
 
 
 async def _stop(settings: Settings, server: GrpcServer, served: Mapping[str, Served], phase: _Phase) -> None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from rollout_sdk.wire.v1.control_pb2_grpc import _ServicerContext as Context
     from rollout_server.app.diagnose import Surroundings
+    from rollout_server.app.notify import Notifier
     from rollout_server.app.run_rollouts import RunRollouts
     from rollout_server.app.served import Served
 
@@ -49,7 +50,7 @@ class Control(RolloutCalls, ChangeCalls):
     def __init__(
         self,
         served: Mapping[str, Served],
-        runs: Mapping[str, RunRollouts],
+        driving: tuple[Mapping[str, RunRollouts], Mapping[str, Notifier]],
         surroundings: Callable[[], Awaitable[Surroundings]],
         backup_environment: str,
     ) -> None:
@@ -57,11 +58,11 @@ class Control(RolloutCalls, ChangeCalls):
 
         Args:
             served: by name.
-            runs: what drives their rollouts, by name.
+            driving: what drives their rollouts, and what tells people of it; by name.
             surroundings: the store and the host, as they are now.
             backup_environment: whose admins may copy the whole store, other environments included; empty: nobody.
         """
-        super().__init__(served, runs)
+        super().__init__(served, *driving)
         self._surroundings = surroundings
         self._backup_environment = backup_environment
 

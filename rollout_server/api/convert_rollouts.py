@@ -14,7 +14,7 @@ from rollout_server.domain.resources import RolloutStatus
 from rollout_server.domain.rollouts import RolloutSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from rollout_sdk.engine.model import Condition
     from rollout_server.app.certify import Certificate
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rollout_server.domain.guardrails.verdict import Verdict
     from rollout_server.domain.machine import Run
     from rollout_server.domain.machine.run import Act, End
+    from rollout_server.domain.notification import Notified
     from rollout_server.domain.resources import Evidence, Resource
 
 _AUDIENCE_CHARACTERS_MAX = 60
@@ -77,8 +78,8 @@ def summary(resource: Resource) -> pb.RolloutSummary | None:
     )
 
 
-def event(one: Event) -> pb.Event:
-    """Write an event."""
+def event(one: Event, told: Iterable[Notified] = ()) -> pb.Event:
+    """Write an event, and what became of telling it."""
     return pb.Event(
         id=one.id,
         revision=one.revision,
@@ -88,7 +89,13 @@ def event(one: Event) -> pb.Event:
         kind=one.kind,
         sentence=one.sentence,
         actor=one.actor,
+        deliveries=[delivery(each) for each in told],
     )
+
+
+def delivery(one: Notified) -> str:
+    """Say what became of telling somebody: "pager: delivered", "team: given up, the channel answered 403"."""
+    return f"{one.channel}: {one.sending.value}{f', {one.why}' if one.why else ''}"
 
 
 def certificate(one: Certificate, entry: pb.Entry | None, metrics: Mapping[str, MetricSpec]) -> pb.Certificate:

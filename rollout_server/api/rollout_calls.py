@@ -17,6 +17,7 @@ from rollout_server.app.resources import get_resource
 from rollout_server.app.rollout_view import rollout_view
 from rollout_server.app.start_rollout import Starter, StartRollout, start_rollout
 from rollout_server.domain.guardrails.spec import MetricSpec
+from rollout_server.domain.machine import NoticeKind
 from rollout_server.domain.people import names_of
 
 if TYPE_CHECKING:
@@ -24,10 +25,15 @@ if TYPE_CHECKING:
 
     from rollout_sdk.wire.v1.control_pb2_grpc import _ServicerContext as Context
     from rollout_server.app.environment import Environment
+    from rollout_server.app.events import Event
+    from rollout_server.app.notify import Notifier
     from rollout_server.app.run_rollouts import RunRollouts
     from rollout_server.app.served import Served
     from rollout_server.app.start_rollout import Moved
+    from rollout_server.domain.notification import Notified
 
+
+_OF_AN_END = frozenset({NoticeKind.ROLLED_BACK, NoticeKind.KILLED})
 
 _VerbRequest: TypeAlias = (
     "pb.PauseRolloutRequest | pb.ResumeRolloutRequest | pb.PromoteRolloutRequest | pb.ApproveStageRequest"
@@ -39,15 +45,19 @@ _VerbRequest: TypeAlias = (
 class RolloutCalls(ControlBase):
     """Names of methods and arguments are the contract's."""
 
-    def __init__(self, served: Mapping[str, Served], runs: Mapping[str, RunRollouts]) -> None:
+    def __init__(
+        self, served: Mapping[str, Served], runs: Mapping[str, RunRollouts], notifiers: Mapping[str, Notifier]
+    ) -> None:
         """Serve these environments.
 
         Args:
             served: by name.
             runs: what drives their rollouts, by name.
+            notifiers: of those where people are told, by name.
         """
         super().__init__(served)
         self._runs = runs
+        self._notifiers = notifiers
 
     async def GetRollout(self, request: pb.GetRolloutRequest, context: Context) -> pb.GetRolloutResponse:
         """A rollout as it stands."""
@@ -57,7 +67,7 @@ class RolloutCalls(ControlBase):
     async def ListEvents(self, request: pb.ListEventsRequest, context: Context) -> pb.ListEventsResponse:
         """What happened to rollouts."""
         found = await events(self._here().environment, request.rollout, request.before_revision, request.limit)
-        return pb.ListEventsResponse(events=[convert_rollouts.event(one) for one in found])
+        return pb.ListEventsResponse(events=[convert_rollouts.event(one, self._told(one)) for one in found])
 
     async def StartRollout(self, request: pb.StartRolloutRequest, context: Context) -> pb.StartRolloutResponse:
         """Open the next run."""
@@ -112,7 +122,12 @@ class RolloutCalls(ControlBase):
         resources = served.environment.state.resources
         metrics = {id_.key: one.spec for id_, one in resources.items() if isinstance(one.spec, MetricSpec)}
         entry = await written(served.environment, found.entry)
-        return pb.GetCertificateResponse(certificate=convert_rollouts.certificate(found, entry, metrics))
+        message = convert_rollouts.certificate(found, entry, metrics)
+        notifier = self._notifiers.get(served.environment.name)
+        if notifier is not None and found.run is not None:
+            outcomes = notifier.outcomes(found.run.rollout, found.run.number)
+            message.notified.extend(convert_rollouts.delivery(one) for one in outcomes if one.kind in _OF_AN_END)
+        return pb.GetCertificateResponse(certificate=message)
 
     async def Freeze(self, request: pb.FreezeRequest, context: Context) -> pb.FreezeResponse:
         """Let nothing grow."""
@@ -141,6 +156,13 @@ class RolloutCalls(ControlBase):
 
     def _here_runs(self) -> RunRollouts:
         return self._runs[self._here().environment.name]
+
+    def _told(self, event: Event) -> list[Notified]:
+        """Return who was told of an event, as far as this server knows."""
+        environment = self._here().environment.name
+        notifier = self._notifiers.get(environment)
+        told = notifier.outcomes(event.rollout, event.run) if notifier is not None and event.id else ()
+        return [one for one in told if one.notification.startswith(f"{environment}/{event.id}@")]
 
     def _elsewhere(self, name: str) -> Environment | None:
         return self._served[name].environment if name in self._served else None

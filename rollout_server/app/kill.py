@@ -93,7 +93,9 @@ async def _set_killed(environment: Environment, command: Kill | Unkill, actor: A
         changes = [Change(flag_id, replace(flag, status=replace(flag.status, killed=killed)))]
         if killed:
             changes += _ended(environment, command, actor)
-        return Composed(versions(environment.state, changes), tuple(changes), None)
+        # A run that starts while this is decided must be ended as well, so no rollout of the flag may have moved.
+        ground = {rollout.id: rollout.version for rollout in rollouts_of(environment.state.resources, command.flag)}
+        return Composed({**ground, **versions(environment.state, changes)}, tuple(changes), None)
 
     request = Request(action, actor.label, command.intent, fingerprint(action, command.flag))
     written = await transact(environment, request, compose)

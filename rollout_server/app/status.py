@@ -13,6 +13,8 @@ from rollout_server.domain.waiting import parts, waiting_in
 from rollout_server.errors import RolloutError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rollout_sdk.engine.model import Position
     from rollout_server.app.environment import Environment
     from rollout_server.app.fleet import Fleet, FleetSummary
@@ -69,13 +71,14 @@ async def status(environment: Environment, fleet: Fleet) -> Status:
     now_ms = environment.clock.now_ms()
     state = environment.state
     flags = sorted((one for id_, one in state.resources.items() if id_.kind is Kind.FLAG), key=lambda one: one.id.key)
+    rollouts = {id_.key: one for id_, one in state.resources.items() if id_.kind is Kind.ROLLOUT}
     return Status(
         environment=environment.name,
         position=state.position,
-        flags=tuple(_summary(flag, now_ms) for flag in flags),
+        flags=tuple(_summary(flag, now_ms, rollouts) for flag in flags),
         recent=await _recent(environment, now_ms - RECENT_MS),
         fleet=fleet.summary(),
-        rollouts=tuple(state.resources[id_] for id_ in sorted(state.resources, key=str) if id_.kind is Kind.ROLLOUT),
+        rollouts=tuple(rollouts[key] for key in sorted(rollouts)),
         changes_waiting=waiting_count(environment),
         is_following=environment.is_following,
     )
@@ -92,13 +95,13 @@ def waiting_count(environment: Environment) -> int:
     return sum(parts(one)[0].expires_at_ms > environment.now_ms for one in waiting_in(environment.state.resources))
 
 
-def _summary(flag: Resource, now_ms: int) -> FlagSummary:
+def _summary(flag: Resource, now_ms: int, rollouts: Mapping[str, Resource]) -> FlagSummary:
     metadata = flag.metadata
     killed = isinstance(flag.status, FlagStatus) and flag.status.killed
     return FlagSummary(
         key=metadata.key,
         killed=killed,
-        serving=serving(flag),
+        serving=serving(flag, rollouts),
         version=flag.version,
         owner=metadata.owner,
         expires=metadata.expires,

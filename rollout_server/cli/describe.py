@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rollout_server.cli import messages, references, sentences, stored_changes
+from rollout_server.cli.describe_rollouts import describe_rollout, draw_pipeline, other_facts
 from rollout_server.cli.history import draw_entries
 from rollout_server.cli.screen import BAD, DIM, GOOD, Cell, Column, Mark, quantity
 from rollout_server.cli.session import Session
@@ -30,7 +31,8 @@ _BOOLEAN: Mapping[str, Data] = {"on": True, "off": False}
 def describe(session: Session, resource: str) -> None:
     """Tell one flag, cohort or change in full, with its history.
 
-    RESOURCE is a key, or kind/key. change/41 is a change that waits for approval, told with its plan.
+    RESOURCE is a key, or kind/key, of any kind. A rollout is told with its stages and what happened to it, change/41
+    with its plan.
     """
     from rollout_sdk.wire.v1 import control_pb2
 
@@ -40,6 +42,9 @@ def describe(session: Session, resource: str) -> None:
         return
     found = references.find(session, resource).resource
     document = found.document
+    if document.kind == "Rollout":
+        describe_rollout(session, document.key)
+        return
     connection = session.connection
     request = control_pb2.ListHistoryRequest(kind=document.kind, key=document.key, limit=_HISTORY_LIMIT)
     entries = list(connection.ask(connection.stub.ListHistory, request).entries)
@@ -57,7 +62,9 @@ def _draw(session: Session, found: control_pb2.Resource, entries: list[control_p
     document = _map(messages.parsed(found.document.json))
     spec, status = _map(document.get("spec")), _map(messages.parsed(found.status_json))
     is_flag = found.document.kind == "Flag"
-    facts = _flag_facts(session, spec, status, entries) if is_flag else _cohort_facts(spec)
+    facts = _flag_facts(session, spec, status, entries) if is_flag else other_facts(found.document.kind, spec)
+    if found.document.kind == "Cohort":
+        facts = _cohort_facts(spec)
     metadata = _map(document.get("metadata"))
     name: tuple[str, Sequence[Cell]] = (found.document.kind, (f"{found.document.key}  ({session.environment()})",))
     screen.facts(
@@ -78,6 +85,8 @@ def _draw(session: Session, found: control_pb2.Resource, entries: list[control_p
             [Column("STEP"), Column("WHO", folds=True), Column("GETS", folds=True)],
             _steps(spec, is_killed=status.get("killed") is True),
         )
+    if found.document.kind == "Pipeline":
+        draw_pipeline(screen, spec)
     screen.line()
     if entries:
         draw_entries(session, entries, messages.resource_id(found.document.kind, found.document.key))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from rollout_server.cli import messages, rollout_answers
@@ -9,6 +11,11 @@ from rollout_server.cli.screen import BAD, GOOD, WARN, Column, Mark
 from rollout_server.cli.session import Session
 from rollout_server.cli.shell import Command, pass_session
 from rollout_server.cli.times import ago, stamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rollout_sdk.wire.v1 import control_pb2
 
 _LOOKS = {
     "rolled back": BAD,
@@ -41,24 +48,29 @@ def events(session: Session, flag: str | None, limit: int, before: int) -> None:
         if not found:
             screen.line("nothing happened to rollouts yet")
             return
-        columns = [Column("REV", is_number=True), Column("WHEN"), Column("ROLLOUT"), Column("WHAT"), Column("BY"),
-                   Column("SENTENCE", folds=True)]  # fmt: skip
-        now_ms, is_wide = session.now_ms, screen.is_wide
-        screen.table(
-            columns,
-            [
-                [
-                    str(one.revision),
-                    stamp(one.at_ms) if is_wide else ago(one.at_ms, now_ms),
-                    f"{one.rollout} run {one.run}",
-                    Mark(one.kind, _LOOKS.get(one.kind, "")),
-                    messages.person(one.actor),
-                    one.sentence,
-                ]
-                for one in found
-            ],
-        )
+        draw_events(session, found)
         if len(found) == limit:
             screen.note("more", f"rollout events {flag or ''} --before {found[-1].revision}".replace("  ", " "))
 
     screen.show({"environment": session.environment(), "events": [rollout_answers.plain(one) for one in found]}, draw)
+
+
+def draw_events(session: Session, found: Sequence[control_pb2.Event]) -> None:
+    """Draw a line for each event."""
+    columns = [Column("REV", is_number=True), Column("WHEN"), Column("ROLLOUT"), Column("WHAT"), Column("BY"),
+               Column("SENTENCE", folds=True)]  # fmt: skip
+    now_ms, is_wide = session.now_ms, session.screen.is_wide
+    session.screen.table(
+        columns,
+        [
+            [
+                str(one.revision),
+                stamp(one.at_ms) if is_wide else ago(one.at_ms, now_ms),
+                f"{one.rollout} run {one.run}",
+                Mark(one.kind, _LOOKS.get(one.kind, "")),
+                messages.person(one.actor),
+                one.sentence,
+            ]
+            for one in found
+        ],
+    )

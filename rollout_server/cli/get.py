@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rollout_server.cli import messages, references, standing
+from rollout_server.cli.rollout_answers import PHASES
 from rollout_server.cli.screen import BAD, GOOD, Cell, Column, Mark, quantity
 from rollout_server.cli.session import Session
 from rollout_server.cli.shell import Command, at_options, pass_session
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 def get(session: Session, resource: str | None, at: str | None, rev: int | None) -> None:
     """List resources, or show one as it stands.
 
-    RESOURCE is a kind (flags, cohorts), a key, or kind/key. One resource is printed as its document, with the version
-    that a file may name to be applied only on top of it.
+    RESOURCE is a kind (flags, cohorts, rollouts, pipelines, ...), a key, or kind/key. One resource is printed as its
+    document, with the version that a file may name to be applied only on top of it.
     """
     point = references.at(session, at, rev)
     if resource and resource.lower() not in references.KINDS:
@@ -81,6 +82,9 @@ def _row(item: control_pb2.Resource, *, is_wide: bool) -> list[Cell]:
     if item.document.kind == "Flag":
         killed = isinstance(status, Mapping) and status.get("killed") is True
         state = Mark("✘ killed", BAD) if killed else Mark("✔ serving", GOOD)
+    if item.document.kind == "Rollout":
+        run = status.get("run") if isinstance(status, Mapping) else None
+        state = PHASES.get(str(run.get("phase", "")) if isinstance(run, Mapping) else "", "")
     row: list[Cell] = [
         messages.resource_id(item.document.kind, item.document.key),
         state,

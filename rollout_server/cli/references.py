@@ -12,7 +12,21 @@ if TYPE_CHECKING:
     from rollout_sdk.wire.v1 import control_pb2
     from rollout_server.cli.session import Session
 
-KINDS = {"flag": "Flag", "flags": "Flag", "cohort": "Cohort", "cohorts": "Cohort"}
+_WORDS = {
+    "Flag": "flags",
+    "Cohort": "cohorts",
+    "Rollout": "rollouts",
+    "Pipeline": "pipelines",
+    "Metric": "metrics",
+    "Freeze": "freezes",
+    "Channel": "channels",
+    "Policy": "policies",
+}
+KINDS = {word: kind for kind, many in _WORDS.items() for word in (kind.lower(), many)}
+"""What people type for a kind, one or many, to the kind."""
+
+_BARE = ("Flag", "Cohort", "Rollout", "Pipeline", "Metric")
+"""What a key without a kind may be of, in this order."""
 
 
 def split(text: str) -> tuple[str, str]:
@@ -67,7 +81,7 @@ def at(session: Session, moment: str | None, revision: int | None) -> control_pb
 
 
 def find(session: Session, text: str, point: control_pb2.At | None = None) -> control_pb2.GetResourceResponse:
-    """Return the resource that was named; a bare key is a flag's, else a cohort's.
+    """Return the resource that was named; a bare key is a flag's, else that of another kind.
 
     Raises:
         ServerRefused: there is none; near misses are suggested.
@@ -76,7 +90,7 @@ def find(session: Session, text: str, point: control_pb2.At | None = None) -> co
 
     kind, key = split(text)
     connection = session.connection
-    for candidate in (kind,) if kind else ("Flag", "Cohort"):
+    for candidate in (kind,) if kind else _BARE:
         request = control_pb2.GetResourceRequest(kind=candidate, key=key, at=point)
         try:
             return connection.ask(connection.stub.GetResource, request)
@@ -94,8 +108,8 @@ def missing(session: Session, text: str, kind: str) -> ServerRefused:
     listed = connection.ask(connection.stub.ListResources, control_pb2.ListResourcesRequest(kind=kind)).resources
     key = text.rpartition("/")[2]
     near = did_you_mean(key, [item.document.key for item in listed])
-    what = f"{kind.lower()} {key!r}" if kind else f"flag or cohort {key!r}"
-    kinds = f"{kind.lower()}s" if kind else ""
+    what = f"{kind.lower()} {key!r}" if kind else f"resource {key!r}"
+    kinds = _WORDS.get(kind, "")
     return ServerRefused(
         f"there is no {what} in {session.environment()}",
         near or f"see what there is: rollout get {kinds}".rstrip(),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import messages
+from rollout_server.cli import messages, rollout_answers
 from rollout_server.cli.failures import ServerRefused
 from rollout_server.cli.screen import BAD, DIM, GOOD, WARN, Cell, Column, Mark, Stack, quantity
 from rollout_server.cli.session import Session
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _KILLS_MAX = 20  # one look into the history for each; more killed flags than this are listed without their killer
 _HISTORY_LIMIT = 50
 _NAMED_MAX = 2
+_UNDER_WAY = frozenset({"scheduled", "running", "held", "paused", "awaiting approval", "watching"})
 
 
 @click.command(cls=Command)
@@ -27,7 +28,8 @@ _NAMED_MAX = 2
 def status(session: Session) -> None:
     """What serves what, what is killed, what changed lately.
 
-    Killed flags come first, with who killed them, when, and the command that lifts it.
+    Killed flags come first, with who killed them, when, and the command that lifts it; then every rollout that is on
+    its way, in a sentence, with the command that takes it back.
     """
     from rollout_sdk.wire.v1 import control_pb2
 
@@ -79,6 +81,7 @@ def _data(answer: control_pb2.GetStatusResponse, kills: dict[str, control_pb2.En
             }
             for flag in answer.flags
         ],
+        "rollouts": [rollout_answers.plain(rollout) for rollout in answer.rollouts],
         "recent": [messages.entry(entry) for entry in answer.recent],
         "changes_waiting": answer.changes_waiting,
         "sdks": {"connected": answer.instances_connected, "behind": answer.instances_behind},
@@ -101,6 +104,7 @@ def _draw(session: Session, answer: control_pb2.GetStatusResponse, kills: dict[s
         why = f": {entry.reason}" if entry.reason else ""
         screen.line(Mark("✘ ", BAD), f"{flag} was killed by {who} {when}{why}")
         screen.line("  ", Mark("undo: ", DIM), messages.undo(entry))
+    _draw_rollouts(session, answer)
     if answer.changes_waiting:
         screen.line()
         wait = "change waits" if answer.changes_waiting == 1 else "changes wait"
@@ -120,6 +124,24 @@ def _draw(session: Session, answer: control_pb2.GetStatusResponse, kills: dict[s
         ],
         [_recent_row(entry, session.now_ms) for entry in answer.recent],
     )
+
+
+def _draw_rollouts(session: Session, answer: control_pb2.GetStatusResponse) -> None:
+    """Draw what is on its way or waits for somebody, each with the command that takes it back or answers it."""
+    shown = [one for one in answer.rollouts if one.exposing or one.needs_person or one.phase in _UNDER_WAY]
+    screen = session.screen
+    for rollout in sorted(shown, key=lambda one: (not one.needs_person, one.phase != "held", one.key)):
+        screen.line()
+        mark = rollout_answers.PHASES.get(rollout.phase, Mark(rollout.phase))
+        screen.line(mark, f"  {rollout.sentence}")
+        if rollout.phase == "awaiting approval":
+            screen.line("  ", Mark("next: ", DIM), f"rollout approve {rollout.key}")
+        elif rollout.needs_person:
+            screen.line(
+                "  ", Mark("next: ", DIM), f"rollout watch {rollout.key} --once, then rollout ack {rollout.key}"
+            )
+        if rollout.exposing:
+            screen.line("  ", Mark("undo: ", DIM), f"rollout rollback {rollout.key}")
 
 
 def _flag_row(flag: control_pb2.FlagSummary) -> list[Cell]:

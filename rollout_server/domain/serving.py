@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.model import ByRollout, InCohort, Serve, Split
 from rollout_server.domain.files import percent
-from rollout_server.domain.resources import FlagSpec, FlagStatus
+from rollout_server.domain.machine import reaches
+from rollout_server.domain.resources import FlagSpec, FlagStatus, RolloutStatus
+from rollout_server.domain.rollouts import RolloutSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from rollout_sdk.engine.model import Condition, Rule
     from rollout_server.domain.resources import Resource
 
 RULES_TOLD_MAX = 6
 COHORTS_TOLD_MAX = 3
+_NONE: Mapping[str, Resource] = MappingProxyType({})
 
 
-def serving(flag: Resource) -> str:
+def serving(flag: Resource, rollouts: Mapping[str, Resource] = _NONE) -> str:
     """Return the sentence: "on by rule staff, on to 25% of users by rule trial, else off; needs new-cart (on)".
 
     The order is that of the decision: targets, rules, default. What narrows all of it comes last.
+
+    Args:
+        flag: as it stands.
+        rollouts: by key, to say what they do; one that is not there is named only.
 
     Raises:
         TypeError: the resource is no flag.
@@ -34,7 +42,7 @@ def serving(flag: Resource) -> str:
     limits = [f"needs {item.flag} ({' or '.join(item.variants)})" for item in spec.requires]
     if spec.never:
         limits.append(f"never for {_never(spec.never)}")
-    return "; ".join([", ".join(_answers(spec)), *limits])
+    return "; ".join([", ".join(_answers(spec, rollouts)), *limits])
 
 
 def _never(conditions: Sequence[Condition]) -> str:
@@ -51,7 +59,7 @@ def _never(conditions: Sequence[Condition]) -> str:
     return " or ".join(parts)
 
 
-def _answers(spec: FlagSpec) -> Iterator[str]:
+def _answers(spec: FlagSpec, rollouts: Mapping[str, Resource]) -> Iterator[str]:
     is_first = True
     for target in spec.targets:
         if target.units:
@@ -63,13 +71,13 @@ def _answers(spec: FlagSpec) -> Iterator[str]:
             yield _last(rule.outcome.variant, is_first=is_first)
             return
         if rule.when is None and isinstance(rule.outcome, ByRollout):
-            yield f"{'' if is_first else 'else '}{_by_rollout(rule.outcome)}"
+            yield f"{'' if is_first else 'else '}{_by_rollout(rule.outcome, rollouts)}"
             return
         if told == RULES_TOLD_MAX:
             left = len(spec.rules) - told
             yield f"{left} more {'rule' if left == 1 else 'rules'}"
             break
-        yield _rule(rule, spec)
+        yield _rule(rule, spec, rollouts)
         is_first = False
     yield _last(spec.default, is_first=is_first)
 
@@ -78,13 +86,13 @@ def _last(variant: str, *, is_first: bool) -> str:
     return f"{variant} to everybody" if is_first else f"else {variant}"
 
 
-def _rule(rule: Rule, spec: FlagSpec) -> str:
+def _rule(rule: Rule, spec: FlagSpec, rollouts: Mapping[str, Resource]) -> str:
     by = "" if rule.when is None else f" by rule {rule.id}"
     match rule.outcome:
         case Serve(variant):
             return f"{variant}{by}"
         case ByRollout() as outcome:
-            return f"{_by_rollout(outcome)}{by}"
+            return f"{_by_rollout(outcome, rollouts)}{by}"
         case Split(weights):
             shares = [(weight.variant, weight.share_ppm) for weight in weights if weight.share_ppm]
             if len(shares) == 1:
@@ -94,5 +102,16 @@ def _rule(rule: Rule, spec: FlagSpec) -> str:
             return f"{' and '.join(told)} of {spec.unit}s{by}"
 
 
-def _by_rollout(outcome: ByRollout) -> str:
-    return f"as rollout {outcome.rollout} says"
+def _by_rollout(outcome: ByRollout, rollouts: Mapping[str, Resource]) -> str:
+    """Return "on to 25% of everyone as rollout launch says, else off"."""
+    rollout = rollouts.get(outcome.rollout)
+    says = f"as rollout {outcome.rollout} says"
+    if rollout is None or not isinstance(rollout.spec, RolloutSpec):
+        return says
+    run = rollout.status.run if isinstance(rollout.status, RolloutStatus) else None
+    reached = reaches(run) if run is not None else ()
+    if run is None or not reached:
+        return f"{rollout.spec.from_variant} {says}"
+    last = reached[-1]
+    whom = "everyone" if last.audience is None else f"stage {last.stage}"
+    return f"{run.to_variant} to {percent.show(last.share_ppm)} of {whom} {says}, else {run.from_variant}"

@@ -186,7 +186,7 @@ class Progress:
     """What ticks add up. Every sum is of clamped tick lengths, never a difference of wall clocks.
 
     Attributes:
-        transition: of the run; a checkpoint of another transition is void.
+        transition: of the run, the last one that knew what ticks had added up; a checkpoint of another one is void.
         last_tick_ms: wall clock; None when the next tick must add nothing.
         soak_ms: at full share in this stage (or watched in the finish), at most what is asked for.
         ramp_ms: of the ramp of this stage, at most its length.
@@ -337,6 +337,6 @@ def is_transition(before: Run, after: Run) -> bool:
 
 def restored(run: Run, checkpoint: Progress | None) -> Run:
     """Return a run read from the journal with what was checkpointed since, if that belongs to it."""
-    if checkpoint is None or checkpoint.transition != run.transition:
+    if checkpoint is None or checkpoint.transition != run.progress.transition:
         return run
     return replace(run, progress=checkpoint)

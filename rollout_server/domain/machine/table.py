@@ -230,12 +230,14 @@ def follow(table: Table, run: Run, event: Event) -> Outcome:
     if not is_transition(run, after):
         return after, effects
     number = run.transition + 1
+    # Whoever edits does not know what ticks added up since: their checkpoint goes on counting for this run.
+    counted = run.progress.transition if isinstance(event, ClosureEdited) else number
     after = replace(
         after,
         transition=number,
         changed_at_ms=moment_ms(event),
         notices=tuple(effect.notice for effect in effects if isinstance(effect, Notify)),
-        progress=replace(after.progress, transition=number),
+        progress=replace(after.progress, transition=counted),
     )
     return after, (*_seen_by_sdks(run, after), *effects)
 

@@ -16,7 +16,9 @@ from rollout_server.app.drive_rollout import Drive, Verb, drive
 from rollout_server.app.events import events
 from rollout_server.app.intent import Intent
 from rollout_server.app.rollout_view import rollout_view
+from rollout_server.domain import machine
 from rollout_server.domain.guardrails.spec import MetricSpec
+from rollout_server.domain.notification import Notified, Sending
 from tests.rollout_room import MIA, Room, documents, guarded, room
 
 STAGES: list[dict[str, Any]] = [
@@ -127,3 +129,10 @@ async def test_events_and_lines() -> None:
 def test_an_audience_is_said_as_people_write_it(condition: Condition | None, text: str) -> None:
     """And short."""
     assert convert.audience(condition) == text
+
+
+def test_what_became_of_telling_somebody() -> None:
+    """Channel, outcome, and why not."""
+    one = Notified("production/launch/1/1@5", "launch", 1, machine.NoticeKind.HELD, "pager", Sending.DELIVERED, 5)
+    assert convert.delivery(one) == "pager: delivered"
+    assert convert.delivery(replace(one, sending=Sending.GIVEN_UP, why="403")) == "pager: given up, 403"

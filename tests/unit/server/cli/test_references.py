@@ -21,7 +21,8 @@ def test_kind_and_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "hint"), [("flga/x", "did you mean flag"), ("zzz/x", "kinds: Cohort, Flag"), ("flag/", "flag/KEY")]
+    ("text", "hint"),
+    [("flga/x", "did you mean flag"), ("zzz/x", "kinds: Channel, Cohort, Flag"), ("flag/", "flag/KEY")],
 )
 def test_a_kind_that_is_none(text: str, hint: str) -> None:
     with pytest.raises(CommandFailed) as failed:
@@ -42,8 +43,14 @@ def test_a_name_that_is_nowhere_is_suggested_from_what_is_there(rollout: Command
     control.on("GetResource", MISSING).on("ListResources", pb.ListResourcesResponse(resources=listed))
     outcome = rollout("describe", "betta")
     assert outcome.code == 1
-    assert "there is no flag or cohort 'betta' in production" in outcome.err
+    assert "there is no resource 'betta' in production" in outcome.err
     assert "did you mean beta?" in outcome.err
-    assert [request.kind for request in control.requests("GetResource")] == ["Flag", "Cohort"]
+    assert [request.kind for request in control.requests("GetResource")] == [
+        "Flag",
+        "Cohort",
+        "Rollout",
+        "Pipeline",
+        "Metric",
+    ]
     far = rollout("get", "flag/zzzz")
     assert "see what there is: rollout get flags" in far.err

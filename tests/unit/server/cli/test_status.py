@@ -97,3 +97,21 @@ def test_hostile_text_cannot_move_the_cursor(rollout: CommandLine, control: Scri
     assert "\x1b" not in out
     assert "\u202e" not in out
     assert "\\x1b[2Jgone\\r\\n\\u202e[red]on[/red]" in out.replace("\n", "").replace("                   ", "")
+
+
+def test_rollouts_on_their_way_come_with_their_commands(rollout: CommandLine, control: ScriptedControl) -> None:
+    """Who waits for somebody first; what is over is left to `get rollouts`."""
+    lines = [
+        pb.RolloutSummary(key="a", phase="running", sentence="a run 1 at canary", exposing=True),
+        pb.RolloutSummary(key="b", phase="awaiting approval", sentence="b waits", exposing=True, needs_person=True),
+        pb.RolloutSummary(key="c", phase="held", sentence="c is held", exposing=True, needs_person=True),
+        pb.RolloutSummary(key="d", phase="rolled back", sentence="d is over"),
+    ]
+    control.on("GetStatus", pb.GetStatusResponse(environment="production", rollouts=lines))
+    out = rollout("status").out
+    assert out.index("c is held") < out.index("b waits") < out.index("a run 1")
+    assert "next: rollout approve b" in out
+    assert "then rollout ack c" in out
+    assert out.count("undo: rollout rollback") == 3
+    assert "d is over" not in out
+    assert len(rollout("status", "-o", "json").data["rollouts"]) == 4

@@ -9,6 +9,7 @@ import pytest
 from rollout_server.domain.files import read
 from rollout_server.domain.resources import FlagStatus, Kind, Metadata, Resource, TokenSpec
 from rollout_server.domain.serving import serving
+from tests.rollout_room import CHECKOUT, room
 
 STAFF = {"attribute": "email", "ends_with": "@example.com"}
 
@@ -95,3 +96,17 @@ def test_only_flags_serve() -> None:
     """Anything else is a bug of the caller."""
     with pytest.raises(TypeError, match="token/a"):
         serving(Resource(Kind.TOKEN, Metadata("a"), TokenSpec("", "sdk", "mia", 0, 1)))
+
+
+async def test_a_rule_left_to_a_rollout_says_what_the_rollout_does() -> None:
+    """Before its run, during it, and where the rollout is not known."""
+    async with room() as stand:
+
+        def said() -> str:
+            resources = stand.environment.state.resources
+            return serving(resources[CHECKOUT], {"launch": stand.rollout()})
+
+        assert said() == "off as rollout launch says"
+        await stand.start()
+        assert said() == "on to 20% of everyone as rollout launch says, else off"
+        assert serving(stand.environment.state.resources[CHECKOUT]) == "as rollout launch says"
