@@ -114,6 +114,7 @@ client = Client.from_env()
 
 @app.task
 def work(number):
+    client.wait_until_ready(30)  # a decision by no rules is in no arm, and neither is its outcome
     with client.scope(Context(f"u-{number}")) as scope:
         scope.enabled("checkout")
         scope.record("errors", number % 7 == 0)

@@ -48,7 +48,7 @@ def visit(client: Client, number: int, random: Random) -> None:
     client.record("errors", user, False)
 
 
-@pytest.mark.parametrize("visits", [6_000, pytest.param(300_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("visits", [6_000, pytest.param(100_000, marks=pytest.mark.soak)])
 @pytest.mark.timeout(3_600)
 def test_users_and_attributes_without_end(visits: int) -> None:
     """Twice as many cost no more than a trifle above the samples' bound: nothing is kept by key or attribute."""
@@ -69,7 +69,7 @@ def test_users_and_attributes_without_end(visits: int) -> None:
     samples = counting.telemetry.tally._samples.values()
     assert all(sample.count <= SAMPLE_UNITS_MAX for sample in samples)
     assert kept[-1] < 64 * 2**20
-    assert visits < 10 * SAMPLE_UNITS_MAX or kept[1] - kept[0] < 8 * 2**20
+    assert visits < 2 * SAMPLE_UNITS_MAX or kept[1] - kept[0] < 8 * 2**20
 
 
 def test_strata_without_end_are_the_rest() -> None:
