@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 COLUMNS = (Column("NAME"), Column("KIND"), Column("STATUS"), Column("AGE", is_number=True), Column("INFO", folds=True))
 
-_BAR = 28
+NARROW = 100
+"""Columns of a terminal below which kinds and ages are left out."""
+
+_BAR, _BAR_NARROW = 28, 10
 _PPM_PER_PERCENT = 10_000
 _AHEAD, _HERE, _DONE, _SKIPPED = 1, 2, 3, 4
 _STANDINGS = {
@@ -45,7 +48,10 @@ def draw(session: Session, rollout: control_pb2.Rollout) -> None:
     screen.facts(_facts(session, rollout))
     screen.line()
     if rollout.run:
-        screen.table(COLUMNS, list(_rows(session, rollout)))
+        is_narrow = screen.width < NARROW
+        rows = list(_rows(session, rollout, _BAR_NARROW if is_narrow else _BAR))
+        kept = (0, 2, 4) if is_narrow else range(len(COLUMNS))  # names, standings, figures
+        screen.table([COLUMNS[at] for at in kept], [[row[at] for at in kept] for row in rows])
     if rollout.need.kind and not rollout.need.acknowledged_by:
         screen.line()
         screen.line(Mark("next: ", WARN), _next(rollout))
@@ -101,7 +107,7 @@ def _here(rollout: control_pb2.Rollout) -> control_pb2.StageStatus | None:
     return next((stage for stage in rollout.stages if stage.state == _HERE), None)
 
 
-def _rows(session: Session, rollout: control_pb2.Rollout) -> Iterator[list[Cell]]:
+def _rows(session: Session, rollout: control_pb2.Rollout, bar: int) -> Iterator[list[Cell]]:
     since = age(session.now_ms - rollout.started.at_ms) if rollout.started.at_ms else ""
     yield [Mark(rollout.key, STRONG), "Rollout", rollout_answers.phase(rollout), since, _ending(session, rollout)]
     last = len(rollout.stages) - 1
@@ -110,7 +116,7 @@ def _rows(session: Session, rollout: control_pb2.Rollout) -> Iterator[list[Cell]
         twig = "└── " if place == last else "├── "
         name = Mark(f"{twig}{stage.name}", STRONG if is_here else "")
         spent = age(session.now_ms - rollout.changed_at_ms) if is_here else ""
-        yield [name, "Stage", _stage_mark(rollout, stage), spent, _info(rollout, stage)]
+        yield [name, "Stage", _stage_mark(rollout, stage), spent, _info(rollout, stage, bar)]
         for at, guardrail in enumerate(rollout.guardrails if is_here else ()):
             branch = "    " if place == last else "│   "
             leaf = "└── " if at == len(rollout.guardrails) - 1 else "├── "
@@ -134,12 +140,12 @@ def _stage_mark(rollout: control_pb2.Rollout, stage: control_pb2.StageStatus) ->
     return Mark("· waiting", DIM)
 
 
-def _info(rollout: control_pb2.Rollout, stage: control_pb2.StageStatus) -> str:
+def _info(rollout: control_pb2.Rollout, stage: control_pb2.StageStatus, bar: int) -> str:
     whom = "" if stage.audience == "everyone" else f" of {stage.audience}"
     if stage.state == _HERE and rollout.phase not in rollout_answers.ENDED:
         wanted = [word for name in stage.waits_for if (word := _WAITS.get(name)) is not None]
         waits = f"  waits for {' and '.join(wanted)}" if wanted and stage.waits_for != ["soak"] else ""
-        return f"{percent(rollout.share_ppm)}{whom} {_bar(stage)}{waits}"
+        return f"{percent(rollout.share_ppm)}{whom} {_bar(stage, bar)}{waits}"
     needs = []
     if stage.state == _AHEAD:
         needs += [f"{stage.exposed_wanted:,} exposed"] if stage.exposed_wanted else []
@@ -149,26 +155,27 @@ def _info(rollout: control_pb2.Rollout, stage: control_pb2.StageStatus) -> str:
     return f"{percent(stage.share_ppm)}{whom}{asked}"
 
 
-def _bar(stage: control_pb2.StageStatus) -> str:
+def _bar(stage: control_pb2.StageStatus, width: int) -> str:
     total_ms = stage.ramp_ms + stage.soak_ms
     done_ms = stage.ramped_ms + stage.soaked_ms
     if not total_ms:
         return ""
     share = min(1.0, done_ms / total_ms)
-    filled = round(share * _BAR)
-    return f"{'━' * filled}{'─' * (_BAR - filled)} {share:.0%}"
+    filled = round(share * width)
+    return f"{'━' * filled}{'─' * (width - filled)} {share:.0%}"
 
 
 def _figures(guardrail: control_pb2.GuardrailStatus) -> str:
     """Write estimate, interval and limit; where there is no estimate, why."""
     if not guardrail.HasField("estimate") or guardrail.standing in {"blind", "skewed", "unjudged"}:
-        return guardrail.sentence
-    low = _amount(guardrail, guardrail.low) if guardrail.HasField("low") else "?"
-    high = _amount(guardrail, guardrail.high) if guardrail.HasField("high") else "?"
-    tail = f"  {_amount(guardrail, guardrail.limit)}"
-    estimate = _amount(guardrail, guardrail.estimate)
+        return guardrail.sentence.partition(f" is {guardrail.standing}: ")[2] or guardrail.sentence
+    low, high = (
+        _amount(guardrail, getattr(guardrail, name)).removesuffix(" %") if guardrail.HasField(name) else "?"
+        for name in ("low", "high")
+    )
+    estimate, limit = _amount(guardrail, guardrail.estimate), _amount(guardrail, guardrail.limit)
     action = "" if guardrail.action == "rollback" else f" ({guardrail.action})"
-    return f"{estimate} [{low}, {high}]  limit{tail}{action}"
+    return f"{estimate} [{low}, {high}]  limit {limit}{action}"
 
 
 def _amount(guardrail: control_pb2.GuardrailStatus, value: float) -> str:

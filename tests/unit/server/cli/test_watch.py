@@ -20,7 +20,7 @@ def test_once_draws_the_tree(rollout: CommandLine, control: ScriptedControl) -> 
     assert "SDKs:     214/216 in force, 2 behind" in out
     assert "├── staff Stage ✔ passed 100 % of cohort staff" in rows
     assert any(row.startswith("│ ├── shop.failed Guardrail ✔ healthy +0.31 %") for row in rows)
-    assert "+0.31 % [-1.46 %, +2.09 %]  limit  +2.00 %" in out
+    assert "+0.31 % [-1.46, +2.09]  limit +2.00 %" in out
     assert "└── finish Stage · waiting 100 %" in rows
     assert "95 %, needs healthy guardrails, 1 of managers" in out
     assert "━━━━" in out
