@@ -143,7 +143,8 @@ class JournalJudge:
     def _pass(self, now: Resource, passage: Passage) -> None:
         before, event, after = passage.before, passage.event, passage.after
         # What ticks added up is not in the journal: laws on it are checked against the machine itself.
-        before = replace(before, progress=replace(after.progress, transition=before.transition))
+        known = after.progress.transition if isinstance(event, ClosureEdited) else before.transition
+        before = replace(before, progress=replace(after.progress, transition=known))
         ghost = self._ghosts.get(now.id, Ghost())
         later = follow_ghost(ghost, before, event, after, is_refused=False)
         moment = Moment(before, event, after, tuple(_effects(before, after)), ghost, later)

@@ -554,4 +554,6 @@ def _numbered(it: Moment) -> bool:
     if it.after.transition == it.before.transition:
         return not is_transition(it.before, it.after) and not notices
     number = it.before.transition + 1
-    return it.after.transition == it.after.progress.transition == number and it.after.notices == notices
+    counted = it.before.progress.transition if isinstance(it.event, ClosureEdited) else number
+    progress = it.after.progress.transition
+    return it.after.transition == number and progress == counted and it.after.notices == notices

@@ -186,7 +186,10 @@ class RoughRoom:
 
     async def start(self, key: str, who: str) -> None:
         frozen = is_frozen(self.environment.state.resources, FLAG_OF[key], self.clock.now_ms(), frozenset({who}))
-        async with self.acting("stand" if frozen else "grow"):
+        run = self.run(key)
+        # A finished run whose rule was applied anew exposes everybody: a start from the first stage takes them back.
+        may = "shrink" if run is not None and run.is_finished else "grow"
+        async with self.acting("stand" if frozen else may):
             await self.stand.start(key, who)
 
     async def drive(self, key: str, verb: str, who: str, to: int, *, is_there: bool) -> None:
