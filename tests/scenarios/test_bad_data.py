@@ -224,6 +224,22 @@ async def test_bad_data_never_advances_and_says_why(row: Row) -> None:
         assert ((await one.fine(GOOD_TICKS)).stage_name == "half") is row.recovers
 
 
+async def test_one_arm_without_events_is_blind() -> None:
+    """The new code path does not record: the other arm's twenty outcomes are enough to say so."""
+    events = {"measures": "proportion", "per": "event", "bad": "high", "late": "0s"}
+    async with shop(*given(events)) as one:
+        for _ in range(BAD_TICKS):
+            place = Place(RUN, one.stand.run().allocation, 200_000, "", Arm.CONTROL)
+            units = {Arm.CANDIDATE: one.units(20), Arm.CONTROL: one.units(80)}
+            arms = [ArmReport(place._replace(arm=arm), exposed=each, reporting=each) for arm, each in units.items()]
+            told = ArmReport(place, events=(("errors", Cell(80, 8.0, 8.0)),))
+            await one.send(WindowReport(0, (*arms, told)))
+            await one.stand.tick()
+        run, verdict = one.stand.run(), one.verdict()
+        assert (run.phase, run.stage_name, verdict.reason) == (Phase.HELD, "canary", Reason.ONE_ARM)
+        assert "one arm sends nothing while the other does" in verdict.sentence
+
+
 async def test_a_report_that_comes_again_counts_once() -> None:
     """However often, and after a restart: the high-water mark and the sums were committed together."""
     async with shop() as one:
