@@ -82,7 +82,7 @@ def evaluate_world(seed: int, patch: pytest.MonkeyPatch) -> int:
             context = world.odd_context()
             for key, flag in world.flags.items():
                 default, asked = odd_value(random), random.choice(TYPES)
-                check(decider.decide(key, context, default, asked), default, flag.type, asked)  # type: ignore[arg-type]
+                check(decider.decide(key, context, default, asked), default, flag.type, asked)
             count += len(world.flags)
         odd_key, stranger, default = odd_value(random), odd_value(random), odd_value(random)
         unknown = decider.decide(odd_key, stranger, default)  # type: ignore[arg-type] # what a caller may do
