@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 ANSWER_S = 5.0
 """How long a question or a commit may take."""
 
+CONNECTED_S = 2.0
+"""How long it may take until a connection can be used, Sentinels asked and password given."""
+
 PING_S = 0.15
 """Once an answer did not come, Redis must first show within this time that it answers at all."""
 
@@ -139,7 +142,8 @@ class RedisLink:
         if self._closing.is_set():
             raise Unavailable("redis", f"{self.where}: it was closed", "start the server again")
         try:
-            connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            async with asyncio.timeout(CONNECTED_S):  # with the answers to AUTH and SELECT, which the client waits for
+                connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         except (*REFUSED_BEFORE, *LOST) as error:
             raise self.meaning(error) from error
         try:
@@ -189,12 +193,11 @@ class RedisLink:
         """After a silence: nobody waits long for a Redis that hangs, and nothing is sent that it may do later."""
         if not self._is_silent:
             return
-        async with self.connection() as connection:
-            try:
-                await self.speak(connection, "PING", within_s=PING_S)
-            except (*REFUSED_BEFORE, *LOST) as error:
-                await connection.disconnect(nowait=True)
-                raise self.meaning(error) from error
+        try:
+            async with asyncio.timeout(PING_S), self.connection() as connection:
+                await self.speak(connection, "PING")
+        except (*REFUSED_BEFORE, *LOST) as error:
+            raise self.meaning(error) from error
         self._is_silent = False
 
     async def _run(self, connection: AbstractConnection, script: Script, key: str, arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401

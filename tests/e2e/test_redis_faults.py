@@ -292,6 +292,9 @@ async def fail_over(rounds: int) -> Tally:
         store = await retried(lambda: redis_store(url, wait=Wait(1, 200)))  # the Sentinel may still be starting
         tally = Tally()
         journal = store.journal("production")
+        # What no replica had confirmed may be lost, and the history is then a new epoch: an environment sees to that.
+        environment = Environment(journal, FakeClock())
+        await environment.start()
         writing = [asyncio.create_task(tally.write(journal, f"w{number}")) for number in range(WRITERS)]
         for _ in range(rounds):
             await tally.grow(25)
@@ -306,6 +309,10 @@ async def fail_over(rounds: int) -> Tally:
         tally.is_over = True
         await asyncio.gather(*writing)
         await retried(lambda: tally.check(journal))
+        head = (await journal.load()).position
+        await environment.catch_up()
+        assert environment.position == head
+        await environment.close()
         await store.close()
     return tally
 

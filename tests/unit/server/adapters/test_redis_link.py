@@ -79,6 +79,21 @@ async def test_a_redis_that_hangs_is_waited_for_once(
     assert (await link.tell(COUNT, "n"))[0] in {2, 3}  # the doubtful one ran or did not; the refused ones never do
 
 
+async def test_a_redis_that_hangs_while_one_connects_is_not_waited_for(
+    server: RealRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel takes the connection, and nobody answers SELECT: nothing was written."""
+    monkeypatch.setattr(redis_link, "CONNECTED_S", 0.1)
+    address = read_address(server.url(1))
+    fresh = RedisLink(make_pool(address, None), address.where, Wait())
+    server.send(signal.SIGSTOP)
+    with pytest.raises(Unavailable, match="does not answer"):
+        await fresh.tell(COUNT, "n")
+    server.send(signal.SIGCONT)
+    assert await fresh.tell(COUNT, "n") == (1, True)
+    await fresh.close()
+
+
 async def test_what_redis_refuses_is_no_doubt(link: RedisLink) -> None:
     """An answer is an answer, and the connection that brought it is used again."""
     await link.command("HSET", "n", "a", "b")
