@@ -55,41 +55,27 @@ def quantile(of: float, metric: str, by: str, labels: str = EVERY_ENVIRONMENT) -
     return f"histogram_quantile({of}, sum by ({by}, le) (rate({metric}_bucket{{{labels}}}[$__rate_interval])))"
 
 
+def stat(title: str, query: str, what: str = "", legend: str = "") -> Panel:
+    """Return one number, as it is now."""
+    return Panel(title, {legend: query}, what, "stat", width=4, height=4)
+
+
 OVERVIEW: Final = (
-    Panel("Servers", {"": 'sum(up{job="rollout"})'}, "That answer.", "stat", width=4, height=4),
-    Panel(
+    stat("Servers", 'sum(up{job="rollout"})', "That answer."),
+    stat(
         "Driving",
-        {"{{environment}}": f"sum by (environment) (rollout_lease_held{{{EVERY_ENVIRONMENT}}})"},
+        f"sum by (environment) (rollout_lease_held{{{EVERY_ENVIRONMENT}}})",
         "Servers that hold the lease. One for each environment is right.",
-        "stat",
-        width=4,
-        height=4,
+        "{{environment}}",
     ),
-    Panel(
-        "Rollouts under way",
-        {"": f"sum(max by (environment, phase) (rollout_runs{{{EVERY_ENVIRONMENT}}}))"},
-        "",
-        "stat",
-        width=4,
-        height=4,
-    ),
-    Panel(
+    stat("Rollouts under way", f"sum(max by (environment, phase) (rollout_runs{{{EVERY_ENVIRONMENT}}}))"),
+    stat(
         "Wait for a person",
-        {"": f"sum(max by (environment, rollout) (rollout_run_needs_person{{{EVERY_ENVIRONMENT}}})) or vector(0)"},
+        f"sum(max by (environment, rollout) (rollout_run_needs_person{{{EVERY_ENVIRONMENT}}})) or vector(0)",
         "An approval, or an answer.",
-        "stat",
-        width=4,
-        height=4,
     ),
-    Panel(
-        "Flags killed",
-        {"": f"sum(max by (environment) (rollout_flags_killed{{{EVERY_ENVIRONMENT}}}))"},
-        "",
-        "stat",
-        width=4,
-        height=4,
-    ),
-    Panel("Processes", {"": f"sum(rollout_streams{{{EVERY_ENVIRONMENT}}})"}, "Connected.", "stat", width=4, height=4),
+    stat("Flags killed", f"sum(max by (environment) (rollout_flags_killed{{{EVERY_ENVIRONMENT}}}))"),
+    stat("Processes", f"sum(rollout_streams{{{EVERY_ENVIRONMENT}}})", "Connected."),
     Panel(
         "Rollouts",
         {"": f"max by (environment, rollout, flag, run, phase, stage) (rollout_run{{{EVERY_ENVIRONMENT}}})"},
@@ -239,9 +225,7 @@ ONE_ROLLOUT: Final = (
     ),
     Panel(
         "Soak left",
-        {
-            "soak": f"max(rollout_run_soak_left_seconds{{{ROLLOUT}}})",
-        },
+        {"soak": f"max(rollout_run_soak_left_seconds{{{ROLLOUT}}})"},
         "It stands still while the rollout is held, paused, frozen or blind.",
         unit="s",
     ),

@@ -160,13 +160,16 @@ class RealPrometheus:
 
 
 @contextmanager
-def prometheus(directory: Path, ports: Sequence[int] = ()) -> Iterator[RealPrometheus]:
-    """Run a Prometheus that scrapes these ports of this machine; yield it when it is ready."""
+def prometheus(
+    directory: Path, ports: Sequence[int] = (), *, job: str = "shop", rules: Sequence[Path] = ()
+) -> Iterator[RealPrometheus]:
+    """Run a Prometheus that scrapes these ports of this machine, and goes by these rules; yield it when it is ready."""
     targets = [f"127.0.0.1:{port}" for port in ports]
     every = f"{SCRAPED_EVERY_MS}ms"
     config = {
-        "global": {"scrape_interval": every, "scrape_timeout": every},
-        "scrape_configs": [{"job_name": "shop", "static_configs": [{"targets": targets}]}],
+        "global": {"scrape_interval": every, "scrape_timeout": every, "evaluation_interval": every},
+        "rule_files": [str(path) for path in rules],
+        "scrape_configs": [{"job_name": job, "static_configs": [{"targets": targets}]}],
     }
     written = directory / "prometheus.yml"
     written.write_text(json.dumps(config))  # JSON is YAML

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from rollout_server.cli.target import DEFAULT_SERVER
+from tests.certificates import Authority
 from tests.dockerfile_replay import Replay, context, read_steps
 from tests.small_server import free_port
 
@@ -108,27 +109,46 @@ def test_nothing_is_served_in_clear_text_unless_told_so(image: Replay) -> None:
     assert "insecure_listen" in said
 
 
-def test_it_starts_is_healthy_and_ends_cleanly_and_writes_nothing_but_its_volume(image: Replay) -> None:
-    """As its own user, on a tree that cannot be written to; its health check needs no token."""
-    before = stands(image)
+def served(image: Replay, **variables: str) -> tuple[int, str, str]:
+    """Start it, ask its health check, stop it; return how the check ended and what both said."""
     address = f"127.0.0.1:{free_port()}"
-    server = image.start(
-        [*image.said["ENTRYPOINT"], *image.said["CMD"]],
-        ROLLOUT_LISTEN=address,
-        ROLLOUT_HTTP_LISTEN=f"127.0.0.1:{free_port()}",
-    )
+    there = {"ROLLOUT_LISTEN": address, "ROLLOUT_HTTP_LISTEN": f"127.0.0.1:{free_port()}", **variables}
+    server = image.start([*image.said["ENTRYPOINT"], *image.said["CMD"]], **there)
     code, said = 1, ""
     try:
         for _ in range(30):
-            code, said = ends(image.start(image.said["HEALTHCHECK"], ROLLOUT_SERVER=address))
+            code, said = ends(image.start(image.said["HEALTHCHECK"], ROLLOUT_SERVER=address, **variables))
             if code == 0 or server.poll() is not None:
                 break
-        assert (code, said) == (0, "serving\n")
     finally:
         server.send_signal(signal.Signals[image.stop_signal])
-        code, said = ends(server)
-    assert code == 0, said
-    assert '"event": "stopped"' in said or "stopped" in said
-    assert ends(image.start(image.said["HEALTHCHECK"], ROLLOUT_SERVER=address))[0] != 0
+        ended, log = ends(server)
+    assert ended == 0, log
+    assert "stopped" in log
+    assert ends(image.start(image.said["HEALTHCHECK"], ROLLOUT_SERVER=address, **variables))[0] != 0
+    return code, said, log
+
+
+def test_it_starts_is_healthy_and_ends_cleanly_and_writes_nothing_but_its_volume(image: Replay) -> None:
+    """As its own user, on a tree that cannot be written to; its health check needs no token."""
+    before = stands(image)
+    code, said, _ = served(image)
+    assert (code, said) == (0, "serving\n")
     assert (image.at(image.volumes[0]) / "rollout.db").exists()
     assert stands(image) == before
+
+
+@pytest.mark.parametrize("asks_clients", [False, True])
+def test_with_tls_the_health_check_takes_the_variables_of_the_page(image: Replay, *, asks_clients: bool) -> None:
+    """Those of the server's own certificate, and of its authority; also where it asks clients for one."""
+    authority, files = Authority(), image.scratch / f"tls-{asks_clients}"
+    files.mkdir(mode=0o755)
+    cert, key = authority.sign().write(files)
+    (files / "ca.pem").write_bytes(authority.pem)
+    for path in files.iterdir():
+        path.chmod(0o644)
+    variables = {"ROLLOUT_TLS_CERT": str(cert), "ROLLOUT_TLS_KEY": str(key), "ROLLOUT_TLS_CA": str(files / "ca.pem")}
+    if asks_clients:
+        variables["ROLLOUT_TLS_CLIENT_CA"] = variables["ROLLOUT_TLS_CA"]
+    code, said, _ = served(image, **variables)
+    assert (code, said) == (0, "serving\n")
