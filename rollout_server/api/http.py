@@ -45,7 +45,8 @@ def application(metrics: Metrics, why_not_ready: Callable[[], str], *, has_metri
         return PlainTextResponse(f"{why or 'ready'}\n", status_code=503 if why else 200)
 
     async def measured(_request: Request) -> Response:
-        return Response(metrics.text(), media_type=CONTENT_TYPE)
+        written = await asyncio.to_thread(metrics.look())
+        return Response(written, media_type=CONTENT_TYPE)
 
     routes = [Route("/healthz", alive), Route("/readyz", ready)]
     if has_metrics:

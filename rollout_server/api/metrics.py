@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from rollout_server.api.convert_telemetry import REPORTED_LOSSES
 from rollout_server.api.rollout_metrics import ControllerFigures, controller_families, store_families
@@ -124,16 +123,21 @@ class Sources:
     durability: Durability
     certificates: Certificates | None
 
-    def families(self) -> Iterator[Metric]:
-        """Yield what is told beside `EnvironmentFigures`."""
-        yield from controller_families(self._controller(name) for name in self.served)
+    def look(self) -> Callable[[], Iterable[Metric]]:
+        """Look up what is told beside `EnvironmentFigures`; return what makes metrics of it, on any thread."""
+        controllers = tuple(self._controller(name) for name in self.served)
+        expires_at_s = self.certificates.expires_at_s if self.certificates is not None else None
+        return lambda: self._families(controllers, expires_at_s)
+
+    def _families(self, controllers: tuple[ControllerFigures, ...], expires_at_s: int | None) -> Iterator[Metric]:
+        yield from controller_families(controllers)
         yield from store_families(self.store)
         expiry = GaugeMetricFamily(
             "rollout_tls_certificate_expiry_timestamp_seconds",
             "When the certificate in force expires (Unix time); absent without TLS.",
         )
-        if self.certificates is not None and self.certificates.expires_at_s is not None:
-            expiry.add_metric([], self.certificates.expires_at_s)
+        if expires_at_s is not None:
+            expiry.add_metric([], expires_at_s)
         yield expiry
 
     def _controller(self, name: str) -> ControllerFigures:
@@ -155,7 +159,7 @@ def metrics_of(sources: Sources) -> Metrics:
         lambda: [figures_of(served[name], telemetry[name], notifiers.get(name)) for name in served],
         sources.durability.durability,
         is_durable=sources.durability.is_durable,
-        more=sources.families,
+        more=sources.look,
     )
     for one in served.values():
         metrics.follow(one.environment)
@@ -171,7 +175,7 @@ class Metrics:
         durability: str,
         *,
         is_durable: bool,
-        more: Callable[[], Iterable[Metric]] = tuple,
+        more: Callable[[], Callable[[], Iterable[Metric]]] = lambda: tuple,
     ) -> None:
         """Start at zero, in a registry of its own.
 
@@ -179,10 +183,13 @@ class Metrics:
             figures: one for each environment, now.
             durability: how durable an acknowledged write is, in words.
             is_durable: whether it survives a loss of power.
-            more: looked up beside them.
+            more: looked up beside them; returns what makes metrics of it, on any thread.
         """
+        self._figures = figures
+        self._durability = durability
+        self._is_durable = is_durable
+        self._more = more
         self._registry = CollectorRegistry()
-        self._registry.register(_LookedUp(figures, durability, is_durable=is_durable, more=more))
         self._calls = Counter(
             "rollout_requests",
             "Calls answered, by method and gRPC status.",
@@ -243,35 +250,42 @@ class Metrics:
         """Note how long a revision took to a process."""
         self._lag.labels(environment).observe(lag_ms / 1_000)
 
+    def look(self) -> Callable[[], bytes]:
+        """Look everything up, now and on the event loop, which takes a few milliseconds.
+
+        Returns:
+            What writes it in Prometheus' text format: with many rollouts ten times as long, so it is for a thread.
+        """
+        looked_up = _LookedUp(tuple(self._figures()), self._durability, self._more(), is_durable=self._is_durable)
+        return lambda: generate_latest(self._registry) + generate_latest(looked_up)
+
     def text(self) -> bytes:
-        """Return everything in Prometheus' text format."""
-        return generate_latest(self._registry)
+        """Return everything in Prometheus' text format, at once."""
+        return self.look()()
 
 
-class _LookedUp(Collector):
+class _LookedUp(CollectorRegistry):
+    """What was looked up at one moment, as a registry that is written once."""
+
     def __init__(
         self,
-        figures: Callable[[], Iterable[EnvironmentFigures]],
+        figures: tuple[EnvironmentFigures, ...],
         durability: str,
+        more: Callable[[], Iterable[Metric]],
         *,
         is_durable: bool,
-        more: Callable[[], Iterable[Metric]],
     ) -> None:
+        super().__init__()
         self._figures = figures
         self._durability = durability
         self._is_durable = is_durable
         self._more = more
 
-    def describe(self) -> Iterable[Metric]:
-        """Nothing in advance: a registry would look everything up before there is anything."""
-        return ()
-
-    def collect(self) -> Iterable[Metric]:
-        """Look everything up."""
-        figures = tuple(self._figures())
-        yield from self._environments(figures)
-        yield from _telemetry(figures)
-        yield from _notifications(figures)
+    def collect(self) -> Iterator[Metric]:
+        """Make metrics of it."""
+        yield from self._environments(self._figures)
+        yield from _telemetry(self._figures)
+        yield from _notifications(self._figures)
         yield from self._more()
 
     def _environments(self, figures: tuple[EnvironmentFigures, ...]) -> Iterable[Metric]:

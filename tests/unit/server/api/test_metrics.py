@@ -115,3 +115,16 @@ async def test_another_history_is_counted(tmp_path: Path) -> None:
         environment._take_over(replace(state, position=replace(state.position, epoch="another")))
         _, body = await http_get(around.running.http_address, "/metrics")
     assert 'rollout_epoch_changes_total{environment="production"} 1.0' in body.splitlines()
+
+
+def test_what_was_looked_up_stays_as_it_was_while_it_is_written() -> None:
+    """It is read on the event loop at one moment, and written on a thread while anything may change."""
+    revision = 1
+
+    def figures() -> list[EnvironmentFigures]:
+        return [EnvironmentFigures("production", revision, 3, {}, 0, is_following=True)]
+
+    metrics = Metrics(figures, "SQLite", is_durable=True)
+    write = metrics.look()
+    revision = 2
+    assert 'rollout_revision{environment="production"} 1.0' in write().decode()
