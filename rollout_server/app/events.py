@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 EVENTS_MAX = 500
 _PAGE = 200
 _OF_DOCUMENTS = frozenset({"apply", "revert"})
+_STEP = "advance"
+"""Without a notice, a step of a ramp: there are twenty of them in an hour, and nobody is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Event:
 
 
 async def events(environment: Environment, target: str, before: int, limit: int) -> tuple[Event, ...]:
-    """Return what happened, newest first.
+    """Return what happened, newest first; steps of a ramp are left to the history.
 
     Args:
         environment: where.
@@ -75,5 +77,5 @@ def _events_of(entry: Entry) -> Iterator[Event]:
         run, place = status.run, (entry.revision, entry.at_ms, change.id.key, status.run.number)
         for notice in reversed(run.notices):
             yield Event(notice.id, *place, notice.kind.value, notice.sentence, entry.actor)
-        if not run.notices:
+        if not run.notices and entry.action != _STEP:
             yield Event("", *place, entry.action, entry.reason or sentence(run), entry.actor)

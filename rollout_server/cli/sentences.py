@@ -57,10 +57,12 @@ def value(data: Data) -> str:
 
 
 def outcome(rule: Mapping[str, Data]) -> str:
-    """Return what a rule serves: `on`, or the shares of its split."""
+    """Return what a rule serves: `on`, the shares of its split, or whose word it is."""
     split = rule.get("split")
     if isinstance(split, Mapping):
         return ", ".join(f"{variant} {share(part)}" for variant, part in split.items())
+    if "rollout" in rule:
+        return f"as rollout {rule['rollout']} says"
     return str(rule.get("serve", ""))
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import shutil
 import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +20,10 @@ from rollout_server.cli.times import duration_ms, stamp
 if TYPE_CHECKING:
     from rollout_sdk.wire.v1 import control_pb2
 
-_HOME_AND_CLEAR = "\x1b[H\x1b[2J"
+_CLEAR = "\x1b[2J"
+_HOME, _REST_OF_LINE, _REST_OF_SCREEN = "\x1b[H", "\x1b[K", "\x1b[J"
+_SOAKS = frozenset({"running", "watching"})
+"""Phases whose sentence moves with the clock."""
 
 
 @click.command(cls=Command)
@@ -28,8 +34,8 @@ _HOME_AND_CLEAR = "\x1b[H\x1b[2J"
 def watch(session: Session, flag: str, every: str, *, once: bool) -> None:
     """See a rollout live: stages, guardrails with interval and limit, processes.
 
-    Ends with the rollout. Where nobody looks at a terminal, each change of its sentence is a line; -o json is one
-    answer.
+    Ends with the rollout. Where nobody looks at a terminal, each change of phase, stage or share is a line; -o json
+    is one answer.
     """
     try:
         every_ms = max(100, duration_ms(every))
@@ -40,26 +46,46 @@ def watch(session: Session, flag: str, every: str, *, once: bool) -> None:
         session.screen.data({"environment": session.environment(), "rollout": rollout_answers.plain(rollout)})
         return
     is_live = sys.stdout.isatty() and not once
-    said = ""
+    said: tuple[object, ...] = ()
+    if is_live:
+        sys.stdout.write(_CLEAR)
     while True:
-        if is_live or once:
-            _draw(session, rollout, is_live=is_live)
-        elif rollout.sentence != said:
-            said = rollout.sentence
-            session.screen.line(Mark(f"{stamp(session.now_ms)}  ", DIM), said)
+        if once:
+            rollout_tree.draw(session, rollout)
+        elif is_live:
+            _redraw(session, rollout)
+        elif said != _state(rollout):
+            said = _state(rollout)
+            session.screen.line(Mark(f"{stamp(session.now_ms)}  ", DIM), rollout.sentence)
         if once or not rollout.run or rollout.phase in rollout_answers.ENDED:
             return
         session.world.pause(every_ms)
         rollout = _again(session, rollout)
 
 
-def _draw(session: Session, rollout: control_pb2.Rollout, *, is_live: bool) -> None:
-    if is_live:
-        sys.stdout.write(_HOME_AND_CLEAR)
-    rollout_tree.draw(session, rollout)
-    if is_live:
+class _Frame(io.StringIO):
+    """A picture of a terminal that is not shown yet."""
+
+    def isatty(self) -> bool:
+        """Say yes: it is drawn with the colours of the terminal it is for."""
+        return True
+
+
+def _redraw(session: Session, rollout: control_pb2.Rollout) -> None:
+    """Write over the picture before, line by line, so that nothing flickers; what is below the screen's end is cut."""
+    with redirect_stdout(_Frame()) as frame:
+        rollout_tree.draw(session, rollout)
         session.screen.line()
         session.screen.line(Mark("ends with the rollout; Ctrl-C ends it now and changes nothing", DIM))
+    lines = frame.getvalue().splitlines()[: max(1, shutil.get_terminal_size().lines - 1)]
+    sys.stdout.write("".join((_HOME, *(f"{line}{_REST_OF_LINE}\n" for line in lines), _REST_OF_SCREEN)))
+    sys.stdout.flush()
+
+
+def _state(rollout: control_pb2.Rollout) -> tuple[object, ...]:
+    """Return what has to change to be worth a line: not that time passes."""
+    why = "" if rollout.phase in _SOAKS else rollout.sentence
+    return rollout.run, rollout.phase, rollout.stage, rollout.share_ppm, rollout.killed, why
 
 
 def _again(session: Session, last: control_pb2.Rollout) -> control_pb2.Rollout:

@@ -59,10 +59,15 @@ def _waits(run: Run) -> str:
     verb = "watched" if stage is None else "soaked"
     words = [_WAITS[word] for word in progress.waits_for if word in _WAITS]
     if stage is not None and not is_at_full_share(run):
-        done = f"ramps to {stage.share_ppm / 10_000:g} %: {duration(progress.ramp_ms)} of {duration(stage.ramp_ms)}"
+        done = f"ramps to {stage.share_ppm / 10_000:g} %: {_of(progress.ramp_ms, stage.ramp_ms)}"
     else:
-        done = f"has {verb} {duration(progress.soak_ms)} of {duration(soak_ms)}"
+        done = f"has {verb} {_of(progress.soak_ms, soak_ms)}"
     return f"{done}, waits for {' and '.join(words)}" if words else done
+
+
+def _of(done_ms: int, whole_ms: int) -> str:
+    """Return "1h30m of 4h"; what is done is told in whole seconds, for it is a sum of ticks."""
+    return f"{duration(done_ms // 1_000 * 1_000)} of {duration(whole_ms)}"
 
 
 def _by(act: Act | None) -> str:

@@ -27,6 +27,16 @@ async def test_notices_and_silent_entries_both() -> None:
         assert "paused by mia" in found[0].sentence
 
 
+async def test_steps_of_a_ramp_are_none() -> None:
+    """Twenty in an hour say nothing to anybody; the entry of the stage does."""
+    ramped = {"name": "canary", "share": "20%", "ramp": "10s", "soak": "10s"}
+    async with room(*documents(ramped)) as stand:
+        await stand.start()
+        await stand.tick(5)
+        assert (await stand.actions()).count("advance") > 2
+        assert [one.kind for one in await events(stand.environment, "", 0, 0)] == ["started"]
+
+
 async def test_of_one_rollout_or_of_all() -> None:
     """A page goes on below a revision."""
     async with room(*documents(), *SECOND) as stand:

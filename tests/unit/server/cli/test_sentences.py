@@ -54,4 +54,5 @@ def test_a_document_of_a_later_release_is_still_shown(tree: Any) -> None:
 def test_outcomes() -> None:
     assert sentences.outcome({"serve": "on"}) == "on"
     assert sentences.outcome({"split": {"on": "12.5%", "off": "87.5%"}}) == "on 12.5 %, off 87.5 %"
+    assert sentences.outcome({"rollout": "launch"}) == "as rollout launch says"
     assert sentences.outcome({}) == ""

@@ -39,6 +39,10 @@ SENTENCES: list[tuple[Run, str]] = [
         replace(RAMP, progress=Progress(waits_for=("thaw",))),
         "launch run 1 at quarter (2.2 %) ramps to 25 %: 0m of 2h, waits for the thaw",
     ),
+    (
+        replace(RUN, progress=Progress(soak_ms=65_204)),
+        "launch run 1 at canary (1 %) has soaked 1m5s of 1h",
+    ),
     (enter(RUN, 2, 0), "launch run 1 at finish (100 %) has watched 0m of 1d"),
     (
         replace(RUN, phase=Phase.HELD, held=Held(HeldKind.BLIND, ("latency",), "latency is blind")),
