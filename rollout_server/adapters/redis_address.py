@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 from rollout_sdk.engine.problems import Problem
 
-CONNECT_S = 1.0
+CONNECT_S = 3.0
+SENTINEL_S = 1.0
 CONNECTIONS_MAX = 1_024
 _PORT = 6_379
 _SENTINEL_PORT = 26_379
@@ -124,7 +125,7 @@ def make_pool(address: RedisAddress, tls_ca: Path | None) -> ConnectionPool:
     tls = {"ssl_ca_certs": str(tls_ca)} if address.is_tls and tls_ca is not None else {}
     if address.service:
         secured = {"ssl": True, **tls} if address.is_tls else {}
-        asked = {**options, "socket_timeout": CONNECT_S, **address.sentinel, **secured}
+        asked = {**options, "socket_timeout": SENTINEL_S, **address.sentinel, **secured}
         sentinel = Sentinel(address.hosts, sentinel_kwargs=asked)  # type: ignore[no-untyped-call]
         managed = SentinelManagedSSLConnection if address.is_tls else SentinelManagedConnection
         return SentinelConnectionPool(  # type: ignore[no-untyped-call]

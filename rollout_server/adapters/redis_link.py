@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from redis import exceptions
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import NoScriptError, ResponseError
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 ANSWER_S = 5.0
 """How long a question or a commit may take."""
 
-CONNECTED_S = 2.0
+CONNECTED_S = 4.0
 """How long it may take until a connection can be used, Sentinels asked and password given."""
 
 PING_S = 0.15
@@ -145,6 +146,7 @@ class RedisLink:
             async with asyncio.timeout(CONNECTED_S):  # with the answers to AUTH and SELECT, which the client waits for
                 connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         except (*REFUSED_BEFORE, *LOST) as error:
+            self._is_silent = self._is_silent or isinstance(error, TimeoutError | exceptions.TimeoutError)
             raise self.meaning(error) from error
         try:
             yield connection
