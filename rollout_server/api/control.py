@@ -27,6 +27,7 @@ from rollout_server.app.plan import open_plan
 from rollout_server.app.plan_rollout import open_rollout_plan
 from rollout_server.app.resources import get_resource, list_resources
 from rollout_server.app.revert import Revert, revert
+from rollout_server.app.rollout_view import run_now
 from rollout_server.app.status import status
 from rollout_server.app.tokens import CreateToken, RevokeToken, create_token, list_tokens, revoke_token
 from rollout_server.domain.resources import ResourceId
@@ -70,6 +71,8 @@ class Control(RolloutCalls, ChangeCalls):
         """How things stand."""
         served = self._here()
         found = await status(served.environment, served.instances)
+        known = self._here_runs().known
+        lines = [convert_rollouts.summary(one, await run_now(one, known)) for one in found.rollouts]
         return pb.GetStatusResponse(
             environment=found.environment,
             position=write_position(found.position),
@@ -78,7 +81,7 @@ class Control(RolloutCalls, ChangeCalls):
             instances_connected=found.fleet.connected,
             instances_behind=found.fleet.behind,
             changes_waiting=found.changes_waiting,
-            rollouts=[line for one in found.rollouts if (line := convert_rollouts.summary(one)) is not None],
+            rollouts=[line for line in lines if line is not None],
         )
 
     async def GetResource(self, request: pb.GetResourceRequest, context: Context) -> pb.GetResourceResponse:

@@ -10,7 +10,6 @@ from rollout_sdk.wire.v1 import control_pb2 as pb
 from rollout_server.domain.files import canonical_json
 from rollout_server.domain.files.conditions import write_condition
 from rollout_server.domain.machine import EXPOSING, FINISH, sentence
-from rollout_server.domain.resources import RolloutStatus
 from rollout_server.domain.rollouts import RolloutSpec
 
 if TYPE_CHECKING:
@@ -61,10 +60,9 @@ def rollout(view: RolloutView) -> pb.Rollout:
     return message
 
 
-def summary(resource: Resource) -> pb.RolloutSummary | None:
-    """Write a rollout in a line; None where it never had a run."""
-    spec, status = resource.spec, resource.status
-    run = status.run if isinstance(status, RolloutStatus) else None
+def summary(resource: Resource, run: Run | None) -> pb.RolloutSummary | None:
+    """Write a rollout in a line, its run as ticks left it; None where it never had one."""
+    spec = resource.spec
     if run is None or not isinstance(spec, RolloutSpec):
         return None
     return pb.RolloutSummary(

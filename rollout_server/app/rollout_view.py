@@ -12,7 +12,7 @@ from rollout_server.domain import calendar
 from rollout_server.domain.frozen import freezes_of, is_frozen, tags_of
 from rollout_server.domain.guardrails.spec import MetricSpec
 from rollout_server.domain.judging import exposed_units
-from rollout_server.domain.machine import restored
+from rollout_server.domain.machine import Phase, restored
 from rollout_server.domain.resources import FlagSpec, FlagStatus, Kind, ResourceId, RolloutStatus
 from rollout_server.domain.run_memory import RunMemory
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 Known = Callable[["Run"], Awaitable[RunMemory]]
 """Returns what ticks learned of a run; never raises: of what is not known it returns a memory without evidence."""
+
+
+_COUNTING = frozenset({Phase.RUNNING, Phase.WATCHING})
+"""Phases in which ticks add up to something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,14 @@ async def rollout_view(environment: Environment, fleet: Fleet, known: Known, tar
         fleet=fleet.summary(),
         position=state.position,
     )
+
+
+async def run_now(rollout: Resource, known: Known) -> Run | None:
+    """Return the run of a rollout, with soak and ramp as of the last tick; None before the first."""
+    run = rollout.status.run if isinstance(rollout.status, RolloutStatus) else None
+    if run is None or run.phase not in _COUNTING:
+        return run
+    return restored(run, (await known(run)).progress)
 
 
 def _exposed(run: Run | None, memory: RunMemory | None) -> int:

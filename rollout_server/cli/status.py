@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,8 @@ from rollout_server.cli.shell import Command, pass_session
 from rollout_server.cli.times import ago
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from rollout_sdk.wire.v1 import control_pb2
     from rollout_server.cli.yaml_text import Data
 
@@ -122,7 +125,7 @@ def _draw(session: Session, answer: control_pb2.GetStatusResponse, kills: dict[s
             Column("BY", folds=True),
             Column("WHAT", folds=True),
         ],
-        [_recent_row(entry, session.now_ms) for entry in answer.recent],
+        [_recent_row(entries, session.now_ms) for entries in _grouped(answer.recent)],
     )
 
 
@@ -150,10 +153,22 @@ def _flag_row(flag: control_pb2.FlagSummary) -> list[Cell]:
     return [flag.key, state, flag.serving.removeprefix("killed: "), flag.owner, expires]
 
 
-def _recent_row(entry: control_pb2.Entry, now_ms: int) -> list[Cell | Stack]:
-    changed = [messages.resource_id(change.kind, change.key) for change in entry.changes]
+def _grouped(entries: Iterable[control_pb2.Entry]) -> Iterator[list[control_pb2.Entry]]:
+    """Yield entries that follow each other and differ in nothing but their number together: steps of a ramp."""
+    for _, same in itertools.groupby(entries, lambda one: (one.action, one.actor, _changed(one))):
+        found = list(same)
+        yield from [found] if found[0].action == "advance" else ([one] for one in found)
+
+
+def _changed(entry: control_pb2.Entry) -> list[str]:
+    return [messages.resource_id(change.kind, change.key) for change in entry.changes]
+
+
+def _recent_row(entries: Sequence[control_pb2.Entry], now_ms: int) -> list[Cell | Stack]:
+    entry, changed = entries[0], _changed(entries[0])
     more = f" and {len(changed) - _NAMED_MAX} more" if changed[_NAMED_MAX:] else ""
     what = ", ".join(changed[:_NAMED_MAX]) + more
+    what += f", {len(entries)} steps since revision {entries[-1].revision}" if entries[1:] else ""
     undo = messages.undo(entry)
     return [
         str(entry.revision),

@@ -107,9 +107,9 @@ async def test_a_rollback_is_certified_with_its_verdict() -> None:
 async def test_events_and_lines() -> None:
     """One for each notice; a rollout that never ran has no line."""
     async with room() as stand:
-        assert convert.summary(stand.rollout()) is None
+        assert convert.summary(stand.rollout(), None) is None
         await stand.start()
-        line = convert.summary(stand.rollout())
+        line = convert.summary(stand.rollout(), stand.run())
         assert line is not None
         assert (line.phase, line.exposing, line.run) == ("running", True, 1)
         (one,) = await events(stand.environment, "", 0, 0)

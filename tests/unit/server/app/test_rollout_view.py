@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollout_server.app.rollout_view import RolloutView, rollout_view
+from rollout_server.app.rollout_view import RolloutView, rollout_view, run_now
 from rollout_server.errors import NotFound
 from tests.rollout_room import Room, documents, guarded, room
 from tests.small_environment import document, put
@@ -21,6 +21,7 @@ async def test_before_the_first_run_there_is_none() -> None:
     async with room() as stand:
         found = await view(stand)
         assert (found.run, found.verdicts, found.candidate_units) == (None, (), 0)
+        assert await run_now(stand.rollout(), stand.runs.known) is None
         with pytest.raises(NotFound):
             await view(stand, "nothing")
 
@@ -38,6 +39,7 @@ async def test_soak_and_verdicts_are_of_the_last_tick() -> None:
         assert found.candidate_units > 0
         assert found.control_units == 4 * found.candidate_units
         assert found.fleet.connected == 1
+        assert await run_now(stand.rollout(), stand.runs.known) == found.run
 
 
 async def test_a_freeze_is_shown_with_its_end() -> None:

@@ -62,6 +62,18 @@ def test_what_it_says_at_80_columns(rollout: CommandLine, control: ScriptedContr
     )
 
 
+def test_steps_of_a_ramp_are_one_line(rollout: CommandLine, control: ScriptedControl) -> None:
+    """Twenty of them would push what people did off the screen."""
+    ramps = [pb.ResourceChange(kind="Rollout", key="launch", operation=pb.OPERATION_UPDATE)]
+    steps = [pb.Entry(revision=n, at_ms=NOW_MS, actor="engine", action="advance", changes=ramps) for n in (9, 8, 7)]
+    answer = pb.GetStatusResponse(environment="production", recent=[*steps, APPLY, APPLY])
+    control.on("GetStatus", answer)
+    lines = rollout("status").out.splitlines()
+    assert sum("advance" in line for line in lines) == 1
+    assert any("rollout/launch, 3 steps since revision 7" in line for line in lines)
+    assert sum("jo@example.com" in line for line in lines) == 2
+
+
 def test_json_tells_who_killed(rollout: CommandLine, control: ScriptedControl) -> None:
     control.on("GetStatus", STATUS).on("ListHistory", pb.ListHistoryResponse(entries=[APPLY, KILL]))
     data = rollout("status", "-o", "json").data
