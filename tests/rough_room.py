@@ -23,7 +23,7 @@ from rollout_server.domain.guardrails.spec import Action
 from rollout_server.domain.guardrails.verdict import Standing
 from rollout_server.domain.machine import EXPOSING, FINISH, Phase, Run
 from rollout_server.domain.resources import FlagStatus, Kind, ResourceId
-from rollout_server.domain.telemetry import ArmReport, Outcome, Place, Report, RunId, WindowReport
+from rollout_server.domain.telemetry import ArmReport, Outcome, Place, Report, RunCheckpoint, RunId, WindowReport
 from rollout_server.errors import RolloutError
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.memory_journal import MemoryJournal
@@ -106,13 +106,30 @@ def documents() -> list[Document]:
     ]
 
 
+class Died(BaseException):
+    """The process is gone, in the middle of a tick: nothing after it happens."""
+
+
+class MortalTelemetry(MemoryTelemetry):
+    """A store at whose door the controller dies: before so many more checkpoints, or never."""
+
+    lives: int | None = None
+
+    async def keep(self, checkpoint: RunCheckpoint) -> None:
+        if self.lives is not None:
+            if self.lives <= 0:
+                raise Died
+            self.lives -= 1
+        await super().keep(checkpoint)
+
+
 class RoughRoom:
     """An environment, its controller, one process that reports, and everything that may go wrong."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.journal = MemoryJournal(clock=self.clock)
-        self.store = MemoryTelemetry(window_ms=TICK_MS)
+        self.store = MortalTelemetry(window_ms=TICK_MS)
         self.judge = JournalJudge()
         self.sequence = 0
         self.unit = 0
@@ -157,7 +174,8 @@ class RoughRoom:
         before, was = {key: self.run(key) for key in ROLLOUTS}, self.exposed
         resources = self.environment.state.resources
         frozen = {key for key in ROLLOUTS if is_frozen(resources, FLAG_OF[key], self.clock.now_ms())}
-        await self.stand.runs.tick()
+        with contextlib.suppress(Died):
+            await self.stand.runs.tick()
         self.exposed = self.decided()
         is_shrunk = any(self._has_ended(before[key], self.run(key)) for key in ROLLOUTS)
         for key in ROLLOUTS:
@@ -167,7 +185,7 @@ class RoughRoom:
                 assert was[key] <= self.exposed[key], f"{key} shrinks although nothing ended"
             if frozen == set(ROLLOUTS):
                 assert self.exposed[key] <= was[key], f"{key} grows while frozen"
-            if not self.journal.is_away and self.fence == self.journal.newest_fence:
+            if not self.journal.is_away and self.store.lives is None and self.fence == self.journal.newest_fence:
                 self._check_obeyed(key)
         await self.check()
 
@@ -262,6 +280,13 @@ class RoughRoom:
         self.exposed = self.decided()
         assert self.exposed == before, "a restart moves nobody"
         await self.check()
+
+    async def crash(self, lives: int) -> None:
+        """Die in the middle of a tick, between an entry and a checkpoint, and come back."""
+        self.store.lives = lives
+        await self.live(1, "fine")
+        self.store.lives = None
+        await self.restart(is_whole=True)
 
     async def outage(self, what: str, count: int) -> None:
         """Stores are away for some ticks; runs go on as they were, or hold."""

@@ -98,6 +98,11 @@ class Anything(RuleBasedStateMachine):
     def restart(self, *, is_whole: bool) -> None:
         self.do(self.room.restart(is_whole=is_whole))
 
+    @rule(lives=st.integers(0, 3), before=st.integers(0, 4))
+    def crash(self, lives: int, before: int) -> None:
+        self.do(self.room.live(before, "fine"))
+        self.do(self.room.crash(lives))
+
     @rule(what=st.sampled_from(("telemetry", "journal", "both")), count=st.integers(1, 5))
     def outage(self, what: str, count: int) -> None:
         self.do(self.room.outage(what, count))
