@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,10 @@ from rollout_server.domain.guardrails.together import verdicts
 from rollout_server.domain.guardrails.verdict import Standing
 from tests.guardrail_windows import look
 
+ROOT = Path(__file__).parents[2]
 BEYOND = 100.0  # nats; a rollback takes 4.6
+MARKS = "<!-- benchmarks.guardrails -->", "<!-- end of benchmarks.guardrails -->"
+PAGES = [ROOT / "docs/guardrails.md", ROOT / "docs/adr/0012-guardrails.md"]
 PEEKS = {5: 0.142, 10: 0.193, 50: 0.320}
 
 
@@ -96,6 +101,15 @@ def test_a_fast_form_that_differs_stops_the_bench(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(AssertionError, match="rolls back at 0, the real code at"):
         outcome(row, (9, 0, 0))
     assert outcome(row, (9, 0, 1)).delays[OURS] == 1
+
+
+def test_both_pages_show_the_table_whole() -> None:
+    """Between the same marks, the same text, with every row of the bench in its order."""
+    shown = [page.read_text().split(MARKS[0])[1].split(MARKS[1])[0] for page in PAGES]
+    assert shown[0] == shown[1]
+    places = [shown[0].index("\n" + row.name + "  ") for row in (*NOTHING_WRONG, *REGRESSIONS, *HELD_OUT)]
+    assert places == sorted(places)
+    assert "python -m benchmarks.guardrails" in shown[0]
 
 
 def test_baselines_see_what_everybody_would_see() -> None:

@@ -1,9 +1,10 @@
 """Means and unbounded counts: approximate.
 
-In each window and stratum the candidate's mean less r0 times the control's is divided by its standard error, whose
-variance comes from earlier windows, so it is predictable; the z-score is clipped at 3, so that one giant order is
-no evidence. For a relative effect that would move z by k, log E grows by k z - k^2 / 2 (Wald's likelihood ratio of
-two normal means):
+In each window and stratum the candidate's mean less r0 times the control's is divided by its standard error. Its
+variance is that of earlier windows or of this one, whichever is larger: earlier ones know nothing of an outage that
+both arms share, and a few of them little of a heavy tail. The z-score is clipped at 3, so that one giant order is no
+evidence. For a relative effect that would move z by k, log E grows by k z - k^2 / 2 (Wald's likelihood ratio of two
+normal means):
 
     z = (mean_T - margin - r0 mean_C) / sqrt(variance (1 / n_T + r0^2 / n_C))
 
@@ -91,6 +92,13 @@ class Means:
         edge = bound.ratio * known.mean + bound.margin
         if not n_t or not n_c or edge <= 0 or known.variance <= 0:
             return []  # without a positive level there is no relative effect to speak of
-        error = sqrt(known.variance * (1 / n_t + bound.ratio**2 / n_c))
+        error = sqrt(max(known.variance, _variance(part)) * (1 / n_t + bound.ratio**2 / n_c))
         z = (part.candidate.x / n_t - bound.margin - bound.ratio * part.control.x / n_c) / error
         return tilted(self._sign * clipped(z), edge / error, self._reaches)
+
+
+def _variance(part: WindowSums) -> float:
+    """Return the variance of one value in this window, both arms together."""
+    n = part.candidate.n + part.control.n
+    mean = (part.candidate.x + part.control.x) / n
+    return (part.candidate.xx + part.control.xx) / n - mean * mean

@@ -35,6 +35,18 @@ def test_one_giant_value_is_no_evidence() -> None:
         assert test.log_e(state) < log(30)
 
 
+def test_an_outage_that_both_arms_share_is_judged_by_its_own_spread() -> None:
+    """When all values grow tenfold at once, the spread of earlier windows makes no evidence of ten times the noise."""
+    test = Means(RISING)
+    calm = window(0, valued([1.0, 2.0, 3.0] * 10), valued([1.0, 2.0, 3.0] * 10))
+    state = test.start()
+    for _ in range(30):
+        state = test.absorb(state, [calm])
+    before = test.log_e(state)
+    after = test.absorb(state, [window(1, valued([10.0, 20.0, 33.0] * 10), valued([10.0, 20.0, 30.0] * 10))])
+    assert test.log_e(after) < before + 0.5
+
+
 @pytest.mark.parametrize("metric", [BASKET, COUNTS])
 def test_a_raised_mean_is_found(metric: object) -> None:
     """Half as much again is found where high is bad, and is none where low is."""
