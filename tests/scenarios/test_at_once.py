@@ -24,7 +24,8 @@ from tests.doubles.fake_clock import FakeClock
 from tests.doubles.memory_journal import MemoryJournal
 from tests.doubles.memory_telemetry import MemoryTelemetry
 from tests.journal_judge import JournalJudge
-from tests.rollout_room import KAI, MIA, STAGES, TICK_MS, Room, documents, guarded
+from tests.rollout_room import KAI, MIA, STAGES, TICK_MS, Room, documents, guarded, room
+from tests.rough_room import Died, MortalTelemetry
 from tests.small_environment import cohort, document, put
 from tests.small_server import Person, bearer, world
 from tests.small_server import document as wire_document
@@ -245,6 +246,27 @@ async def test_two_rollouts_of_one_flag_do_not_start_at_once() -> None:
         journal.meanwhile = lambda: stand.start("again")
         with pytest.raises(Refused, match="being moved by again"):
             await stand.start("launch")
+
+
+@pytest.mark.parametrize("lives", [0, 1])
+async def test_a_controller_that_dies_as_it_advances_neither_repeats_nor_shortens_a_soak(lives: int) -> None:
+    """Before the entry the step is made again; after it the checkpoint of the stage before counts for nothing."""
+    async with room() as stand:
+        mortal = MortalTelemetry(window_ms=TICK_MS)
+        stand.ingest.store = stand.store = mortal
+        stand.controller()
+        await stand.start()
+        await stand.tick(10)
+        mortal.lives = lives
+        with pytest.raises(Died):
+            await stand.tick()
+        mortal.lives = None
+        stand.controller()
+        assert stand.run().stage_name == ("half" if lives else "canary")
+        assert (await stand.tick()).stage_name == "half"
+        assert (await stand.tick(9 - lives)).stage_name == "half"
+        assert (await stand.tick(2)).phase is Phase.COMPLETED
+        assert await stand.actions() == ["put", "start", "advance", "complete"]
 
 
 async def test_two_finishes_write_the_variant_once() -> None:
