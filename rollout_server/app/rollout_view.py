@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.model import DEFAULT_UNIT
 from rollout_server.app.find_rollout import find_rollout
+from rollout_server.app.freeze import FOR_EVER
 from rollout_server.domain import calendar
 from rollout_server.domain.frozen import freezes_of, is_frozen, tags_of
 from rollout_server.domain.guardrails.spec import MetricSpec
@@ -29,6 +30,7 @@ Known = Callable[["Run"], Awaitable[RunMemory]]
 """Returns what ticks learned of a run; never raises: of what is not known it returns a memory without evidence."""
 
 
+_FOR_EVER_MS = calendar.parse_moment_ms(FOR_EVER) or 0
 _COUNTING = frozenset({Phase.RUNNING, Phase.WATCHING})
 """Phases in which ticks add up to something."""
 
@@ -89,7 +91,7 @@ async def rollout_view(environment: Environment, fleet: Fleet, known: Known, tar
         unit=flag.spec.unit if flag is not None and isinstance(flag.spec, FlagSpec) else DEFAULT_UNIT,
         metrics={id_.key: one.spec for id_, one in state.resources.items() if isinstance(one.spec, MetricSpec)},
         is_frozen=frozen,
-        thaw_at_ms=calendar.next_thaw(freezes, tags, now_ms) if frozen else None,
+        thaw_at_ms=_thaw(calendar.next_thaw(freezes, tags, now_ms)) if frozen else None,
         is_killed=flag is not None and isinstance(flag.status, FlagStatus) and flag.status.killed,
         fleet=fleet.summary(),
         position=state.position,
@@ -102,6 +104,10 @@ async def run_now(rollout: Resource, known: Known) -> Run | None:
     if run is None or run.phase not in _COUNTING:
         return run
     return restored(run, (await known(run)).progress)
+
+
+def _thaw(at_ms: int | None) -> int | None:
+    return None if at_ms is None or at_ms >= _FOR_EVER_MS else at_ms
 
 
 def _exposed(run: Run | None, memory: RunMemory | None) -> int:

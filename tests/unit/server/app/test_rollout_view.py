@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from rollout_server.app.freeze import Freeze, freeze
 from rollout_server.app.rollout_view import RolloutView, rollout_view, run_now
 from rollout_server.errors import NotFound
-from tests.rollout_room import Room, documents, guarded, room
+from tests.rollout_room import MIA, Room, documents, guarded, room
 from tests.small_environment import document, put
 
 FREEZE = {"from": "2027-01-01T00:00:00Z", "to": "2027-01-15T09:00:00Z"}
@@ -49,3 +50,12 @@ async def test_a_freeze_is_shown_with_its_end() -> None:
         found = await view(stand)
         assert found.is_frozen
         assert found.thaw_at_ms == 1_800_003_600_000
+
+
+async def test_a_freeze_without_an_end_has_none() -> None:
+    """Nobody knows when somebody thaws it."""
+    async with room() as stand:
+        await freeze(stand.environment, Freeze("f"), MIA)
+        found = await view(stand)
+        assert found.is_frozen
+        assert found.thaw_at_ms is None
