@@ -23,24 +23,25 @@ pytestmark = [pytest.mark.xdist_group("oncall"), pytest.mark.timeout(180)]
 PAGE = Path(__file__).parents[2] / "docs" / "oncall.md"
 SHOP = Path(__file__).with_name("night_child.py")
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-COMMAND = re.compile(r"(host)?\$ (.*?)(?:   # (?:exits (\d+)|.*))?")
-PACE = {"window_ms": 200, "report_every_ms": 200, "tick_ms": 200}
+COMMAND = re.compile(r"(host|you)\$ (.*?)(?:   # exits (\d+))?")
+PACE = {"window_ms": 500, "report_every_ms": 200, "tick_ms": 200}
 WITHIN_S = 60.0
 PIPELINE = {
-    "stages": [{"name": "canary", "share": "20%", "soak": "1h"}],
+    "stages": [{"name": "quarter", "share": "25%", "soak": "1h"}],
     "guardrails": [{"metric": "failed", "limit": "+50%", "action": "rollback"}],
 }
-MINE, BAD = "checkout-v2", "bad-search"
+FLAG, LAUNCH = "checkout-v2", "checkout-v2-launch"
 
 
 def documents() -> list[pb.Document]:
-    """Two flags that are rolled out alike; the shop breaks whoever gets the second."""
-    moves = {"from": "off", "to": "on", "pipeline": "careful"}
+    """A flag, and how it is rolled out."""
+    spec = {"flag": FLAG, "from": "off", "to": "on", "pipeline": "careful"}
+    launch = {"kind": "Rollout", "metadata": {"key": LAUNCH, "owner": "payments"}, "spec": spec}
     return [
-        document("Metric", "failed", {"measures": "proportion", "per": "unit", "bad": "high", "late": "0s"}),
+        document("Metric", "failed", {"measures": "proportion", "per": "unit", "bad": "high", "late": "3s"}),
         document("Pipeline", "careful", PIPELINE),
-        *(document("Flag", key, {"rules": [{"id": "launch", "rollout": key}]}) for key in (MINE, BAD)),
-        *(document("Rollout", key, {**moves, "flag": key}) for key in (MINE, BAD)),
+        document("Flag", FLAG, {"rules": [{"id": "launch", "rollout": LAUNCH}]}),
+        pb.Document(kind="Rollout", key=LAUNCH, json=json.dumps(launch), origin="launch.yaml:1"),
     ]
 
 
@@ -61,26 +62,30 @@ class Night:
     """A server, two copies of a shop with an overrides file on their host, and somebody who was woken.
 
     Attributes:
-        exports: what was typed to set the shell up.
         said: by the last command.
     """
 
     home: Path
     server: ServerProcess
     admin: Person
+    token: str
     shop_token: str
     shops: list[asyncio.subprocess.Process] = field(default_factory=list)
-    exports: str = "true"
     said: str = ""
 
     @property
     def overrides(self) -> Path:
         return self.home / "overrides.json"
 
+    @property
+    def bug(self) -> Path:
+        """While it exists, the new variant breaks whoever gets it."""
+        return self.home / "bug"
+
     async def open_shop(self) -> None:
         self.shops.append(
             await asyncio.create_subprocess_exec(
-                sys.executable, str(SHOP), self.server.address, self.shop_token, f"{MINE},{BAD}",
+                sys.executable, str(SHOP), self.server.address, self.shop_token, FLAG, str(self.bug),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
                 env={**os.environ, "ROLLOUT_OVERRIDES": str(self.overrides)},
             )
@@ -91,8 +96,7 @@ class Night:
         assert shop.stdin is not None
         assert shop.stdout is not None
         shop.stdin.write(b"\n")
-        exposed: dict[str, int] = json.loads(await shop.stdout.readline())
-        return exposed[MINE] > 0
+        return int(await shop.stdout.readline()) > 0
 
     async def until_exposing(self, *, is_so: bool) -> None:
         """Wait until every living shop exposes, or none does."""
@@ -103,13 +107,25 @@ class Night:
 
         await until(is_there)
 
-    async def start(self, key: str) -> None:
-        await self.admin.stub.StartRollout(pb.StartRolloutRequest(rollout=key), metadata=self.admin.metadata)
+    async def start(self) -> None:
+        """Open the next run."""
+        await self.admin.stub.StartRollout(pb.StartRolloutRequest(rollout=LAUNCH), metadata=self.admin.metadata)
+        await self.until_exposing(is_so=True)
+
+    async def phase(self) -> str:
+        answer = await self.admin.stub.GetRollout(pb.GetRolloutRequest(rollout=LAUNCH), metadata=self.admin.metadata)
+        return str(answer.rollout.phase)
+
+    async def is_running(self) -> bool:
+        return await self.phase() == "running"
 
     async def is_taken_back(self) -> bool:
-        """Whether the engine caught the bad one."""
-        answer = await self.admin.stub.GetRollout(pb.GetRolloutRequest(rollout=BAD), metadata=self.admin.metadata)
-        return bool(answer.rollout.phase == "rolled back")
+        return await self.phase() == "rolled back"
+
+    async def misses_one(self) -> bool:
+        """Whether a process is known to be gone without a goodbye."""
+        await self.type("rollout rollback checkout-v2 --timeout 0s", is_on_host=False)
+        return "unreachable" in self.said
 
     async def is_serving(self) -> bool:
         """Whether the server is there, by its own command."""
@@ -117,19 +133,16 @@ class Night:
 
     async def type(self, command: str, *, is_on_host: bool) -> int:
         """Type a command into the shell of whoever was woken, or of a shop's host."""
-        command = command.replace("rollout.example.com:7070", self.server.address)
-        host = {"ROLLOUT_OVERRIDES": str(self.overrides), "PID": str(self.shops[1].pid)}
+        person = {"ROLLOUT_SERVER": self.server.address, "ROLLOUT_TOKEN": self.token}
+        place = {"ROLLOUT_OVERRIDES": str(self.overrides)} if is_on_host else person
         process = await asyncio.create_subprocess_exec(
-            "/bin/sh", "-c", f"{self.exports}; {command} 2>&1", cwd=self.home, stdin=asyncio.subprocess.DEVNULL,
+            "/bin/sh", "-c", f"({command}) 2>&1", cwd=self.home, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             env={
-                "PATH": f"{self.home / 'bin'}:{os.environ['PATH']}", "HOME": str(self.home), "COLUMNS": "200",
-                **(host if is_on_host else {}),
+                "PATH": f"{self.home / 'bin'}:{os.environ['PATH']}", "HOME": str(self.home), "COLUMNS": "200", **place,
             },
         )  # fmt: skip
         told, _ = await asyncio.wait_for(process.communicate(), WITHIN_S)
-        if command.startswith("export "):
-            self.exports = command
         self.said = told.decode()
         assert process.returncode is not None
         return process.returncode
@@ -137,28 +150,24 @@ class Night:
 
 @asynccontextmanager
 async def night(home: Path) -> AsyncIterator[Night]:
-    """Both flags are rolled out to a fifth; the bad one was taken back by the engine before anybody typed a word."""
+    """A flag is rolled out to a quarter, and two copies of a shop serve it."""
     options = {name: str(value) for name, value in PACE.items()}
     async with ServerProcess(home / "data", free_port(), **options) as server, channel_to(server.address) as channel:
         await server.start()
         admin = await admin_of(home / "data", channel)
         await admin.apply(*documents())
-        (home / ".rollout-token").write_text((await admin.token("operator")).secret, encoding="ascii")
-        (home / ".rollout-token").chmod(0o600)
         (home / "bin").mkdir()
         command = home / "bin" / "rollout"
         command.write_text(f'#!/bin/sh\nexec {sys.executable} -m rollout_server "$@"\n', encoding="ascii")
         command.chmod(0o700)
-        it = Night(home, server, admin, (await admin.token("sdk")).secret)
+        it = Night(home, server, admin, (await admin.token("operator")).secret, (await admin.token("sdk")).secret)
         try:
             await it.open_shop()
             await it.open_shop()
             for shop in it.shops:
                 await it.exposes(shop)
-            await it.start(BAD)
-            await until(it.is_taken_back)
-            await it.start(MINE)
-            await it.until_exposing(is_so=True)
+            await it.start()
+            await until(it.is_running)
             yield it
         finally:
             for shop in it.shops:
@@ -167,31 +176,49 @@ async def night(home: Path) -> AsyncIterator[Night]:
                 await shop.wait()
 
 
+async def one_hangs(it: Night) -> None:
+    """Whoever is on call lifted the kill, the next run exposes, and a process stops answering."""
+    await it.admin.unkill(FLAG)
+    await it.start()
+    it.shops[1].send_signal(signal.SIGSTOP)
+
+
+async def it_wakes_up(it: Night) -> None:
+    """The process goes on, with the overrides file on its host."""
+    assert it.overrides.exists()
+    it.shops[1].send_signal(signal.SIGCONT)
+    await it.until_exposing(is_so=False)
+
+
 async def the_server_goes(it: Night) -> None:
-    """Whoever is on call lifted the kill, and the next run exposes; then the server dies."""
-    await it.admin.unkill(MINE)
-    await it.start(MINE)
-    await it.until_exposing(is_so=True)
+    """The file is gone, the next run exposes, and the server dies."""
+    it.overrides.unlink()
+    await it.start()
     await it.server.end(kill=True)
 
 
 async def the_server_returns(it: Night) -> None:
     """Until then nobody was exposed, by the overrides file alone."""
-    assert it.overrides.exists()
     await it.until_exposing(is_so=False)
     await it.server.start()
     await until(it.is_serving)
 
 
-async def one_hangs(it: Night) -> None:
-    """The file is gone, the next run exposes, and a process stops answering."""
+async def the_next_run_is_bad(it: Night) -> None:
+    """The overrides file is gone; the service itself takes back what breaks whoever is exposed."""
     assert not it.overrides.exists()
-    await it.start(MINE)
-    await it.until_exposing(is_so=True)
-    it.shops[1].send_signal(signal.SIGSTOP)
+    it.bug.touch()
+    await it.start()
+    await until(it.is_taken_back)
 
 
-BEFORE = {"exits 9": the_server_goes, "run 2 is rolled back": the_server_returns, "exits 5": one_hangs}
+BEFORE = (
+    ("--timeout 2s   # exits 5", one_hangs),
+    ("$ rollout rollback checkout-v2\n✔ 2 of 2", it_wakes_up),
+    ("exits 9", the_server_goes),
+    ("run 3 is rolled back", the_server_returns),
+    ("rollout ack", the_next_run_is_bad),
+)
 """What happens before the block that holds these words."""
 
 
@@ -202,7 +229,7 @@ async def test_the_page_is_true(tmp_path: Path) -> None:
     async with night(tmp_path) as it:
         count = 0
         for block in BLOCK.findall(text):
-            for words, happens in BEFORE.items():
+            for words, happens in BEFORE:
                 if words in block:
                     await happens(it)
             for line in block.splitlines():
@@ -212,18 +239,21 @@ async def test_the_page_is_true(tmp_path: Path) -> None:
                     assert re.search(pattern, flat(it.said)), f"{line!r} is not in:\n{it.said}"
                     continue
                 host, typed, code = command.groups()
-                assert await it.type(typed, is_on_host=bool(host)) == int(code or 0), it.said
+                assert await it.type(typed, is_on_host=host == "host") == int(code or 0), it.said
                 count += 1
-        assert count == 14
-        assert await asyncio.wait_for(it.shops[1].wait(), WITHIN_S) == -signal.SIGKILL
+        assert count == 17
+        assert {words for words, _ in BEFORE if words in text} == {words for words, _ in BEFORE}
+        proof = json.loads((tmp_path / "certificate.json").read_text(encoding="utf-8"))
+        assert proof["certificate"]["complete"]
+        it.shops[1].kill()
+        await it.shops[1].wait()
+        await until(it.misses_one)
         assert await it.type("rollout rollback checkout-v2 --timeout 0s", is_on_host=False) == 5
-        assert "unreachable" in it.said
-        await it.until_exposing(is_so=False)
 
 
 def test_it_is_one_page() -> None:
-    """It fits on two screens, and the first command is on the first."""
+    """The first command is at its beginning, and the one that makes it safe soon after."""
     lines = PAGE.read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 140
-    assert lines.index("$ rollout") < 20
-    assert lines.index("$ rollout rollback checkout-v2") < 32
+    assert len(lines) <= 170
+    assert lines.index("you$ rollout") < 10
+    assert lines.index("you$ rollout rollback checkout-v2") < 22
