@@ -11,6 +11,7 @@ import click
 
 from rollout_server.cli import contexts, messages, references
 from rollout_server.cli.failures import ServerRefused
+from rollout_server.cli.rollout_tree import percent
 from rollout_server.cli.screen import DIM, GOOD, STRONG, WARN, Cell, Column, Mark, Stack
 from rollout_server.cli.session import Session
 from rollout_server.cli.shell import Command, at_options, pass_session
@@ -131,7 +132,28 @@ def _sentence(flag: str, context: dict[str, Data], decision: Mapping[str, Data])
         because = f"rule {rule} matched first"
     elif reason == "split":
         because = f"rule {rule} matched first, and its split puts the unit there"
+    elif decision.get("rollout") is not None or reason == "rollout":
+        because = _by_rollout(decision)
     return [Mark(flag, STRONG), " serves ", Mark(served, STRONG), f"{shown} to {who}: {because}"]
+
+
+def _by_rollout(decision: Mapping[str, Data]) -> str:
+    """Return what a rollout does with the unit: "run 1 of rollout launch exposes it, stage quarter, 25 %"."""
+    rollout, rule = decision.get("rollout"), decision.get("rule")
+    if rollout is None:
+        return f"rule {rule} leaves it to a rollout, and none is under way"
+    whole = f"run {decision.get('run')} of rollout {rollout}"
+    reach = decision.get("reach_ppm")
+    place = f"stage {decision.get('stage')}, {percent(reach)}" if isinstance(reach, int) else ""
+    match decision.get("arm"):
+        case "candidate":
+            return f"{whole} exposes it ({place})"
+        case "control":
+            return f"{whole} does not expose it: it is control ({place})"
+        case _ if decision.get("reason") == "no_unit":
+            return f"{whole} needs a unit that this context does not have"
+        case _:
+            return f"{whole} does not reach it"
 
 
 def _row(prefix: str, step: control_pb2.ExplainStep, limit: int) -> list[Cell | Stack]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from rollout_sdk.engine.model import ByRollout, InCohort, Serve, Split
+from rollout_sdk.engine.model import PPM, ByRollout, InCohort, Serve, Split
 from rollout_server.domain.files import percent
 from rollout_server.domain.machine import reaches
 from rollout_server.domain.resources import FlagSpec, FlagStatus, RolloutStatus
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 RULES_TOLD_MAX = 6
 COHORTS_TOLD_MAX = 3
+STAGES_TOLD_MAX = 2
 _NONE: Mapping[str, Resource] = MappingProxyType({})
 
 
@@ -103,15 +104,24 @@ def _rule(rule: Rule, spec: FlagSpec, rollouts: Mapping[str, Resource]) -> str:
 
 
 def _by_rollout(outcome: ByRollout, rollouts: Mapping[str, Resource]) -> str:
-    """Return "on to 25% of everyone as rollout launch says, else off"."""
+    """Return "on to stage staff and to 25% of everyone by rollout launch, else off"."""
     rollout = rollouts.get(outcome.rollout)
-    says = f"as rollout {outcome.rollout} says"
     if rollout is None or not isinstance(rollout.spec, RolloutSpec):
-        return says
+        return f"as rollout {outcome.rollout} says"
     run = rollout.status.run if isinstance(rollout.status, RolloutStatus) else None
     reached = reaches(run) if run is not None else ()
     if run is None or not reached:
-        return f"{rollout.spec.from_variant} {says}"
-    last = reached[-1]
-    whom = "everyone" if last.audience is None else f"stage {last.stage}"
-    return f"{run.to_variant} to {percent.show(last.share_ppm)} of {whom} {says}, else {run.from_variant}"
+        return f"{rollout.spec.from_variant}, as rollout {outcome.rollout} exposes nobody"
+    whom = [f"to {_part(one.share_ppm)}stage {one.stage}" for one in reached if one.audience is not None]
+    if len(whom) > STAGES_TOLD_MAX:
+        whom = [f"to {len(whom)} stages"]
+    share_ppm = max((one.share_ppm for one in reached if one.audience is None), default=0)
+    if share_ppm == PPM:
+        return f"{run.to_variant} to everyone by rollout {outcome.rollout}"
+    if share_ppm:
+        whom.append(f"to {_part(share_ppm)}everyone")
+    return f"{run.to_variant} {' and '.join(whom)} by rollout {outcome.rollout}, else {run.from_variant}"
+
+
+def _part(share_ppm: int) -> str:
+    return "" if share_ppm == PPM else f"{percent.show(share_ppm)} of "

@@ -134,3 +134,24 @@ def test_branches() -> None:
     assert _tree([0, 1, 2, 1, 0, 1]) == ["", "├── ", "│   └── ", "└── ", "", "└── "]
     assert _tree([]) == []
     assert _tree([0, 3]) == ["", "        └── "]
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"arm": "candidate"}, "run 2 of rollout launch exposes it (stage quarter, 25 %)"),
+        ({"arm": "control"}, "run 2 of rollout launch does not expose it: it is control (stage quarter, 25 %)"),
+        ({"arm": None, "stage": None, "reach_ppm": 0}, "run 2 of rollout launch does not reach it"),
+        ({"arm": None, "reason": "no_unit"}, "run 2 of rollout launch needs a unit that this context does not have"),
+        ({"rollout": None, "rule": "r"}, "rule r leaves it to a rollout, and none is under way"),
+    ],
+)
+def test_what_a_rollout_does_with_a_unit(
+    rollout: CommandLine, control: ScriptedControl, more: dict[str, object], sentence: str
+) -> None:
+    """Stage, arm and share, in the first line."""
+    rollout.width = 200
+    of_rollout = {"rollout": "launch", "run": 2, "stage": "quarter", "reach_ppm": 250_000, "reason": "rollout"}
+    decision = {"flag": "cart", "variant": "on", "value": True, **of_rollout, **more}
+    control.on("Explain", pb.ExplainResponse(decision_json=json.dumps(decision), steps=STEPS))
+    assert rollout("explain", "cart", "u-9").out.splitlines()[0] == f"cart serves `on` (true) to u-9: {sentence}"

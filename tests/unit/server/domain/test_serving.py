@@ -9,7 +9,8 @@ import pytest
 from rollout_server.domain.files import read
 from rollout_server.domain.resources import FlagStatus, Kind, Metadata, Resource, TokenSpec
 from rollout_server.domain.serving import serving
-from tests.rollout_room import CHECKOUT, room
+from tests.rollout_room import CHECKOUT, documents, room
+from tests.small_environment import document
 
 STAFF = {"attribute": "email", "ends_with": "@example.com"}
 
@@ -106,7 +107,28 @@ async def test_a_rule_left_to_a_rollout_says_what_the_rollout_does() -> None:
             resources = stand.environment.state.resources
             return serving(resources[CHECKOUT], {"launch": stand.rollout()})
 
-        assert said() == "off as rollout launch says"
+        assert said() == "off, as rollout launch exposes nobody"
         await stand.start()
-        assert said() == "on to 20% of everyone as rollout launch says, else off"
+        assert said() == "on to 20% of everyone by rollout launch, else off"
         assert serving(stand.environment.state.resources[CHECKOUT]) == "as rollout launch says"
+
+
+async def test_audiences_of_a_rollout_are_told_by_their_stages() -> None:
+    """All that were entered, and of everyone the largest share; nobody is left at the whole of everyone."""
+    staff = {"audience": {"cohort": "staff"}, "soak": "1s"}
+    first, second = {"name": "staff", "share": "100%", **staff}, {"name": "some", "share": "40%", **staff}
+    last = {"name": "quarter", "share": "25%", "soak": "1s"}
+    cohort = document("Cohort", "staff", {"include": ["u-1", "u-2", "u-3"]})
+    finish = {"finish": {"share": "100%", "watch": "1h"}}
+    said = []
+    async with room(cohort, *documents(first, second, last, pipeline=finish)) as stand:
+        await stand.start()
+        for _ in range(9):
+            said.append(serving(stand.environment.state.resources[CHECKOUT], {"launch": stand.rollout()}))
+            await stand.tick()
+    assert list(dict.fromkeys(said)) == [
+        "on to stage staff by rollout launch, else off",
+        "on to stage staff and to 40% of stage some by rollout launch, else off",
+        "on to stage staff and to 40% of stage some and to 25% of everyone by rollout launch, else off",
+        "on to everyone by rollout launch",
+    ]
