@@ -142,6 +142,8 @@ def _by_rollout(decision: Mapping[str, Data]) -> str:
     rollout, rule = decision.get("rollout"), decision.get("rule")
     if rollout is None:
         return f"rule {rule} leaves it to a rollout, and none is under way"
+    if not decision.get("run"):
+        return f"rollout {rollout} was never started"
     whole = f"run {decision.get('run')} of rollout {rollout}"
     reach = decision.get("reach_ppm")
     place = f"stage {decision.get('stage')}, {percent(reach)}" if isinstance(reach, int) else ""

@@ -143,6 +143,7 @@ def test_branches() -> None:
         ({"arm": "control"}, "run 2 of rollout launch does not expose it: it is control (stage quarter, 25 %)"),
         ({"arm": None, "stage": None, "reach_ppm": 0}, "run 2 of rollout launch does not reach it"),
         ({"arm": None, "reason": "no_unit"}, "run 2 of rollout launch needs a unit that this context does not have"),
+        ({"run": 0, "arm": None}, "rollout launch was never started"),
         ({"rollout": None, "rule": "r"}, "rule r leaves it to a rollout, and none is under way"),
     ],
 )
