@@ -164,15 +164,21 @@ class Decider:
             return self._default("", default, Reason.UNKNOWN_FLAG)
         if key is not flag_key:  # a subclass of str, whose hash may be anything
             return self.decide(key, context, default, wanted)
-        if key in self._flags and key not in self._bound:
-            try:
-                self._entry(key)
-            except Exception:  # noqa: BLE001 - total by contract
-                return self._default(key, default, Reason.ERROR)
-            return self.decide(key, context, default, wanted)
-        if key in self._flags or key in self._quarantined:
+        try:
+            if key in self._flags:  # bound or not: another thread may have bound it since this one looked
+                return self._decided(self._entry(key), context, default, wanted)
+        except Exception:  # noqa: BLE001 - total by contract
             return self._default(key, default, Reason.ERROR)
-        return self._default(key, default, Reason.UNKNOWN_FLAG)
+        return self._default(key, default, Reason.ERROR if key in self._quarantined else Reason.UNKNOWN_FLAG)
+
+    def _decided(self, entry: _Entry, context: Context, default: object, wanted: ValueType | None) -> Decision:
+        """Decide without haste, as `decide` does."""
+        evaluate, decisions, own, compiled = entry
+        context = context if _class(context) is Context else EMPTY
+        if wanted is not None and wanted is not own:
+            return self._as_another(compiled, evaluate, context, default, wanted)
+        number = evaluate(context)
+        return decisions[number] if number in decisions else self._made(compiled, number, decisions)
 
     def _default(self, key: str, default: object, reason: Reason) -> Decision:
         flag = self._flags.get(key)

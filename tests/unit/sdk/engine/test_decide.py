@@ -9,8 +9,9 @@ from typing import Any as Parsed
 import pytest
 
 from rollout_sdk.engine.compile import compile_ruleset
+from rollout_sdk.engine.compiled import CompiledFlag
 from rollout_sdk.engine.context import Context
-from rollout_sdk.engine.decide import decision_json
+from rollout_sdk.engine.decide import Decider, decision_json
 from rollout_sdk.engine.model import Arm, Decision, Flag, Json, Origin, Reason, ValueType, Variant
 from tests.odd_values import ODD_MAKERS, PLAIN_VALUES, LyingClass, Plan, hostile
 from tests.rulesets import (
@@ -244,3 +245,16 @@ def test_a_default_that_json_cannot_say_is_refused() -> None:
     default: Parsed = object()
     with pytest.raises(ValueError, match="'x'"):
         decision_json(compiled().bind(ORIGIN).decide("x", Context(), default))
+
+
+def test_a_flag_that_another_thread_binds_meanwhile_is_decided() -> None:
+    """Two threads ask first at once: whoever comes second finds the flag bound where it just was not."""
+    ruleset = compiled(flag("f", default="on"))
+
+    class Overtaken(dict[str, CompiledFlag]):
+        def __contains__(self, key: object) -> bool:
+            decider._entry("f")  # what the other thread does between the look at what is bound and this one
+            return super().__contains__(key)
+
+    decider = Decider(Overtaken(ruleset.flags), {}, {}, ORIGIN)
+    assert decider.decide("f", Context("u")).reason is Reason.DEFAULT
