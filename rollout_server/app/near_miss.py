@@ -15,5 +15,5 @@ def cut(key: str) -> str:
 
 def did_you_mean(key: str, flags: Iterable[str]) -> str:
     """Return a hint for who named a flag that is not there."""
-    near = difflib.get_close_matches(key[:KEY_CHARS], flags, n=3)
+    near = difflib.get_close_matches(key[:KEY_CHARS], dict.fromkeys(flags), n=3)
     return f"did you mean {' or '.join(near)}?" if near else "`rollout get flags` lists what there is"
