@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import messages, rollout_answers
-from rollout_server.cli.screen import BAD, GOOD, WARN, Column, Mark
+from rollout_server.cli import messages, rollout_answers, rollout_tree
+from rollout_server.cli.screen import BAD, GOOD, WARN, Cell, Column, Mark
 from rollout_server.cli.session import Session
 from rollout_server.cli.shell import Command, pass_session
 from rollout_server.cli.times import ago, stamp
@@ -56,21 +56,22 @@ def events(session: Session, flag: str | None, limit: int, before: int) -> None:
 
 
 def draw_events(session: Session, found: Sequence[control_pb2.Event]) -> None:
-    """Draw a line for each event."""
+    """Draw a line for each event; the sentence has which rollout and who, so a narrow terminal has room for it."""
     columns = [Column("REV", is_number=True), Column("WHEN"), Column("ROLLOUT"), Column("WHAT"), Column("BY"),
-               Column("SENTENCE", folds=True)]  # fmt: skip
+               Column("SENTENCE", folds=True), Column("TOLD", folds=True)]  # fmt: skip
     now_ms, is_wide = session.now_ms, session.screen.is_wide
-    session.screen.table(
-        columns,
+    is_narrow = session.screen.width < rollout_tree.NARROW and not is_wide
+    kept = (0, 1, 3, 5) if is_narrow else range(len(columns) if is_wide else len(columns) - 1)
+    rows: list[list[Cell]] = [
         [
-            [
-                str(one.revision),
-                stamp(one.at_ms) if is_wide else ago(one.at_ms, now_ms),
-                f"{one.rollout} run {one.run}",
-                Mark(one.kind, _LOOKS.get(one.kind, "")),
-                messages.person(one.actor),
-                one.sentence,
-            ]
-            for one in found
-        ],
-    )
+            str(one.revision),
+            stamp(one.at_ms) if is_wide else ago(one.at_ms, now_ms),
+            f"{one.rollout} run {one.run}",
+            Mark(one.kind, _LOOKS.get(one.kind, "")),
+            messages.person(one.actor),
+            one.sentence,
+            "; ".join(one.deliveries),
+        ]
+        for one in found
+    ]
+    session.screen.table([columns[at] for at in kept], [[row[at] for at in kept] for row in rows])

@@ -23,6 +23,22 @@ def test_newest_first_with_who_and_why(rollout: CommandLine, control: ScriptedCo
     assert (request.rollout, request.limit, request.before_revision) == ("checkout", 20, 0)
 
 
+def test_a_narrow_terminal_has_room_for_the_sentence(rollout: CommandLine, control: ScriptedControl) -> None:
+    """It names the rollout itself."""
+    control.on("ListEvents", pb.ListEventsResponse(events=[STARTED]))
+    assert "  4  1m ago  started  launch run 1 started: canary at 1 %\n" in rollout("events").out
+
+
+def test_wide_says_who_was_told(rollout: CommandLine, control: ScriptedControl) -> None:
+    """And what became of it."""
+    told = pb.Event()
+    told.CopyFrom(STARTED)
+    told.deliveries.extend(["pager: delivered", "team: retrying, no answer"])
+    control.on("ListEvents", pb.ListEventsResponse(events=[told]))
+    rollout.width = 240
+    assert "pager: delivered; team: retrying, no answer" in rollout("events", "-o", "wide").out
+
+
 def test_a_full_page_says_how_to_go_on(rollout: CommandLine, control: ScriptedControl) -> None:
     """Before the last one's revision."""
     control.on("ListEvents", pb.ListEventsResponse(events=[STARTED]))
