@@ -115,8 +115,10 @@ def _wait_gone(pids: list[int]) -> None:
 
 
 def is_alive(pid: int) -> bool:
+    """Whether it is a program of ours: on a busy machine its number soon names a thread or process of somebody else."""
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.name() in {"sh", "sleep"}
     except psutil.NoSuchProcess:
         return False
 
