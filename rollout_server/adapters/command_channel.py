@@ -74,8 +74,8 @@ class CommandChannel:
             return code, listening.result() if not listening.cancelled() else b""
 
     async def _start(self, given: BinaryIO, writing: int) -> asyncio.subprocess.Process:
-        try:
-            return await asyncio.create_subprocess_exec(
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
                 self._spec.target,
                 *self._spec.arguments,
                 stdin=given,
@@ -83,6 +83,15 @@ class CommandChannel:
                 stderr=writing,
                 start_new_session=True,  # a group of its own, to be killed as one
             )
+        )
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:  # it may run already: asyncio would end it alone, and leave what it started
+            with contextlib.suppress(OSError, ValueError):
+                process = await starting
+                _kill(process)
+                await process.wait()
+            raise
         except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
             message = f"{self._spec.target} cannot be run: {error.strerror}"
             raise Refused("channel", message, "install it where the server runs, and let the server run it") from None
