@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rollout_server.app import process_losses
-from rollout_server.app.reporting import who_reports
-from rollout_server.domain.guardrails.look import Feed
+from rollout_server.app.reporting import Reporting
 from rollout_server.domain.guardrails.spec import Source
 from rollout_server.domain.judging import Found
 from rollout_server.domain.telemetry import PROCESS_LOST, RunId
@@ -38,6 +37,10 @@ class Sources:
     clock: Clock
     metrics: ReadMetrics
 
+    def reporting(self) -> Reporting:
+        """Return who reports, for one tick."""
+        return Reporting(self.ingest, self.instances, self.clock)
+
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
@@ -52,11 +55,14 @@ class Gathered:
     exposures: tuple[Sequence[ExposureSums], int]
 
 
-async def gather(sources: Sources, state: RolloutState, guards: Sequence[Watched], evidence: Evidence) -> Gathered:
+async def gather(
+    sources: Sources, reporting: Reporting, state: RolloutState, guards: Sequence[Watched], evidence: Evidence
+) -> Gathered:
     """Read what may be judged now.
 
     Args:
         sources: of the environment.
+        reporting: of this tick.
         state: of the rollout, as SDKs see it.
         guards: of its run.
         evidence: says what was judged.
@@ -79,7 +85,7 @@ async def gather(sources: Sources, state: RolloutState, guards: Sequence[Watched
         elif metric.source is Source.SDK:
             passed = sources.ingest.watermark(metric.late_ms)
             sums = await store.sums(run, key, after, passed)
-            found[key] = Found(sums, await _feed(sources, passed), passed)
+            found[key] = Found(sums, await reporting.up_to(passed), passed)
     prometheus = {
         guard.guardrail.metric: guard.metric
         for guard in guards
@@ -87,13 +93,3 @@ async def gather(sources: Sources, state: RolloutState, guards: Sequence[Watched
     }
     counted = await sources.metrics.read(state, prometheus, evidence.judged)
     return Gathered({**found, **counted}, (exposures, through))
-
-
-async def _feed(sources: Sources, passed: int) -> Feed:
-    """Tell a quiet night from blindness: who should have reported all up to the watermark, and who did."""
-    ingest = sources.ingest
-    since_ms = (passed + 1) * ingest.clock.window_ms
-    connected_by_ms = sources.clock.now_ms() - max(0, ingest.clock.now_ms() - since_ms)
-    heard = await ingest.store.heard(since_ms)
-    seen = who_reports(sources.instances.known(), heard, since_ms=since_ms, connected_by_ms=connected_by_ms)
-    return Feed(seen.expected, seen.reporting)

@@ -187,10 +187,13 @@ class Instances:
         return stream
 
     def known(self) -> tuple[Instance, ...]:
-        """Return every process that counts, as last heard of: who is connected was heard of now."""
+        """Return every process that counts."""
+        return tuple(seat.instance for seat in self._counting())
+
+    def to_recall(self) -> tuple[Instance, ...]:
+        """Return them for `recall` after a restart: who is connected was heard of now."""
         now_ms = self._clock.now_ms()
-        known = (seat.instance for seat in self._counting())
-        return tuple(replace(one, last_seen_at_ms=now_ms) if one.is_connected else one for one in known)
+        return tuple(replace(one, last_seen_at_ms=now_ms) if one.is_connected else one for one in self.known())
 
     def recall(self, known: Iterable[Instance]) -> None:
         """Seat processes that an earlier run of this server knew: out of reach, until they come back."""

@@ -36,11 +36,11 @@ async def keep_instances(instances: Instances, notes: Notes) -> None:
         while True:
             if instances.changes != seen or looks >= SAVE_EVERY_LOOKS:
                 seen, looks = instances.changes, 0
-                await asyncio.to_thread(_save, notes, instances.known())
+                await asyncio.to_thread(_save, notes, instances.to_recall())
             await asyncio.sleep(LOOK_EVERY_S)
             looks += 1
     finally:
-        _save(notes, instances.known())
+        _save(notes, instances.to_recall())
 
 
 def _save(notes: Notes, known: tuple[Instance, ...]) -> None:

@@ -2,41 +2,59 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from rollout_server.domain.guardrails.look import Feed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from rollout_server.app.instances import Instance
+    from rollout_server.app.ingest_telemetry import IngestTelemetry
+    from rollout_server.app.instances import Instance, Instances
+    from rollout_server.ports import Clock
 
-SILENT_NAMES_MAX = 20
 
-
-@dataclass(frozen=True, slots=True)
 class Reporting:
-    """Who should have reported by the watermark, and who did.
+    """Who reports in one environment, for the length of a tick.
 
-    Attributes:
-        expected: processes that have been connected long enough to have reported.
-        reporting: those of them that reported since, if only that they live.
-        silent: names of the others, at most `SILENT_NAMES_MAX`.
+    The answer is the same for every guardrail of every run that waits as long, and thousands of processes are looked
+    at to give it: it is found once.
     """
 
-    expected: int
-    reporting: int
-    silent: tuple[str, ...]
+    def __init__(self, ingest: IngestTelemetry, instances: Instances, clock: Clock) -> None:
+        """Know nothing yet.
 
-    @property
-    def is_blind(self) -> bool:
-        """Whether nobody reported although somebody should have."""
-        return self.expected > 0 and self.reporting == 0
+        Args:
+            ingest: takes the environment's reports.
+            instances: its processes.
+            clock: they connect by.
+        """
+        self._ingest = ingest
+        self._instances = instances
+        self._clock = clock
+        self._feeds: dict[int, Feed] = {}
+
+    async def up_to(self, window: int) -> Feed:
+        """Say who should have reported all up to the end of a window, and who did.
+
+        Raises:
+            Unavailable: the telemetry store is away.
+        """
+        feed = self._feeds.get(window)
+        if feed is None:
+            windows = self._ingest.clock
+            since_ms = (window + 1) * windows.window_ms
+            connected_by_ms = self._clock.now_ms() - max(0, windows.now_ms() - since_ms)
+            heard = await self._ingest.store.heard(since_ms)
+            feed = who_reports(self._instances.known(), heard, since_ms=since_ms, connected_by_ms=connected_by_ms)
+            self._feeds[window] = feed
+        return feed
 
 
 def who_reports(
     instances: Iterable[Instance], heard: Mapping[str, int], *, since_ms: int, connected_by_ms: int
-) -> Reporting:
-    """Say who reported.
+) -> Feed:
+    """Count who should have reported by the watermark, and who did, if only that they live.
 
     Args:
         instances: the processes that count.
@@ -45,8 +63,8 @@ def who_reports(
         connected_by_ms: who connected later than this, by the server's clock, is not expected yet.
     """
     expected = [one for one in instances if one.is_connected and one.connected_at_ms <= connected_by_ms]
-    silent = sorted(one.name for one in expected if heard.get(report_name(one), -1) < since_ms)
-    return Reporting(len(expected), len(expected) - len(silent), tuple(silent[:SILENT_NAMES_MAX]))
+    reporting = sum(heard.get(report_name(one), -1) >= since_ms for one in expected)
+    return Feed(len(expected), reporting)
 
 
 def report_name(instance: Instance) -> str:

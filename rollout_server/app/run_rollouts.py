@@ -102,6 +102,7 @@ class RunRollouts:
         self._fence = fence
         self._tick_ms = tick_ms
         self._token = 0
+        self._reporting = sources.reporting()
         self._complained: dict[str, str] = {}
         self._is_store_away = False
 
@@ -146,6 +147,7 @@ class RunRollouts:
         began_ms = clock.monotonic_ms()
         self.ticks.began(began_ms)
         self._token = token  # the whole tick is decided under it, whatever is taken over or back meanwhile
+        self._reporting = self._sources.reporting()
         resources = self._environment.state.resources
         for id_ in sorted((one for one in resources if one.kind is Kind.ROLLOUT), key=str):
             try:
@@ -199,7 +201,7 @@ class RunRollouts:
         else:
             try:
                 seen = rollout_state_of(rollout, state.resources)
-                gathered = await gather(self._sources, seen, guards, memory.evidence)
+                gathered = await gather(self._sources, self._reporting, seen, guards, memory.evidence)
                 memory = await asyncio.to_thread(_judged, memory, guards, self._standpoint(run), gathered)
             except Unavailable:
                 memory = replace(memory, verdicts=unseen(guards))

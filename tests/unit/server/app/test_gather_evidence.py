@@ -24,7 +24,7 @@ async def gathered(stand: Room, judged: dict[str, int] | None = None) -> Gathere
         evidence = type(evidence)(evidence.ratio, evidence.cases, judged)
     reading = ReadMetrics(stand.metrics, "production", stand.clock, stand.ingest.clock)
     sources = Sources(stand.ingest, stand.instances, stand.clock, reading)
-    return await gather(sources, stand.environment.ruleset.rollouts["launch"], guards, evidence)
+    return await gather(sources, sources.reporting(), stand.environment.ruleset.rollouts["launch"], guards, evidence)
 
 
 async def test_only_windows_that_the_watermark_has_passed() -> None:

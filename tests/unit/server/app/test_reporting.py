@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rollout_sdk.wire.messages import Greeting
 from rollout_server.app.instances import Instance
-from rollout_server.app.reporting import SILENT_NAMES_MAX, Reporting, report_name, who_reports
+from rollout_server.app.reporting import Reporting, report_name, who_reports
+from rollout_server.domain.guardrails.look import Feed
+from tests.rollout_room import documents, guarded, room
 
 
 def instance(number: int, *, connected_at_ms: int = 0, is_connected: bool = True) -> Instance:
@@ -13,21 +17,39 @@ def instance(number: int, *, connected_at_ms: int = 0, is_connected: bool = True
 
 
 def test_who_reported_by_the_watermark() -> None:
-    """A process that is silent is named; one that just came, or is gone, is not expected."""
+    """One that just came, or is gone, is not expected."""
     everybody = [instance(1), instance(2), instance(3, connected_at_ms=99), instance(4, is_connected=False)]
-    found = who_reports(everybody, {"t/i-1": 50, "t/i-2": 40}, since_ms=45, connected_by_ms=60)
-    assert found == Reporting(2, 1, ("shop@h002 (pid 2)",))
-    assert not found.is_blind
+    assert who_reports(everybody, {"t/i-1": 50, "t/i-2": 40}, since_ms=45, connected_by_ms=60) == Feed(2, 1)
 
 
-def test_blind_is_nobody_of_somebody() -> None:
-    """Where nobody is expected, nobody is missed."""
-    assert who_reports([instance(1)], {}, since_ms=0, connected_by_ms=0).is_blind
-    assert not who_reports([], {}, since_ms=0, connected_by_ms=0).is_blind
+def test_where_nobody_is_expected_nobody_is_missed() -> None:
+    """Nobody of somebody is blind; nobody of nobody is not."""
+    assert who_reports([instance(1)], {}, since_ms=0, connected_by_ms=0) == Feed(1, 0)
+    assert who_reports([], {}, since_ms=0, connected_by_ms=0) == Feed(0, 0)
 
 
-def test_names_are_bounded() -> None:
-    """A fleet that fell silent fits into a sentence."""
-    found = who_reports([instance(number) for number in range(99)], {}, since_ms=0, connected_by_ms=0)
-    assert (found.expected, len(found.silent)) == (99, SILENT_NAMES_MAX)
+def test_the_name_of_a_report() -> None:
+    """Two tokens' processes cannot report for each other."""
     assert report_name(instance(7)) == "t/i-7"
+
+
+async def test_a_watermark_is_looked_at_once() -> None:
+    """However many guardrails ask: the store is read once for each watermark."""
+    async with room(*documents(pipeline={"guardrails": guarded()})) as stand:
+        await stand.start()
+        stand.connect()
+        stand.clock.advance(10_000)
+        await stand.report()
+        asked: list[int] = []
+        heard = stand.store.heard
+
+        async def counted(since_ms: int) -> Mapping[str, int]:
+            asked.append(since_ms)
+            return await heard(since_ms)
+
+        stand.store.heard = counted  # type: ignore[method-assign] # the real one, with its calls written down
+        reporting = Reporting(stand.ingest, stand.instances, stand.clock)
+        passed = stand.ingest.watermark(0)
+        assert [await reporting.up_to(passed) for _ in range(3)] == [Feed(1, 1)] * 3
+        assert await reporting.up_to(passed - 1) == Feed(1, 1)
+        assert asked == [(passed + 1) * 1_000, passed * 1_000]
