@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import grpc
 
-from rollout_sdk.backoff import backoff_ms, bound_ms
+from rollout_sdk.backoff import redial_ms
 from rollout_sdk.engine.model import Position, RolloutState
 from rollout_sdk.settings import Settings
 from rollout_sdk.wire.codec import decode_record
@@ -67,7 +67,7 @@ class Streams:
                 held, said_ms = await self._converse(channel, name, held, began)
             within_ms = said_ms or within_ms
             attempt = 0 if time.time() - began >= STEADY_AFTER_S else attempt
-            await asyncio.sleep(backoff_ms(attempt, within_ms, bound_ms(within_ms, BACKOFF_MAX_MS), rng) / 1_000)
+            await asyncio.sleep(redial_ms(attempt, within_ms, BACKOFF_MAX_MS, rng) / 1_000)
             attempt += 1
 
     async def _converse(

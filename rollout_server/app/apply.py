@@ -10,7 +10,7 @@ from rollout_server.app.changes import find_change, view_of
 from rollout_server.app.documents import read_documents
 from rollout_server.app.history import tell
 from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
-from rollout_server.app.plan_work import plan_documents
+from rollout_server.app.plan_work import plan_documents, refuse_frozen
 from rollout_server.app.publish import check_publishable
 from rollout_server.app.store_change import Asked, hold, stored_in
 from rollout_server.app.transaction import Composed, Request, transact
@@ -85,7 +85,8 @@ async def apply(environment: Environment, command: Apply, actor: Actor, fleet: F
         InvalidInput: a document is wrong, does not fit what stands, or an SDK could not read what it becomes.
         Conflict: the saved plan's ground has moved, a document was written for an earlier version, or the idempotency
             key was used for another request.
-        Refused: "unsupported", a connected SDK cannot evaluate it; see `store_change.hold` for approvals.
+        Refused: "unsupported", a connected SDK cannot evaluate it; "freeze", it lets grow what is frozen; see
+            `store_change.hold` for approvals.
         Unavailable: the store is away; nothing was written.
     """
     specs = await asyncio.to_thread(read_documents, command.documents)
@@ -112,8 +113,10 @@ async def apply(environment: Environment, command: Apply, actor: Actor, fleet: F
             held = hold(environment, work, asked, actor)
             if held is not None:
                 return Composed(held.reads, held.changes, _Answer(planned.changes, held.answer), held.action)
+            freezes = refuse_frozen(environment, work, actor.person)
             environment.offer(planned.after, planned.rulesets[1])
-        return Composed(work.reads, work.writes, _Answer(planned.changes))
+            return Composed({**work.reads, **freezes}, work.writes, _Answer(planned.changes))
+        return Composed(work.reads, (), _Answer(planned.changes))
 
     # Documents as they were sent: the same files in another order are another request, and no harm is done by that.
     sent = [[one.kind, one.key, one.json] for one in command.documents]

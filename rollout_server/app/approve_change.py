@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rollout_server.app.changes import find_change, view_of
 from rollout_server.app.end_changes import END
 from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
-from rollout_server.app.plan_work import plan_again
+from rollout_server.app.plan_work import plan_again, refuse_frozen
 from rollout_server.app.publish import check_publishable
 from rollout_server.app.transaction import Composed, Request, transact
 from rollout_server.domain import policy
@@ -61,7 +61,8 @@ async def approve_change(environment: Environment, command: ApproveChange, actor
     Raises:
         NotFound: there is no such change.
         Forbidden: the author approves nothing of their own; others are asked.
-        Refused: "change-ended", it was voided, rejected or has expired; "unsupported", see `apply`.
+        Refused: "change-ended", it was voided, rejected or has expired; "freeze", this would be the last approval, and
+            neither author nor approver is exempt; "unsupported", see `apply`.
         InvalidInput: an SDK could not read what it becomes.
         Conflict: the idempotency key was used for another request.
         Unavailable: the store is away.
@@ -88,9 +89,10 @@ async def approve_change(environment: Environment, command: ApproveChange, actor
             given = (*given, Given(actor.person, actor.token_id, environment.now_ms, reason))
         if policy.missing(demands, (one.person for one in given), spec.author):
             return _noted(change, given)
+        freezes = refuse_frozen(environment, work, spec.author, actor.person)
         await check_publishable(work.planned, fleet, allow_unsupported=spec.allow_unsupported)
         environment.offer(work.planned.after, work.planned.rulesets[1])
-        return _carried_out(change, work, given, actor)
+        return _carried_out(change, replace(work, reads={**work.reads, **freezes}), given, actor)
 
     request = Request("approve change", actor.label, command.intent, fingerprint("approve change", command.number))
     written = await transact(environment, request, compose)

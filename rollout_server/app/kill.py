@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from rollout_server.app.find_rollout import is_under_way, rollouts_of
 from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
 from rollout_server.app.near_miss import cut, did_you_mean
+from rollout_server.app.plan_work import FROZEN_HINT
 from rollout_server.app.transaction import Composed, Request, transact
 from rollout_server.domain import machine
+from rollout_server.domain.frozen import is_frozen
 from rollout_server.domain.journal import Change, versions
+from rollout_server.domain.people import names_of
 from rollout_server.domain.resources import FlagStatus, Kind, ResourceId, RolloutStatus
-from rollout_server.errors import NotFound
+from rollout_server.errors import NotFound, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,8 +68,21 @@ async def kill(environment: Environment, command: Kill, actor: Actor) -> Killed:
 
 
 async def unkill(environment: Environment, command: Unkill, actor: Actor) -> Killed:
-    """Lift the kill; raises as `kill`."""
+    """Lift the kill, which grows.
+
+    Raises:
+        Refused: "freeze", one is in force and does not exempt the person.
+        NotFound, Conflict, Unavailable: as `kill`.
+    """
     return await _set_killed(environment, command, actor, killed=False)
+
+
+def _refuse_frozen(environment: Environment, flag: str, actor: Actor) -> None:
+    resources = environment.state.resources
+    names = names_of(resources.values(), actor.person)
+    if is_frozen(resources, flag, environment.now_ms, names):
+        message = f"flag {flag} stays killed: to lift it would grow, and a freeze is in force"
+        raise Refused("freeze", message, FROZEN_HINT)
 
 
 def _ended(environment: Environment, command: Kill | Unkill, actor: Actor) -> Iterator[Change]:
@@ -90,6 +106,8 @@ async def _set_killed(environment: Environment, command: Kill | Unkill, actor: A
             raise NotFound("flag", cut(command.flag), did_you_mean(command.flag, keys))
         if flag.status.killed is killed:
             return Composed({}, (), None)
+        if not killed:
+            _refuse_frozen(environment, command.flag, actor)
         changes = [Change(flag_id, replace(flag, status=replace(flag.status, killed=killed)))]
         if killed:
             changes += _ended(environment, command, actor)

@@ -17,6 +17,7 @@ from rollout_server.app.publish import unsupported
 from rollout_server.app.status import is_expired
 from rollout_server.domain import plan as domain
 from rollout_server.domain.diff import Operation
+from rollout_server.domain.frozen import held_back
 from rollout_server.domain.policy import demands
 from rollout_server.domain.population import Tally, units_of
 from rollout_server.domain.resources import FlagStatus, Kind
@@ -147,9 +148,11 @@ class PlanSession:
 
     def _warnings(self) -> tuple[str, ...]:
         """What a release manager would want to have been told."""
-        warnings = []
+        resources = self._moment.state.resources
+        held = held_back(resources, self._planned, self._now_ms)
+        warnings = [f"{id_} is frozen: whom its freeze does not exempt cannot apply this now" for id_ in held]
         for change in self._planned.changes:
-            before, after = self._moment.state.resources.get(change.id), self._planned.after.resources.get(change.id)
+            before, after = resources.get(change.id), self._planned.after.resources.get(change.id)
             if change.operation is Operation.DELETE and change.id.kind is Kind.FLAG:
                 warnings.append(f"{change.id} is deleted: callers get their own default from then on")
             if after is None or change.operation is Operation.UNCHANGED:

@@ -10,9 +10,12 @@ from rollout_server.app.documents import Document, read_documents
 from rollout_server.app.moments import At
 from rollout_server.domain import history
 from rollout_server.domain.changes import ChangeAction
+from rollout_server.domain.frozen import held_back
 from rollout_server.domain.journal import Draft
+from rollout_server.domain.people import names_of
 from rollout_server.domain.plan import Wish, plan
-from rollout_server.errors import InvalidInput, NotFound
+from rollout_server.domain.resources import Kind
+from rollout_server.errors import InvalidInput, NotFound, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +26,12 @@ if TYPE_CHECKING:
     from rollout_server.domain.journal import Change, Entry, State
     from rollout_server.domain.plan import Plan
     from rollout_server.domain.resources import ResourceId
+
+FROZEN_HINT = (
+    "`rollout get freezes` says until when; wait, ask somebody whom the freeze exempts, or `rollout thaw` it; "
+    "what shrinks, rollback and kill work now"
+)
+_NAMED_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,31 @@ class Work:
         """
         if self.planned.problems:
             raise InvalidInput(self.planned.problems)
+
+
+def refuse_frozen(environment: Environment, work: Work, *people: str) -> Mapping[ResourceId, int]:
+    """Refuse a plan that lets grow what a freeze holds; what shrinks goes through whatever is frozen.
+
+    Args:
+        environment: its clock says when.
+        work: planned on its present state.
+        people: who want it; one whom the freeze exempts is enough.
+
+    Returns:
+        Version of the freezes it was compared with, to be read by whoever writes it.
+
+    Raises:
+        Refused: "freeze".
+    """
+    resources = work.before.resources
+    names = frozenset[str]().union(*(names_of(resources.values(), person) for person in people))
+    held = held_back(resources, work.planned, environment.now_ms, names)
+    if held:
+        named = ", ".join(map(str, held[:_NAMED_MAX]))
+        more = f" and {len(held) - _NAMED_MAX} more" if len(held) > _NAMED_MAX else ""
+        message = f"a freeze is in force, and this is not proven to shrink {named}{more}"
+        raise Refused("freeze", message, FROZEN_HINT)
+    return {id_: one.version for id_, one in resources.items() if id_.kind is Kind.FREEZE}
 
 
 async def plan_documents(state: State, ruleset: Ruleset, wish: Wish) -> Work:

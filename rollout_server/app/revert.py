@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rollout_server.app.changes import find_change, view_of
 from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
-from rollout_server.app.plan_work import entry_of, plan_way_back
+from rollout_server.app.plan_work import entry_of, plan_way_back, refuse_frozen
 from rollout_server.app.publish import check_publishable
 from rollout_server.app.store_change import Asked, hold, stored_in
 from rollout_server.app.transaction import Composed, Request, transact
@@ -74,7 +74,7 @@ async def revert(environment: Environment, command: Revert, actor: Actor, fleet:
         NotFound: there is no such entry, or it is no longer kept.
         InvalidInput: the earlier specs do not fit what stands now.
         Refused: "own-undo", the entry is the work of a verb with an undo of its own, given in the hint; "unsupported";
-            see `store_change.hold` for approvals.
+            "freeze"; see `store_change.hold` for approvals.
         Conflict: later entries changed the same specs again, or as `apply`.
         Unavailable: the store is away; nothing was written.
     """
@@ -94,7 +94,9 @@ async def revert(environment: Environment, command: Revert, actor: Actor, fleet:
             held = hold(environment, work, asked, actor)
             if held is not None:
                 return Composed(held.reads, held.changes, held.answer, held.action)
-        return Composed(work.reads, work.writes, None)
+            freezes = refuse_frozen(environment, work, actor.person)
+            return Composed({**work.reads, **freezes}, work.writes, None)
+        return Composed(work.reads, (), None)
 
     print_ = fingerprint("revert", command.revision, command.allow_unsupported)
     written = await transact(environment, Request("revert", actor.label, command.intent, print_), compose)

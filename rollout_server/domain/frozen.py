@@ -13,6 +13,7 @@ from rollout_server.domain.rollouts import FreezeSpec
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from rollout_server.domain.plan import Plan
     from rollout_server.domain.resources import Resource
 
 
@@ -30,10 +31,38 @@ def is_frozen(
     return calendar.is_frozen(freezes_of(resources.values()), tags_of(resources, flag), at_ms, names)
 
 
+def held_back(
+    before: Mapping[ResourceId, Resource], planned: Plan, at_ms: int, names: frozenset[str] = frozenset()
+) -> tuple[ResourceId, ...]:
+    """Return the flags that a plan would let grow, or take the tag of a freeze from, while a freeze holds them.
+
+    The freezes and tags that stand count, not those that the plan would write.
+
+    Args:
+        before: resources of the state that was planned on.
+        planned: without problems.
+        at_ms: Unix epoch, UTC.
+        names: as for `is_frozen`.
+    """
+    after, freezes = planned.after.resources, freezes_of(before.values())
+
+    def holds(resource: Resource) -> bool:
+        return calendar.is_frozen(freezes, resource.metadata.tags, at_ms, names)
+
+    held = {id_ for id_ in _flags_of(planned) if holds(before.get(id_) or after[id_])}
+    freed = {id_ for id_ in held & after.keys() if not holds(after[id_])}
+    return tuple(sorted(held & planned.grown() | freed, key=str))
+
+
 def may_grow(resources: Mapping[ResourceId, Resource], rollout: str, flag: str, at_ms: int) -> bool:
     """Whether it is a rollout's turn after every freeze that held its flag."""
     past = calendar.thaws(freezes_of(resources.values()), tags_of(resources, flag), at_ms)
     return not past or calendar.may_grow(rollout, past, line_of(resources), at_ms)
+
+
+def _flags_of(planned: Plan) -> set[ResourceId]:
+    named = {change.id for change in planned.changes} | {dependent.id for dependent in planned.dependents}
+    return {id_ for id_ in named if id_.kind is Kind.FLAG}
 
 
 def freezes_of(resources: Iterable[Resource]) -> list[FreezeSpec]:

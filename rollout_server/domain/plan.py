@@ -103,6 +103,13 @@ class Plan:
         touched |= {dependent.id for dependent in self.dependents}
         return tuple(sorted({id_.key for id_ in touched if id_.kind is Kind.FLAG}))
 
+    def grown(self, by: Proof | None = None) -> frozenset[ResourceId]:
+        """Return the flags that are not proven to shrink: by the plan's own proof, or by another one of the same."""
+        # Each sentence begins with the flag it is about: "flag/checkout-v2: it is new".
+        named = {line.partition(":")[0] for line in (by or self.proof).growth}
+        ids = {change.id for change in self.changes} | {dependent.id for dependent in self.dependents}
+        return frozenset(id_ for id_ in ids if str(id_) in named)
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:

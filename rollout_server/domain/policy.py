@@ -60,7 +60,7 @@ def demands(before: State, planned: Plan) -> tuple[Demand, ...]:
     def ask(policy: str, approval: Approval, kind: Kind, id_: ResourceId) -> None:
         asked.setdefault((policy, approval, kind), []).append(id_)
 
-    grown = _grown(planned) if _NEEDS_PROOF & rules.keys() else set()
+    grown = _grown(planned) if _NEEDS_PROOF & rules.keys() else frozenset()
     blamed = _blamed(before, planned.after, grown) if grown else set()
     freezing = _freezing_tags(before)
     for id_ in changed:
@@ -114,16 +114,12 @@ def _people(policies: Mapping[str, PolicySpec]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _grown(planned: Plan) -> set[ResourceId]:
+def _grown(planned: Plan) -> frozenset[ResourceId]:
     """Flags that are not proven to shrink, were no flag killed."""
     before, after = planned.rulesets
-    found = planned.proof
     if any(state.killed for ruleset in (before, after) for state in ruleset.states.values()):
-        found = proof(replace(before, states={}), replace(after, states={}))
-    # Each sentence begins with the flag it is about: "flag/checkout-v2: it is new".
-    sentences = {line.partition(":")[0] for line in found.growth}
-    ids = {change.id for change in planned.changes} | {dependent.id for dependent in planned.dependents}
-    return {id_ for id_ in ids if str(id_) in sentences}
+        return planned.grown(proof(replace(before, states={}), replace(after, states={})))
+    return planned.grown()
 
 
 def _blamed(before: State, after: State, grown: Collection[ResourceId]) -> set[ResourceId]:

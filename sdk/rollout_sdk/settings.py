@@ -52,8 +52,8 @@ class Settings:
         connect_timeout_ms: from dialling to the server's first message.
         silence_timeout_ms: a stream that says nothing for so long is given up; servers send a bookmark every 10 s.
         stale_after_ms: decisions say `stale` when the server was last heard so long ago.
-        backoff_base_ms: bound of the random wait after a stream broke, doubled by each attempt that fails; a server
-            knows how many come back together, and says a better one.
+        backoff_base_ms: bound of the random wait after a stream broke, doubled by the first attempt that fails and by
+            each eighth after it, three times in all; a server knows how many come back together, and says a better one.
         backoff_max_ms: bound of all waits.
         steady_after_ms: a stream must live so long before the backoff starts over.
         keepalive_ms: how often an idle connection is probed.

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
-from rollout_sdk.backoff import backoff_ms, bound_ms
+from rollout_sdk.backoff import redial_ms
 from rollout_sdk.channel import cast_anchor, dial, helpers, see_off, suit
 from rollout_sdk.lifecycle import gate
 from rollout_sdk.surroundings import is_patched
@@ -139,8 +139,7 @@ class Stream:
                 self._say(ended)
                 is_steady = (time.monotonic() - began_at) * 1000 >= self._settings.steady_after_ms
                 attempt = 0 if is_steady else attempt
-                most_ms = bound_ms(self._return_within_ms, self._settings.backoff_max_ms)
-                wait_ms = backoff_ms(attempt, self._return_within_ms, most_ms, self._rng)
+                wait_ms = redial_ms(attempt, self._return_within_ms, self._settings.backoff_max_ms, self._rng)
                 if ended.drain_ms is not None:
                     wait_ms = max(wait_ms, self._rng.uniform(0, min(ended.drain_ms, DRAIN_WAIT_MAX_MS)))
                 attempt += 1

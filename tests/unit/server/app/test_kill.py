@@ -10,9 +10,9 @@ from rollout_server.app.intent import Intent
 from rollout_server.app.kill import Kill, Unkill, kill, unkill
 from rollout_server.domain.journal import Change, Draft, Entry
 from rollout_server.domain.resources import FlagStatus
-from rollout_server.errors import Conflict, InvalidInput, NotFound, Unavailable
+from rollout_server.errors import Conflict, InvalidInput, NotFound, Refused, Unavailable
 from tests.doubles.memory_journal import MemoryJournal
-from tests.small_environment import MIA, cohort, flag, flag_id, opened, put, under
+from tests.small_environment import MIA, cohort, document, flag, flag_id, opened, put, under
 
 
 async def test_kill_changes_the_status_alone() -> None:
@@ -122,3 +122,15 @@ async def test_reasons_are_one_visible_line() -> None:
         with pytest.raises(InvalidInput):
             await kill(environment, Kill("checkout", Intent(reason="two\nlines")), MIA)
         assert environment.position.revision == 1
+
+
+async def test_a_frozen_flag_is_killed_but_not_brought_back() -> None:
+    """To lift a kill grows: it waits for the thaw, or for somebody who is exempt."""
+    freeze = {"from": "2001-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z", "except": ["kai@example.com"]}
+    async with opened() as environment:
+        await put(environment, flag("checkout", {"serve": "on"}), document("Freeze", "holidays", freeze))
+        assert (await kill(environment, Kill("checkout"), MIA)).entry
+        with pytest.raises(Refused, match="stays killed") as refusal:
+            await unkill(environment, Unkill("checkout"), MIA)
+        assert refusal.value.rule == "freeze"
+        assert (await unkill(environment, Unkill("checkout"), replace(MIA, person="kai@example.com"))).entry

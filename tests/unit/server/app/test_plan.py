@@ -145,3 +145,12 @@ async def test_surprises_are_warned_of() -> None:
         documents = flag("dead", QUARTER), document("Flag", "old", {}, expires="2020-01-01")
         result = await plan(environment, PlanQuestion(documents, prune=True), NoFleet())
         assert [warning.split(" ")[0] for warning in result.warnings] == ["flag/dead", "flag/gone", "flag/old"]
+
+
+async def test_who_plans_what_is_frozen_is_told() -> None:
+    """Before it is refused; what shrinks is not mentioned."""
+    freeze = document("Freeze", "holidays", {"from": "2001-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"})
+    async with opened() as environment:
+        await put(environment, flag("a", QUARTER), flag("b", QUARTER), freeze)
+        result = await plan(environment, PlanQuestion((flag("a", HALF), flag("b"))), NoFleet())
+        assert [warning.split(":")[0] for warning in result.warnings] == ["flag/a is frozen"]
