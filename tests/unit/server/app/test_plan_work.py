@@ -56,7 +56,9 @@ def of_freeze(error: Refused) -> bool:
 async def test_nothing_grows_while_it_is_frozen_and_everything_shrinks() -> None:
     """By edit, by its cohort, by being new; whom the freeze exempts may."""
     async with opened() as environment:
-        await put(environment, flag("a", {"when": {"cohort": "beta"}, **ON}), cohort("beta", "u-1", "u-2"), FREEZE, LEADS)
+        await put(
+            environment, flag("a", {"when": {"cohort": "beta"}, **ON}), cohort("beta", "u-1", "u-2"), FREEZE, LEADS
+        )
         for grows in (flag("a", ON), cohort("beta", "u-1", "u-2", "u-3")):
             with pytest.raises(Refused) as refusal:
                 await ask(environment, grows)
