@@ -146,8 +146,10 @@ class Notifier:
 
     async def _recall(self, state: State) -> None:
         """Go on with what the note says is on its way, and read what the journal brought since, up to this state."""
-        self._book = NotificationBook.read(await asyncio.to_thread(self._notes.load))
-        self._saved, self._is_recalled = (self._book.changes, self._book.revision), True
+        noted = await asyncio.to_thread(self._notes.load)
+        self._book, self._is_recalled = NotificationBook.read(noted), True
+        # Where there is no note yet one is made at once: what is told from now on is told once, however this ends.
+        self._saved = (-1, 0) if noted is None else (self._book.changes, self._book.revision)
         for message in self._book.waiting():
             self._send(message)
         while True:

@@ -90,6 +90,8 @@ async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House
             "for another environment": (*roles[Role.ADMIN], ("rollout-environment", "staging")),
             "for an environment that is none": (*roles[Role.ADMIN], ("rollout-environment", "nowhere")),
         }
+        # Whoever may freeze does below, and nothing new is applied then.
+        await Person(channel, roles[Role.ADMIN]).apply(flag("only-in-production"))
         yield House(running.address, channel, roles, staging, nobody)
 
 
@@ -123,7 +125,6 @@ async def test_health_needs_no_token(house: House) -> None:
 async def test_what_exists_elsewhere_is_absent_here(house: House) -> None:
     """Absent and forbidden answer alike: a token learns nothing of another environment (S2)."""
     here, there = Person(house.channel, house.roles[Role.ADMIN]), Person(house.channel, house.staging[Role.ADMIN])
-    await here.apply(flag("only-in-production"))
 
     async def told(person: Person, key: str) -> tuple[grpc.StatusCode, str]:
         with pytest.raises(grpc.aio.AioRpcError) as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,9 @@ async def test_each_environment_has_its_notifier_unless_nobody_is_to_be_told(tmp
     """A note lies beside the store for each."""
     async with serving(tmp_path, environments="production,staging") as running:
         assert set(running.notifiers) == {"production", "staging"}
-    for name in running.notifiers:
-        assert NotesFile(tmp_path / f"notifications-{name}.json").load() is not None
+        notes = [NotesFile(tmp_path / f"notifications-{name}.json") for name in running.notifiers]
+        async with asyncio.timeout(30):
+            while any(note.load() is None for note in notes):  # noqa: ASYNC110 - the note has no event of its own
+                await asyncio.sleep(0.01)
     async with serving(tmp_path, environments="production,staging", notifications=False) as running:
         assert running.notifiers == {}
