@@ -134,6 +134,7 @@ class Instances:
 
     Attributes:
         changes: counts who came and went.
+        began_at_ms: since when it knows of anybody, by this server's clock.
     """
 
     def __init__(
@@ -163,6 +164,7 @@ class Instances:
         self._acknowledged: OrderedDict[int, AckTimes] = OrderedDict()
         self._forgotten_at_ms: deque[int] = deque(maxlen=instances_max)
         self.changes = 0
+        self.began_at_ms = clock.now_ms()
 
     def join(self, greeting: Greeting, token_id: str) -> object:
         """Seat a process that opened a stream; return what names the stream in the calls below.

@@ -311,6 +311,22 @@ async def test_absent_for_longer_than_allowed_is_rolled_back() -> None:
         assert "not all guardrails were seen for 30s" in run.end.why
 
 
+async def test_a_fleet_that_is_cut_off_is_blindness() -> None:
+    """No process has a stream, and none said goodbye: time alone, which is all this stage asks for, leads nowhere."""
+    stages = ({"name": "canary", "share": "20%", "soak": "90s"}, STAGES[1])
+    async with shop(*documents(*stages, pipeline=PIPELINE)) as one:
+        one.stand.instances.disconnect(one.stand.stream)
+        run = await one.stand.tick(40)
+        assert (run.phase, run.stage_name, one.verdict().reason) == (Phase.HELD, "canary", Reason.NO_REPORTS)
+        one.stand.connect()
+        await one.fine(20)
+        assert one.stand.run().phase is Phase.RUNNING
+        one.stand.instances.disconnect(one.stand.stream)
+        run = await one.stand.tick(70)
+        assert run.end is not None
+        assert (run.phase, run.end.trigger, run.end.stage) == (Phase.ROLLED_BACK, Trigger.BLIND, "canary")
+
+
 async def test_a_store_that_is_away_holds_and_then_rolls_back() -> None:
     """The sums cannot be read, the journal can be written: the way out is open."""
     async with shop() as one:

@@ -250,6 +250,8 @@ def limit_of(limit: RelativeLimit | AbsoluteLimit) -> float:
 
 
 def _detail(look: Look, reason: Reason) -> str:
+    if reason is Reason.QUIET and not look.feed.expected:
+        return "no process was connected by the watermark"
     return look.feed.detail if reason is look.feed.fault else ""
 
 

@@ -81,7 +81,7 @@ def sentence(key: str, metric: MetricSpec, reason: Reason, figures: Figures) -> 
         Reason.TOO_FEW_UNITS: f"{name} is undecided: {_grouped(fewest)} of at least {_grouped(figures.minimum_units)} "
         f"{figures.unit}s exposed in the smaller arm",
         Reason.RATIO_UNPROVEN: f"{name} {seen} is undecided: too few units yet to notice a bad split between the arms",
-        Reason.QUIET: f"{name} is quiet: instances report, nothing happens",
+        Reason.QUIET: f"{name} is quiet: {figures.detail or 'instances report, nothing happens'}",
         Reason.SHARED_OUTAGE: f"{name} {seen} is past its limit {limit} in both arms: a shared outage, "
         "the candidate is not blamed",
         Reason.PARTNER_UNCLEAR: f"{name} {seen} is past its limit {limit}; whether the control is too is not clear yet",

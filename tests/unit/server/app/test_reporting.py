@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from rollout_sdk.wire.messages import Greeting
 from rollout_server.app.instances import Instance
-from rollout_server.app.reporting import Reporting, report_name, who_reports
+from rollout_server.app.reporting import MISSED_AFTER_MS, Reporting, report_name, who_reports
 from rollout_server.domain.guardrails.look import Feed
 from tests.rollout_room import documents, guarded, room
 
@@ -17,15 +17,33 @@ def instance(number: int, *, connected_at_ms: int = 0, is_connected: bool = True
 
 
 def test_who_reported_by_the_watermark() -> None:
-    """One that just came, or is gone, is not expected."""
+    """One that just came, or is gone while others are there, is not expected."""
     everybody = [instance(1), instance(2), instance(3, connected_at_ms=99), instance(4, is_connected=False)]
-    assert who_reports(everybody, {"t/i-1": 50, "t/i-2": 40}, since_ms=45, connected_by_ms=60) == Feed(2, 1)
+    assert who_reports(everybody, {"t/i-1": 50, "t/i-2": 40}, since_ms=45, connected_by_ms=60, began_at_ms=0) == Feed(
+        2, 1
+    )
+
+
+def test_a_fleet_that_is_cut_off_is_missed() -> None:
+    """Not at once, not after this server was away itself, and not while anybody else is there."""
+    gone = [instance(1, is_connected=False), instance(2, is_connected=False)]
+    late = MISSED_AFTER_MS
+
+    def seen(by_ms: int, *more: Instance, began_at_ms: int = 0) -> Feed:
+        heard = {"t/i-1": late - 1, "t/i-3": late}
+        return who_reports([*gone, *more], heard, since_ms=late, connected_by_ms=by_ms, began_at_ms=began_at_ms)
+
+    assert seen(late - 1) == Feed(0, 0)
+    assert seen(late) == Feed(2, 0)
+    assert seen(late, began_at_ms=1) == Feed(0, 0)
+    assert seen(late, instance(3)) == Feed(1, 1)
+    assert seen(late, instance(3, connected_at_ms=late + 1)) == Feed(2, 0)
 
 
 def test_where_nobody_is_expected_nobody_is_missed() -> None:
     """Nobody of somebody is blind; nobody of nobody is not."""
-    assert who_reports([instance(1)], {}, since_ms=0, connected_by_ms=0) == Feed(1, 0)
-    assert who_reports([], {}, since_ms=0, connected_by_ms=0) == Feed(0, 0)
+    assert who_reports([instance(1)], {}, since_ms=0, connected_by_ms=0, began_at_ms=0) == Feed(1, 0)
+    assert who_reports([], {}, since_ms=0, connected_by_ms=0, began_at_ms=0) == Feed(0, 0)
 
 
 def test_the_name_of_a_report() -> None:

@@ -165,6 +165,7 @@ def test_nobody_reporting_is_blind_and_reporting_nothing_is_quiet() -> None:
     assert seen(healthy, replace(look(), passed=60)).reason is Reason.QUIET
     nobody = seen(night, look(feed=Feed(expected=0, reporting=0)))
     assert nobody.reason is Reason.QUIET
+    assert nobody.sentence.endswith("no process was connected by the watermark")
 
 
 @pytest.mark.parametrize("silent", ["candidate", "control"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rollout_server.domain.guardrails.sentence import Figures, name_of, percent, sentence
@@ -56,7 +58,7 @@ LEVEL = Figures(
             Reason.TOO_FEW_UNITS,
             "checkout.latency p95 is undecided: 4 812 of at least 5 000 users exposed in the smaller arm",
         ),
-        (Reason.QUIET, "checkout.latency p95 is quiet: instances report, nothing happens"),
+        (Reason.QUIET, "checkout.latency p95 is quiet: half is missing"),
         (Reason.SKEW, "checkout.latency p95 cannot be judged, the arms are split wrongly: half is missing"),
         (Reason.FAILING, "checkout.latency p95 is blind: the metrics server answers with errors (half is missing)"),
     ],
@@ -74,6 +76,12 @@ def test_an_absolute_sentence_speaks_the_metrics_unit() -> None:
     assert shared == (
         "errors 53.0 % [50.0, ?] is past its limit 50.0 % in both arms: a shared outage, the candidate is not blamed"
     )
+
+
+def test_quiet_says_that_somebody_reports_only_where_somebody_does() -> None:
+    """The detail says otherwise."""
+    text = sentence("errors", ERRORS, Reason.QUIET, replace(FIGURES, detail=""))
+    assert text == "errors is quiet: instances report, nothing happens"
 
 
 @pytest.mark.parametrize("reason", Reason)
