@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rollout_sdk.engine.references import reached, turned
 from rollout_server.domain import calendar
 from rollout_server.domain.calendar import Line
 from rollout_server.domain.machine import ENDED
-from rollout_server.domain.resources import Kind, ResourceId, RolloutStatus
+from rollout_server.domain.resources import FlagSpec, Kind, ResourceId, RolloutStatus
 from rollout_server.domain.rollouts import FreezeSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from rollout_server.domain.plan import Plan
     from rollout_server.domain.resources import Resource
@@ -28,7 +29,8 @@ def is_frozen(
         at_ms: Unix epoch, UTC.
         names: the person who wants it to grow, and that person's groups; the engine has none.
     """
-    return calendar.is_frozen(freezes_of(resources.values()), tags_of(resources, flag), at_ms, names)
+    freezes = freezes_of(resources.values())
+    return bool(freezes) and calendar.is_frozen(freezes, tags_of(resources, flag), at_ms, names)
 
 
 def held_back(
@@ -56,7 +58,8 @@ def held_back(
 
 def may_grow(resources: Mapping[ResourceId, Resource], rollout: str, flag: str, at_ms: int) -> bool:
     """Whether it is a rollout's turn after every freeze that held its flag."""
-    past = calendar.thaws(freezes_of(resources.values()), tags_of(resources, flag), at_ms)
+    freezes = freezes_of(resources.values())
+    past = calendar.thaws(freezes, tags_of(resources, flag), at_ms) if freezes else ()
     return not past or calendar.may_grow(rollout, past, line_of(resources), at_ms)
 
 
@@ -71,18 +74,43 @@ def freezes_of(resources: Iterable[Resource]) -> list[FreezeSpec]:
 
 
 def tags_of(resources: Mapping[ResourceId, Resource], flag: str) -> tuple[str, ...]:
-    """Return the tags of a flag; none where it does not exist."""
-    resource = resources.get(ResourceId(Kind.FLAG, flag))
-    return resource.metadata.tags if resource is not None else ()
+    """Return the tags by which a freeze holds a flag, in order: its own, and those of the flags that require it.
+
+    What lets it grow may let them grow too, at any remove.
+
+    Args:
+        resources: of a state.
+        flag: key; one that does not exist has none.
+    """
+    return _tags_of(resources, flag, _children(resources))
+
+
+def _tags_of(
+    resources: Mapping[ResourceId, Resource], flag: str, children: Mapping[str, Collection[str]]
+) -> tuple[str, ...]:
+    found = (resources.get(ResourceId(Kind.FLAG, key)) for key in reached((flag,), children))
+    return tuple(sorted({tag for one in found if one is not None for tag in one.metadata.tags}))
+
+
+def _children(resources: Mapping[ResourceId, Resource]) -> dict[str, set[str]]:
+    """Return the flags that require each flag directly."""
+    return turned(
+        {
+            id_.key: {requirement.flag for requirement in one.spec.requires}
+            for id_, one in resources.items()
+            if isinstance(one.spec, FlagSpec) and one.spec.requires
+        }
+    )
 
 
 def line_of(resources: Mapping[ResourceId, Resource]) -> list[Line]:
     """Return who stands in line after a freeze: every run that was started."""
     line = []
+    children = _children(resources)
     for id_, one in resources.items():
         run = one.status.run if isinstance(one.status, RolloutStatus) else None
         if run is None or run.started is None:
             continue
         ended_ms = run.end.at_ms if run.end is not None and run.phase in ENDED else None
-        line.append(Line(id_.key, run.started.at_ms, ended_ms, tags_of(resources, run.flag)))
+        line.append(Line(id_.key, run.started.at_ms, ended_ms, _tags_of(resources, run.flag, children)))
     return line

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from rollout_server.domain.frozen import freezes_of, is_frozen, line_of, may_grow, tags_of
+from rollout_server.errors import Refused
 from tests.rollout_room import documents, room
 from tests.small_environment import document
 
@@ -29,6 +32,33 @@ async def test_tags_decide_and_names_exempt() -> None:
         assert not is_frozen(resources, "other", now_ms)
         assert not is_frozen(resources, "nothing", now_ms)
         assert len(freezes_of(resources.values())) == 1
+
+
+async def test_what_a_frozen_flag_requires_is_frozen_too() -> None:
+    """At any remove: its growth would be theirs. What requires a frozen flag is not, for nothing above it grows."""
+
+    def needs(parent: str) -> list[dict[str, object]]:
+        return [{"flag": parent, "variants": ["on"]}]
+
+    given = [
+        *(one for one in documents() if one.key != "checkout"),
+        document("Flag", "checkout", {"rules": [{"id": "launch", "rollout": "launch"}]}),
+        document("Flag", "cart", {"requires": needs("checkout")}),
+        document("Flag", "gift", {"requires": needs("cart")}, tags=["web"]),
+        document("Flag", "card", {"requires": needs("gift")}),
+        document("Freeze", "f", OVER),
+    ]
+    async with room(*given) as stand:
+        resources, now_ms = stand.environment.state.resources, stand.clock.now_ms()
+        assert [key for key in ("checkout", "cart", "gift", "card") if is_frozen(resources, key, now_ms)] == [
+            "checkout",
+            "cart",
+            "gift",
+        ]
+        with pytest.raises(Refused, match="freeze"):
+            await stand.start("launch", who="kai")
+        await stand.start("launch", who="mia")
+        assert line_of(stand.environment.state.resources)[0].tags == ("web",)
 
 
 async def test_after_a_freeze_one_by_one() -> None:
