@@ -45,6 +45,7 @@ def wait(session: Session, flag: str, wanted: str, timeout: str, *, no_hold: boo
     rollout = rollout_answers.fetch(session, flag)
     _check(rollout, wanted)
     session.begin(rollout.key)
+    run = rollout.run
     while not _is_reached(rollout, wanted):
         if rollout.killed or rollout.phase in _OVER:
             screen.end_progress()
@@ -59,6 +60,10 @@ def wait(session: Session, flag: str, wanted: str, timeout: str, *, no_hold: boo
         screen.progress(f"waiting for {wanted}: {rollout.sentence}")
         world.pause(POLL_MS)
         rollout = rollout_answers.fetch(session, f"rollout/{rollout.key}")
+        if rollout.run != run:  # only over a run that ended is another one opened
+            screen.end_progress()
+            what = f"{rollout.key} run {run} ended before {wanted}: {rollout.sentence}"
+            raise CommandFailed(what, f"rollout events {rollout.key}", exit_code=Exit.ROLLED_BACK)
     screen.end_progress()
     screen.tell(Mark("✔ ", GOOD), rollout.sentence)
     if screen.is_data:

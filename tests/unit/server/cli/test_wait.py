@@ -23,6 +23,8 @@ RUNNING, OVER = launch(), launch("completed", "finish")
         ((OVER,), ("--for", "full"), 0),
         ((RUNNING, launch("rolled back")), (), 4),
         ((RUNNING, launch(killed=True)), (), 4),
+        ((RUNNING, launch(run=4)), ("--for", "full"), 4),
+        ((RUNNING, launch("completed", "finish", run=4)), (), 4),
         ((RUNNING, launch("cancelled")), ("--for", "full"), 4),
         ((RUNNING, launch("held")), ("--no-hold",), 5),
         ((RUNNING, launch("paused")), ("--no-hold",), 5),
