@@ -7,31 +7,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import multiprocessing
-import os
-import platform
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
-from statistics import quantiles
 from typing import Any
 
 import grpc
 
+from benchmarks.own_server import PAGE, Operator, Server, machine, percentile, show, write
 from benchmarks.rollback.streams import STEADY_AFTER_S, Obeyed, serve
 from rollout_sdk.wire.v1 import control_pb2 as pb
-from rollout_sdk.wire.v1 import control_pb2_grpc
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
-BEGIN, END = "<!-- measured: rollback -->", "<!-- end of what was measured -->"
 PROCESSES = 4
 BUDGET_MS = 500
 STAGGER_S = 1.5
@@ -57,34 +49,6 @@ class Figures:
     restarted: list[float] = field(default_factory=list)
     after: list[float] = field(default_factory=list)
     redialled: list[float] = field(default_factory=list)
-
-
-class Server:
-    """`rollout serve` in a process of its own."""
-
-    def __init__(self, data: Path) -> None:
-        """Choose a port that stays the same over restarts."""
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            self.port = listening.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
-        self.data = data
-        environ = {"data": data, "listen": self.address, **SETTINGS}
-        self.environ = {**os.environ, **{f"ROLLOUT_{name.upper()}": str(value) for name, value in environ.items()}}
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> float:
-        """Start it, and return when it accepted its first connection: wall clock, seconds."""
-        self.process = subprocess.Popen([sys.executable, "-m", "rollout_server", "serve"], env=self.environ)
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return time.time()
-            time.sleep(0.005)
-
-    def stop(self) -> None:
-        """End it."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
 
 
 class Crowd:
@@ -146,32 +110,10 @@ class Crowd:
             process.join()
 
 
-class Operator:
-    """Somebody with the control contract."""
-
-    def __init__(self, server: Server) -> None:
-        """Take the first admin token."""
-        self.channel = grpc.insecure_channel(server.address, options=(("grpc.max_reconnect_backoff_ms", 100),))
-        token = (server.data / "first-admin-token").read_text(encoding="ascii").strip()
-        self.metadata = (("authorization", f"Bearer {token}"),)
-        self.stub = control_pb2_grpc.ControlServiceStub(self.channel)
-
-    def ask(self, method: str, request: object) -> Any:  # noqa: ANN401 - the stub's own answer
-        """Call, waiting for a server that is starting."""
-        return getattr(self.stub, method)(request, metadata=self.metadata, wait_for_ready=True, timeout=60)
-
-    def apply(self, keys: Sequence[str]) -> None:
-        """Make a flag, a metric, a pipeline and a rollout for each key."""
-        trees = [tree for key in keys for tree in _trees(key)]
-        documents = [
-            pb.Document(kind=tree["kind"], key=tree["metadata"]["key"], json=json.dumps(tree)) for tree in trees
-        ]
-        self.ask("Apply", pb.ApplyRequest(documents=documents, intent=pb.Intent(reason="to be measured")))
-
-    def start(self, key: str) -> None:
-        """Start a rollout."""
-        intent = pb.Intent(reason="to be measured")
-        self.ask("StartRollout", pb.StartRolloutRequest(rollout=key, intent=intent, allow_unsupported=True))
+def start(operator: Operator, key: str) -> None:
+    """Start a rollout."""
+    intent = pb.Intent(reason="to be measured")
+    operator.ask("StartRollout", pb.StartRolloutRequest(rollout=key, intent=intent, allow_unsupported=True))
 
 
 def _trees(key: str) -> list[dict[str, Any]]:
@@ -194,7 +136,7 @@ def by_verdict(operator: Operator, crowd: Crowd, keys: Sequence[str], at_once: i
     for number, key in enumerate(keys):
         if number % at_once == 0:
             for other in keys[number : number + at_once]:
-                operator.start(other)
+                start(operator, other)
                 time.sleep(STAGGER_S)
         crowd.until_obeyed(key)
         found = operator.ask("GetCertificate", pb.GetCertificateRequest(target=key)).certificate
@@ -211,14 +153,12 @@ def through_crash(server: Server, operator: Operator, crowd: Crowd, keys: Sequen
     """Roll back by hand, kill the server as the first stream hears of it, start it again, and measure the rest."""
     for number, key in enumerate(keys, start=1):
         time.sleep(STEADY_AFTER_S)  # an SDK is shier of a server that breaks again soon
-        operator.start(key)
+        start(operator, key)
         crowd.until_exposing(key)
-        if server.process is None:
-            raise AssertionError("the server runs")
-        crowd.tell_first("kill", key, server.process.pid)
+        crowd.tell_first("kill", key, server.pid)
         with contextlib.suppress(grpc.RpcError):
             operator.stub.Rollback(pb.RollbackRequest(rollout=key), metadata=operator.metadata, timeout=10)
-        server.process.wait()
+        server.stop()
         before = len(crowd.obeyed(key))
         began = time.time()
         accepted = server.start()
@@ -228,12 +168,6 @@ def through_crash(server: Server, operator: Operator, crowd: Crowd, keys: Sequen
         figures.after.append((max(one.at for one in late) - accepted) * 1_000 if late else 0.0)
         figures.redialled += [(one.at - one.dialled_at) * 1_000 for one in late]
         show(f"crash {number} of {len(keys)}: {before} knew before it, all after {figures.after[-1]:.0f} ms")
-
-
-def show(text: str) -> None:
-    """Say how far it is, on a terminal or in a log."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 @contextlib.contextmanager
@@ -254,11 +188,11 @@ def measure(streams: int, rounds: int, at_once: int, crashes: int) -> Figures:
     verdicts, stops = ([f"{name}-{at:02}" for at in range(count)] for name, count in (("v", rounds), ("c", crashes)))
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
-        server = Server(home / "data")
+        server = Server(home / "data", SETTINGS)
         server.start()
         operator = Operator(server)
-        operator.apply([*verdicts, *stops])
-        token = operator.ask("CreateToken", pb.CreateTokenRequest(role="sdk", person="bench")).secret
+        operator.apply([tree for key in (*verdicts, *stops) for tree in _trees(key)])
+        token = operator.sdk_token()
         crowd = Crowd(server.address, token, streams)
         try:
             crowd.until(lambda: sum(crowd.ask("connected")) == streams, "every stream is connected")
@@ -269,11 +203,6 @@ def measure(streams: int, rounds: int, at_once: int, crashes: int) -> Figures:
             crowd.end()
             server.stop()
     return figures
-
-
-def percentile(values: Sequence[float], percent: int) -> float:
-    """Return a percentile; of few values the 99th is the largest."""
-    return quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]
 
 
 def table(figures: Figures, streams: int, at_once: int) -> str:
@@ -291,23 +220,12 @@ def table(figures: Figures, streams: int, at_once: int) -> str:
         if values:
             found = (percentile(values, 50), percentile(values, 99), max(values))
             lines.append(f"| {what} | {' | '.join(f'{value:,.0f} ms' for value in found)} | {len(values):,} {of} |")
-    now, load = datetime.now(UTC), os.getloadavg()[1]
-    machine = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
-    where = f"{now:%Y-%m-%d}; {os.cpu_count()} cores for server and streams together, {machine}, load {load:.1f}."
     lines += [
         "",
-        f"{where} {at_once} guarded rollouts at a time, ticks {SETTINGS['tick_ms']} ms apart. The budget for the",
+        f"{machine()} {at_once} guarded rollouts at a time, ticks {SETTINGS['tick_ms']} ms apart. The budget for the",
     ]
     lines += [f"first row is {BUDGET_MS} ms at p99."]
     return "\n".join(lines)
-
-
-def write(text: str) -> None:
-    """Put the figures between the markers of the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    head, rest = page.split(BEGIN, 1)
-    tail = rest.split(END, 1)[1]
-    PAGE.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}", encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -323,7 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = table(figures, options.streams, options.at_once)
     print(text)
     if options.write:
-        write(text)
+        write("rollback", text)
     return 0
 
 
