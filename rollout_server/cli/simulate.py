@@ -148,6 +148,7 @@ def _ground(resources: Mapping[ResourceId, Resource], key: str | None, where: st
     from rollout_server.domain.guardrails.spec import MetricSpec
     from rollout_server.domain.resources import Kind, ResourceId
     from rollout_server.domain.rollouts import PipelineSpec, RolloutSpec
+    from rollout_server.domain.telemetry import PROCESS_LOST
 
     rollouts = {id_.key: one.spec for id_, one in resources.items() if isinstance(one.spec, RolloutSpec)}
     wanted = {name: spec for name, spec in rollouts.items() if key is None or key in {name, spec.flag}}
@@ -163,10 +164,12 @@ def _ground(resources: Mapping[ResourceId, Resource], key: str | None, where: st
             f"there is no {what} in {where}", "name a file that holds it, or the key of one that stands"
         )
     metrics = {id_.key: one.spec for id_, one in resources.items() if isinstance(one.spec, MetricSpec)}
-    missing = sorted({one.metric for one in found.spec.guardrails} - metrics.keys())
+    # Processes are no users: none is lost here, and the server counts them without a document.
+    watched = tuple(one for one in found.spec.guardrails if one.metric != PROCESS_LOST)
+    missing = sorted({one.metric for one in watched} - metrics.keys())
     if missing:
         raise CommandFailed(f"the metric {missing[0]!r} is not in {where}", "name the directory that holds it too")
-    return Ground(name or pipeline, found.spec, metrics, resources)
+    return Ground(name or pipeline, replace(found.spec, guardrails=watched), metrics, resources)
 
 
 def _scene(ground: Ground, effects: Sequence[str], levels: Sequence[str], units_per_minute: float, onset: str) -> Scene:

@@ -55,6 +55,16 @@ def test_a_harmless_release(rollout: CommandLine, files: str) -> None:
     assert lines[-1].startswith("✔ completed after ")
 
 
+def test_the_built_in_metric_needs_no_document(rollout: CommandLine, files: str, tmp_path: Path) -> None:
+    """A pipeline may guard against lost processes; none is lost here, so it is as if that were left out."""
+    rollout.server = ""
+    guarded = PIPELINE.replace("+50%}]", "+50%}, {metric: process_lost, limit: {absolute: 0.05}, action: hold}]")
+    (tmp_path / "guarded.yaml").write_text(guarded + ROLLOUT, encoding="utf-8")
+    with_it = rollout("simulate", str(tmp_path / "guarded.yaml"), *WORDS, "-o", "json")
+    assert with_it.code == 0
+    assert with_it.data == rollout("simulate", files, *WORDS, "-o", "json").data
+
+
 def test_a_harmful_one_is_caught(rollout: CommandLine, files: str) -> None:
     """With when, and how many were exposed; several runs tell how sure that is."""
     rollout.server, rollout.width = "", 120
