@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from rollout_sdk.engine.instants import parse_instant
+from rollout_server.domain.changes import voice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -89,8 +90,8 @@ def is_frozen(freezes: Iterable[FreezeSpec], tags: Iterable[str], now_ms: int, n
         now_ms: Unix epoch, UTC.
         names: the person who wants it to grow, and that person's groups; the engine has none.
     """
-    exempt = set(names)
-    return any(_active(freeze, now_ms) for freeze in _of(freezes, tags) if not exempt & set(freeze.exempt))
+    exempt = {voice(name) for name in names}
+    return any(_active(freeze, now_ms) for freeze in _of(freezes, tags) if exempt.isdisjoint(map(voice, freeze.exempt)))
 
 
 def next_thaw(freezes: Iterable[FreezeSpec], tags: Iterable[str], now_ms: int) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rollout_server.domain.changes import voice
 from rollout_server.domain.rollouts import PolicySpec
 
 if TYPE_CHECKING:
@@ -19,6 +20,6 @@ def names_of(resources: Iterable[Resource], person: str) -> frozenset[str]:
         for one in resources
         if isinstance(one.spec, PolicySpec)
         for name, people in one.spec.groups
-        if person in people
+        if voice(person) in map(voice, people)
     )
     return frozenset({person, *groups})

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.model import PPM
+from rollout_server.domain.changes import voice
 from rollout_server.domain.machine.effects import Refusal, WriteFinalVariant
 from rollout_server.domain.machine.growth import back_to, completed_sentence, enter, named, percent
 from rollout_server.domain.machine.notices import tell
@@ -75,7 +76,7 @@ def approve(run: Run, event: Approve) -> Outcome:
         return _elsewhere(run, event.expects)
     if run.stage is None or run.stage.exit.approval is None:
         return _no_approval(run)
-    if event.by in approvers(run):
+    if voice(event.by) in map(voice, approvers(run)):
         message = f"{event.by} has approved {run.stage_name} of {named(run)} already"
         return refused(run, "approval", message, "each person counts once; ask somebody else of the group")
     given = Approved(event.by, run.stage_name, event.at_ms)

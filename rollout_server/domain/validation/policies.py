@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from rollout_sdk.engine.findings import child, show
 from rollout_sdk.engine.regex import compile_regex, regex_fault
+from rollout_server.domain.changes import voice
 from rollout_server.domain.resources import Kind
 from rollout_server.domain.rollouts import Transport
 from rollout_server.domain.validation.world import check_approval
@@ -91,7 +92,8 @@ def check_policy(findings: Findings, world: World, key: str) -> None:
             findings.add(path, "empty_group", "nobody is in this group, so it could never agree", "name its people")
         elif not all(person.strip() for person in people):
             findings.add(path, "empty_person", "a name of blanks is nobody's", "name a person, or take it out")
-        twice = next((person for at, person in enumerate(people) if person in people[:at]), None)
+        voices = [voice(person) for person in people]
+        twice = next((person for at, person in enumerate(people) if voices[at] in voices[:at]), None)
         if twice is not None:
             message = f"{show(twice)} is in it twice, and has one voice"
             findings.add(path, "duplicate_person", message, "keep one of them")

@@ -117,13 +117,14 @@ def test_a_given_freeze_and_its_tags() -> None:
 
 
 def test_whom_a_freeze_exempts() -> None:
-    """The exempt may grow, through this freeze only."""
-    freeze = FreezeSpec("FRI 16:00", "MON 08:00", zone="UTC", exempt=("incident-lead",))
+    """The exempt may grow, through this freeze only; people however their name is spelled."""
+    freeze = FreezeSpec("FRI 16:00", "MON 08:00", zone="UTC", exempt=("incident-lead", "Kai"))
     strict = FreezeSpec("SAT 00:00", "SUN 00:00", zone="UTC")
     friday, saturday = ms("2026-11-20T20:00:00Z"), ms("2026-11-21T12:00:00Z")
     assert not is_frozen([freeze, strict], (), friday, {"ann", "incident-lead"})
     assert is_frozen([freeze, strict], (), saturday, {"ann", "incident-lead"})
     assert is_frozen([freeze], (), friday, {"ann"})
+    assert not is_frozen([freeze], (), friday, {"kai"})
 
 
 def test_the_next_thaw() -> None:

@@ -15,4 +15,5 @@ async def test_all_policies_together() -> None:
         resources = stand.environment.state.resources.values()
         assert names_of(resources, "mia") == {"mia", "managers", "leads"}
         assert names_of(resources, "zoe") == {"zoe", "managers"}
+        assert names_of(resources, " Zoe") == {" Zoe", "managers"}
         assert names_of(resources, "nobody") == {"nobody"}

@@ -80,6 +80,7 @@ def test_approve_and_reject() -> None:
     one, _ = approve(waiting, Approve("ann", 7, "quarter"))
     assert (one.phase, approvers(one)) == (Phase.AWAITING_APPROVAL, ("ann",))
     assert rule(approve(one, Approve("ann", 8, "quarter"))[1]) == "approval"
+    assert rule(approve(one, Approve("Ann ", 8, "quarter"))[1]) == "approval"
     two, _ = approve(one, Approve("bob", 8, "quarter"))
     assert (two.phase, two.need) == (Phase.RUNNING, None)
     no, _ = reject(one, Reject("bob", 8, "quarter", "not today"))

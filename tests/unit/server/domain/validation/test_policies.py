@@ -60,6 +60,7 @@ def test_a_channel_that_reaches_nobody_or_tells_too_much_is_refused(
     [
         ({"groups": {"a": []}}, "spec.groups.a", "empty_group"),
         ({"groups": {"a": ["mia", "mia"]}}, "spec.groups.a", "duplicate_person"),
+        ({"groups": {"a": ["mia", "Mia "]}}, "spec.groups.a", "duplicate_person"),
         ({"groups": {"managers": ["mia"]}}, "spec.groups.managers", "duplicate_group"),
         ({"approvals": {"Flag": {"from": "manager"}}}, "spec.approvals.Flag.from", "unknown_group"),
         ({"approvals": {"Flag": {"from": "managers", "count": 3}}}, "spec.approvals.Flag.count", "too_few_people"),
