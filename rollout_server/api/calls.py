@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rollout_server.app.actor import Actor
-    from rollout_server.app.environment import Environment
+    from rollout_server.app.tokens import Keyring
     from rollout_server.errors import RolloutError
 
 ANONYMOUS_MAX = 100
@@ -28,7 +28,7 @@ TOKEN_CHECK_S = 0.5
 class Caller:
     """Who is calling, and the environment that the token names."""
 
-    environment: Environment
+    environment: Keyring
     actor: Actor
 
 

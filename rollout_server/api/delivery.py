@@ -23,14 +23,13 @@ if TYPE_CHECKING:
 
     from rollout_sdk.wire.messages import Greeting
     from rollout_server.api.metrics import Metrics
-    from rollout_server.api.speaking import Context, Pace
-    from rollout_server.app.served import Served
+    from rollout_server.api.speaking import Context, Outlet, Pace
 
 
 class Delivery(delivery_pb2_grpc.DeliveryServiceServicer):
     """The delivery service. Nothing is said on any stream unless `keep_speaking` runs."""
 
-    def __init__(self, served: Mapping[str, Served], pace: Pace, metrics: Metrics) -> None:
+    def __init__(self, served: Mapping[str, Outlet], pace: Pace, metrics: Metrics) -> None:
         self._rooms = {name: Room(one, pace) for name, one in served.items()}
         self._pace = pace
         self._metrics = metrics
@@ -77,13 +76,13 @@ class Delivery(delivery_pb2_grpc.DeliveryServiceServicer):
             )
         return greeting_of(first.hello)
 
-    async def _listen(self, requests: AsyncIterator[delivery_pb2.WatchRequest], served: Served, seat: object) -> None:
+    async def _listen(self, requests: AsyncIterator[delivery_pb2.WatchRequest], served: Outlet, seat: object) -> None:
         async for request in requests:
             match request.WhichOneof("message"):
                 case "acknowledge":
                     lag_ms = served.instances.acknowledge(seat, acknowledgement_of(request.acknowledge))
                     if lag_ms >= 0:
-                        self._metrics.acknowledged(served.environment.name, lag_ms)
+                        self._metrics.acknowledged(served.name, lag_ms)
                 case "goodbye":
                     served.instances.leave(seat)
                     return

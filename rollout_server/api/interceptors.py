@@ -28,7 +28,7 @@ from rollout_server.logs import get_logger, without_message
 
 if TYPE_CHECKING:
     from rollout_server.api.metrics import Metrics
-    from rollout_server.app.environment import Environment
+    from rollout_server.app.tokens import Keyring
 
 MESSAGE_BYTES = 4 * 1024 * 1024
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
@@ -51,7 +51,7 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 class Door(grpc.aio.ServerInterceptor):
     """Authenticates, checks the right, bounds messages, translates refusals, logs and counts."""
 
-    def __init__(self, environments: Mapping[str, Environment], calls: Calls, metrics: Metrics) -> None:
+    def __init__(self, environments: Mapping[str, Keyring], calls: Calls, metrics: Metrics) -> None:
         self._environments = environments
         self._calls = calls
         self._metrics = metrics

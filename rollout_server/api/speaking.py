@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rollout_server.api.convert_delivery import bookmark, drain, reset, update
 from rollout_server.errors import Unavailable
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rollout_sdk.engine.model import Position
     from rollout_sdk.wire.messages import Part
     from rollout_sdk.wire.v1 import delivery_pb2
-    from rollout_server.app.fan_out import FanOut
-    from rollout_server.app.served import Served
+    from rollout_server.app.instances import Instances
+    from rollout_server.app.record_feed import RecordFeed
 
     Context = grpc.aio.ServicerContext[delivery_pb2.WatchRequest, bytes]
 
@@ -51,10 +51,32 @@ class Pace:
     reconnect_within_ms: int
 
 
+class Outlet(Protocol):
+    """Where processes are served from: an environment with its store, or the relay of one.
+
+    Attributes:
+        streams: how many are open now.
+    """
+
+    streams: int
+
+    @property
+    def name(self) -> str:
+        """The environment's."""
+
+    @property
+    def fan_out(self) -> RecordFeed:
+        """Where streams are led."""
+
+    @property
+    def instances(self) -> Instances:
+        """The processes at their ends."""
+
+
 class Room:
     """The streams of one environment."""
 
-    def __init__(self, served: Served, pace: Pace) -> None:
+    def __init__(self, served: Outlet, pace: Pace) -> None:
         self.served = served
         self.pace = pace
         self.written = Written()
@@ -245,7 +267,7 @@ class Written:
         ] = {}  # the part is kept with it, so that its identity stays its own
         self._size_bytes = 0
 
-    def bytes_of(self, part: Part, fan_out: FanOut) -> bytes:
+    def bytes_of(self, part: Part, fan_out: RecordFeed) -> bytes:
         """Return the part as a message; a part of an earlier revision is written anew, and kept nowhere."""
         if self._position != fan_out.position:
             self._position, self._messages, self._size_bytes = fan_out.position, {}, 0

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from rollout_sdk.wire.messages import Acknowledgement, Greeting
-    from rollout_server.app.ruleset_log import Mark
+    from rollout_server.app.record_log import Mark
     from rollout_server.ports import Clock
 
 COUNTS_FOR_MS = 3_600_000

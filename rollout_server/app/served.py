@@ -34,6 +34,11 @@ class Served:
         self.streams = 0
         self._needed_by: tuple[Ruleset, frozenset[str]] | None = None
 
+    @property
+    def name(self) -> str:
+        """The environment's."""
+        return self.environment.name
+
     def _needed(self) -> frozenset[str]:
         """Every capability that the present ruleset needs; looked for once a revision, when somebody asks."""
         ruleset = self.environment.ruleset

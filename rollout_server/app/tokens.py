@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from rollout_sdk.engine.problems import Problem
 from rollout_server.app.actor import Actor
@@ -21,10 +21,29 @@ from rollout_server.errors import Forbidden, InvalidInput, NotFound
 if TYPE_CHECKING:
     from rollout_server.app.environment import Environment
     from rollout_server.domain.journal import Entry
+    from rollout_server.ports import Clock
 
 PERSON_CHARACTERS_MAX = 256
 ROLES = tuple(role.value for role in Role)
 _TOKEN_HINT = "`rollout token create` makes one; ROLLOUT_TOKEN or the context file gives it to the command line"  # noqa: S105 - a hint, not a token
+
+
+class Keyring(Protocol):
+    """What knows the tokens of an environment: the environment, or the relay of one."""
+
+    @property
+    def name(self) -> str:
+        """The environment's."""
+
+    @property
+    def clock(self) -> Clock:
+        """By which tokens expire."""
+
+    def resource(self, resource_id: ResourceId) -> Resource | None:
+        """Return a token as it stands."""
+
+
+AnyKeyring = TypeVar("AnyKeyring", bound=Keyring)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +152,7 @@ def list_tokens(environment: Environment) -> tuple[TokenView, ...]:
     return tuple(sorted(views, key=lambda view: (view.created_at_ms, view.id)))
 
 
-def authenticate(environments: Iterable[Environment], secret: str) -> tuple[Environment, Actor]:
+def authenticate(environments: Iterable[AnyKeyring], secret: str) -> tuple[AnyKeyring, Actor]:
     """Find out who is calling, and which environment the token names.
 
     An unknown id costs the same work as a wrong secret, in every environment.
@@ -142,7 +161,7 @@ def authenticate(environments: Iterable[Environment], secret: str) -> tuple[Envi
         Forbidden: missing, wrong, expired or revoked.
     """
     token_id = tokens.token_id(secret) or ""
-    found: tuple[Environment, TokenSpec, TokenStatus] | None = None
+    found: tuple[AnyKeyring, TokenSpec, TokenStatus] | None = None
     for environment in environments:
         spec, status = _stored(environment, token_id)
         if tokens.is_same(secret, spec.hash if spec else None) and spec is not None:
@@ -158,7 +177,7 @@ def authenticate(environments: Iterable[Environment], secret: str) -> tuple[Envi
     return environment, Actor(spec.person, token_id, Role(spec.role))
 
 
-def is_standing(environment: Environment, token_id: str) -> bool:
+def is_standing(environment: Keyring, token_id: str) -> bool:
     """Say whether the token still opens the door: neither revoked, expired nor gone. For streams that stay open."""
     spec, status = _stored(environment, token_id)
     return spec is not None and not tokens.why_fallen(spec, status, environment.clock.now_ms())
@@ -202,7 +221,7 @@ def _new_text(environment: Environment) -> str:
             return text
 
 
-def _stored(environment: Environment, token_id: str) -> tuple[TokenSpec | None, TokenStatus]:
+def _stored(environment: Keyring, token_id: str) -> tuple[TokenSpec | None, TokenStatus]:
     token = environment.resource(ResourceId(Kind.TOKEN, token_id))
     if token is None or not isinstance(token.spec, TokenSpec) or not isinstance(token.status, TokenStatus):
         return None, TokenStatus()

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout_sdk.engine.model import Position, Rule, Serve, ValueType, Variant
-from rollout_server.app.ruleset_log import RulesetLog, Standing
+from rollout_server.app.record_log import Standing
+from rollout_server.app.ruleset_log import RulesetLog
 from rollout_server.domain.journal import GENESIS_DIGEST, Change, Entry, State, fold
 from rollout_server.domain.resources import (
     CohortSpec,

@@ -1,4 +1,4 @@
-"""Fan-out: every stream is led to the present, and a history that lost its tail is found out."""
+"""Fan-out: every stream is led to what is committed, and a history that lost its tail is found out."""
 
 from __future__ import annotations
 
@@ -21,36 +21,6 @@ async def following(environment: Environment) -> FanOut:
     fan_out = FanOut(environment, renew_epoch_every_ms=60_000)
     await fan_out.start()
     return fan_out
-
-
-async def test_one_entry_releases_everybody_who_waits() -> None:
-    """One bell for a revision, however many streams there are."""
-    async with opened() as environment:
-        fan_out = await following(environment)
-        waiting = [asyncio.create_task(fan_out.moved_from(fan_out.position)) for _ in range(100)]
-        await asyncio.sleep(0)
-        assert not any(task.done() for task in waiting)
-        await put(environment, flag("checkout"))
-        await asyncio.gather(*waiting)
-
-
-async def test_whoever_is_behind_does_not_wait() -> None:
-    async with opened() as environment:
-        fan_out = await following(environment)
-        before = fan_out.position
-        await put(environment, flag("checkout"))
-        await fan_out.moved_from(before)
-        assert fan_out.position == environment.position
-
-
-async def test_a_drain_wakes_everybody_a_last_time() -> None:
-    async with opened() as environment:
-        fan_out = await following(environment)
-        waiting = asyncio.create_task(fan_out.moved_from(fan_out.position))
-        await asyncio.sleep(0)
-        fan_out.drain()
-        await waiting
-        assert fan_out.is_draining
 
 
 async def test_a_client_continues_across_a_restart_by_a_delta() -> None:

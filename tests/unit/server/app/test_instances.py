@@ -9,7 +9,7 @@ import pytest
 from rollout_sdk.engine.model import Position
 from rollout_sdk.wire.messages import Acknowledgement, Greeting, Quarantined
 from rollout_server.app.instances import COUNTS_FOR_MS, Instances, InstanceState, InstanceView
-from rollout_server.app.ruleset_log import Mark
+from rollout_server.app.record_log import Mark
 from rollout_server.errors import Unavailable
 from tests.doubles.fake_clock import FakeClock
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from rollout_sdk.wire.records import RecordKind
-from rollout_server.app import ruleset_log
+from rollout_server.app import record_log
 from rollout_server.app.environment import Environment
 from rollout_server.app.kill import Kill, Unkill, kill, unkill
-from rollout_server.app.ruleset_log import PART_BYTES, RulesetLog
+from rollout_server.app.record_log import PART_BYTES
+from rollout_server.app.ruleset_log import RulesetLog
 from rollout_server.app.tokens import CreateToken, create_token
 from rollout_server.domain.resources import Kind, ResourceId
 from tests.reader import Reader
@@ -140,7 +141,7 @@ async def test_whoever_stands_at_the_same_place_gets_the_same_objects() -> None:
 
 async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound a client gets a snapshot instead of a delta that would miss a deletion."""
-    monkeypatch.setattr(ruleset_log, "HISTORY_MAX", 6)
+    monkeypatch.setattr(record_log, "HISTORY_MAX", 6)
     async with opened() as environment:
         log = log_of(environment)
         await put(environment, flag("checkout"))
