@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from rollout_server.adapters.data_directory import held, is_held
 from rollout_server.adapters.local_lease import LocalLease
 from rollout_server.adapters.redis_link import Wait
 from rollout_server.adapters.redis_store import RedisOptions, open_redis
+from rollout_server.adapters.redis_store import open_standing as open_standing_redis
 from rollout_server.adapters.server_key import server_key
+from rollout_server.adapters.sqlite_journal import open_standing as open_standing_file
 from rollout_server.adapters.sqlite_journal import open_store
 from rollout_server.adapters.sqlite_telemetry import open_telemetry
 from rollout_server.app.diagnose import Surroundings
@@ -18,6 +23,7 @@ from rollout_server.errors import RolloutError, Unavailable
 from rollout_server.logs import get_logger
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from rollout_server.adapters.redis_safety import Safety
@@ -92,15 +98,56 @@ async def open_stores(settings: Settings, clock: Clock) -> Stores:
     return _open_sqlite(settings, data, key, clock)
 
 
-async def _open_redis(settings: Settings, url: str, key: bytes, clock: Clock) -> RedisStores:
-    options = RedisOptions(
+@dataclass(frozen=True, slots=True)
+class StandingStore:
+    """One environment of a store that was there already, opened beside or instead of its servers.
+
+    Attributes:
+        where: for people.
+        is_served: whether a server uses it, or did until a moment ago, as far as can be known.
+        dangers: why what is written may be lost again.
+        close: lets go of it.
+    """
+
+    journal: Journal
+    where: str
+    is_served: bool
+    dangers: tuple[str, ...]
+    close: Callable[[], Awaitable[None]]
+
+
+async def open_standing(settings: Settings, environment: str, clock: Clock) -> StandingStore:
+    """Open an environment of the store that the settings name; nothing is made, no server's key is needed.
+
+    Raises:
+        InvalidInput: the address of Redis is none.
+        NotFound: there is no such store, or no such environment in it.
+        Corrupt, Refused, Unavailable: as `open_stores`; but a Redis that can lose changes is not refused.
+    """
+    if settings.redis_url is not None:
+        options = _redis_options(settings, settings.redis_url.get_secret_value())
+        redis, safety = await open_standing_redis(options, environment, clock)
+        dangers = tuple(what for what, _ in safety.dangers)
+        is_led = await redis.is_led(environment)
+        return StandingStore(redis.journal(environment), redis.link.where, is_led, dangers, redis.close)
+    data = settings.data.expanduser()
+    path = data / STORE_FILE
+    file = open_standing_file(path, environment, clock)
+    return StandingStore(file.journal(environment), str(path), is_held(data), (), file.close)
+
+
+def _redis_options(settings: Settings, url: str) -> RedisOptions:
+    return RedisOptions(
         url,
         tls_ca=settings.redis_tls_ca,
         wait=Wait(settings.redis_wait_replicas, settings.redis_wait_ms),
         accept_data_loss=settings.redis_accept_data_loss,
         restore=settings.redis_restore,
     )
-    store = await open_redis(options, settings.environments, key=key, clock=clock)
+
+
+async def _open_redis(settings: Settings, url: str, key: bytes, clock: Clock) -> RedisStores:
+    store = await open_redis(_redis_options(settings, url), settings.environments, key=key, clock=clock)
     safety = await store.safety()
     for what, cure in safety.dangers:
         get_logger().warning(
@@ -130,6 +177,8 @@ class SqliteStores:
         self._store = store
         self._telemetry = telemetry
         self._settings = settings
+        self._holding = ExitStack()
+        self._holding.enter_context(held(settings.data.expanduser()))
 
     @property
     def durability(self) -> str:
@@ -162,6 +211,7 @@ class SqliteStores:
         """See `Stores`."""
         await self._telemetry.close()
         await self._store.close()
+        self._holding.close()
 
 
 class RedisStores:

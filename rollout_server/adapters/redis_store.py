@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from rollout_server.adapters.redis_safety import Safety
     from rollout_server.ports import Clock
 
+_SCANS_MAX = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class RedisOptions:
@@ -87,6 +89,27 @@ async def open_redis(options: RedisOptions, environments: Iterable[str], *, key:
         raise
 
 
+async def open_standing(options: RedisOptions, environment: str, clock: Clock) -> tuple[RedisStore, Safety]:
+    """Open one environment that is there already, without the servers' key: to read and to commit, and no more.
+
+    Nothing is made. What a Redis may lose is returned, not refused: whoever comes here has no server left, and a
+    change that can be lost is better than none.
+
+    Raises:
+        NotFound: there is no such environment; the hint names those that there are.
+        Corrupt, InvalidInput, Refused, Unavailable: as `open_redis`, but for "redis-unsafe" and "server-key".
+    """
+    address = read_address(options.url)
+    link = RedisLink(make_pool(address, options.tls_ca), address.where, options.wait)
+    try:
+        safety = await look(link)
+        await _open_environment(link, environment, None)
+        return RedisStore(link, (environment,), b"", clock), safety
+    except BaseException:
+        await link.close()
+        raise
+
+
 class RedisStore:
     """One open Redis."""
 
@@ -119,6 +142,10 @@ class RedisStore:
         """Return one environment's telemetry store, made where there is none; raises as `open_telemetry`."""
         return await open_telemetry(self.link, environment, window_ms)
 
+    async def is_led(self, environment: str) -> bool:
+        """Whether somebody holds the environment's lease, or died within its term."""
+        return bool(await self.link.command("EXISTS", meta_key(environment).removesuffix("meta") + "lease"))
+
     async def safety(self) -> Safety:
         """Look again at what may be lost."""
         return await look(self.link)
@@ -136,10 +163,15 @@ class RedisStore:
         await self.link.close()
 
 
-async def _open_environment(link: RedisLink, name: str, mark: str) -> None:
+async def _open_environment(link: RedisLink, name: str, mark: str | None) -> None:
+    """Make the environment where there is none, and refuse what is not ours; without a mark, only refuse."""
     key = meta_key(name)
-    found = await link.ask(scripts.OPEN, key, name, FORMAT, mark, secrets.token_hex(16), GENESIS_DIGEST, NO_MARKS)
+    arguments = (name, FORMAT, mark or "", secrets.token_hex(16), GENESIS_DIGEST, NO_MARKS, int(mark is not None))
+    found = await link.ask(scripts.OPEN, key, *arguments)
     words = [word.decode("utf-8", "replace") for word in found]
+    if words[0] == "absent":
+        known = await _environments(link)
+        raise NotFound("environment", name, f"{link.where} holds {', '.join(known) or 'none'}")
     if words[0] == "type":
         hint = "choose another database in redis_url, or move those keys away; nothing was touched"
         raise Refused("store-foreign", f"{link.where}: the key {words[1]} is a {words[2]} of another program", hint)
@@ -156,6 +188,18 @@ async def _open_environment(link: RedisLink, name: str, mark: str) -> None:
     if words[1] != name:
         hint = "keys were copied or renamed: bring them back under their own name; nothing was touched"
         raise Refused("store-environment", f"{link.where}: {key} holds the environment {words[1]!r}", hint)
-    if words[2] != mark:
+    if mark is not None and words[2] != mark:
         hint = "copy the file `server-key` of the first server into the data directory of this one"
         raise Refused("server-key", f"{link.where}: environment {name} is served under another server key", hint)
+
+
+async def _environments(link: RedisLink) -> list[str]:
+    """Return the environments there are, as far as a limited look finds them: a Redis may hold anything besides."""
+    before, after = meta_key("\n").split("\n")
+    cursor, names = b"0", set[str]()
+    for _ in range(_SCANS_MAX):
+        cursor, found = await link.command("SCAN", cursor, "MATCH", meta_key("*"), "COUNT", 1_000)
+        names |= {name.decode("utf-8", "replace").removeprefix(before).removesuffix(after) for name in found}
+        if cursor == b"0":
+            break
+    return sorted(names)

@@ -101,6 +101,18 @@ def prepare(connection: sqlite3.Connection, path: Path, layout: Layout = JOURNAL
     connection.execute("PRAGMA journal_size_limit = 67108864")
 
 
+def check_current(connection: sqlite3.Connection, path: Path, layout: Layout = JOURNAL) -> None:
+    """Refuse a file that `prepare` would bring up to date.
+
+    Raises:
+        Refused: "store-format", an earlier release wrote it.
+    """
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found < layout.format:
+        what = f"{path} was written by an earlier release (format {found}; this one writes {layout.format})"
+        raise Refused("store-format", what, "use the `rollout` command of the release that wrote it")
+
+
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
     """Hold the store against the writers and checkpoints of every other process.

@@ -69,6 +69,32 @@ def open_store(path: Path, environments: Iterable[str], *, key: bytes, clock: Cl
             raise
 
 
+def open_standing(path: Path, environment: str, clock: Clock) -> SqliteStore:
+    """Open one environment of a file that is there already, without the server's key: to read and to commit. Blocks.
+
+    Nothing is made, and a file of an earlier release is not brought up to date: its server could not read it any more.
+
+    Raises:
+        NotFound: there is no such file, or no such environment in it; the hint names those that there are.
+        Corrupt, Refused, Unavailable: as `open_store`.
+    """
+    path = path.expanduser().resolve()
+    if not path.exists():
+        raise NotFound("store", str(path), "name the data directory of the server, or the Redis that it uses")
+    sqlite_file.ensure(path)
+    with refusals(path):
+        connection = sqlite_file.connect(path)
+        try:
+            with sqlite_file.lock(path):
+                sqlite_file.check_current(connection, path)
+                sqlite_file.prepare(connection, path)
+                number = rows.number_of(connection, environment, path)
+            return SqliteStore(path, connection, {environment: number}, b"", clock)
+        except BaseException:
+            connection.close()
+            raise
+
+
 class SqliteStore:
     """One open file, and the journals in it."""
 

@@ -26,11 +26,12 @@ from rollout_server.domain.files import canonical_json, read_stored, write_store
 from rollout_server.domain.journal import GENESIS_DIGEST, State
 from rollout_server.domain.resources import Kind, ResourceId
 from rollout_server.domain.verification import StoredHistory, StoredResource
-from rollout_server.errors import Conflict, Corrupt, RolloutError
+from rollout_server.errors import Conflict, Corrupt, NotFound, RolloutError
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from rollout_server.domain.journal import Draft, Entry
 
@@ -72,13 +73,29 @@ def ensure_environments(connection: sqlite3.Connection, names: Iterable[str]) ->
         for (environment,) in connection.execute("SELECT id FROM environment").fetchall():
             renew_epoch(connection, environment)
         connection.execute("UPDATE store SET is_copy = 0")
-    numbers = dict(connection.execute("SELECT name, id FROM environment").fetchall())
+    numbers = _environments(connection)
     for name in names:
         if name not in numbers:
             row = (name, new_epoch(), GENESIS_DIGEST, bytes(_MARK_BYTES))
             made = connection.execute("INSERT INTO environment VALUES (NULL, ?, ?, 0, ?, 0, 0, ?)", row)
-            numbers[name] = made.lastrowid
+            numbers[name] = made.lastrowid or 0  # an INSERT always has one
     return {name: numbers[name] for name in names}
+
+
+def number_of(connection: sqlite3.Connection, name: str, path: Path) -> int:
+    """Return the number of an environment that is in the file.
+
+    Raises:
+        NotFound: it is not; the hint names those that are.
+    """
+    numbers = _environments(connection)
+    if name not in numbers:
+        raise NotFound("environment", name, f"{path} holds {', '.join(sorted(numbers)) or 'none'}")
+    return numbers[name]
+
+
+def _environments(connection: sqlite3.Connection) -> dict[str, int]:
+    return dict(connection.execute("SELECT name, id FROM environment").fetchall())
 
 
 def standing(connection: sqlite3.Connection, environment: int) -> Standing:

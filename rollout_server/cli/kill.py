@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import certificate, messages, references
+from rollout_server.cli import certificate, kill_direct, messages, references
 from rollout_server.cli.failures import CommandFailed, Exit, Finished, ServerRefused, usage
 from rollout_server.cli.screen import BAD, DIM, GOOD, Mark
 from rollout_server.cli.session import Session, told_how_to_repeat
@@ -55,9 +55,25 @@ class _Done:
 @click.argument("flag")
 @intent_options
 @_waiting_options
+@click.option(
+    "--direct",
+    is_flag=False,
+    flag_value="",
+    metavar="[STORE]",
+    help="When no server is left: on this Redis (redis://...) or data directory itself; by default that of ROLLOUT_*.",
+)
+@click.option("--as", "person", metavar="NAME", help="With --direct, who you are; else your user on this machine.")
 @pass_session
 def kill(
-    session: Session, flag: str, reason: str | None, idempotency_key: str | None, timeout: str, *, no_wait: bool
+    session: Session,
+    flag: str,
+    reason: str | None,
+    idempotency_key: str | None,
+    timeout: str,
+    *,
+    no_wait: bool,
+    direct: str | None,
+    person: str | None,
 ) -> None:
     """Serve a flag's off variant to everybody, now.
 
@@ -68,6 +84,12 @@ def kill(
 
     key, timeout_ms = references.flag_key(flag), _timeout_ms(timeout)
     intent = session.intent(reason, idempotency_key, asks=False)
+    if direct is not None:
+        kill_direct.kill_on_store(session, key, intent, kill_direct.Store(direct, person))
+        kill_direct.end(is_proof_wanted=not no_wait)
+        return
+    if person is not None:
+        raise usage("--as goes with --direct", "for a server, your token says who you are")
     connection = session.connection
     request = control_pb2.KillRequest(intent=intent, flag=key)
     try:
@@ -189,7 +211,8 @@ def _kill_refused(session: Session, refused: ServerRefused, key: str) -> Command
             *refused.details,
             "the processes keep deciding with what they have. Without a server, on each host that runs one:",
             f"put {json.dumps({key: 'off'})} (the flag's off variant) into its overrides file (ROLLOUT_OVERRIDES);",
-            "it is re-read within a second",
+            "it is re-read within a second. Whoever may write to the store kills it there, for when a server is back:",
+            f"  rollout kill {key} --direct redis://...   # or the server's data directory",
         ),
         exit_code=refused.exit_code,
     )

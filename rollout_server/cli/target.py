@@ -106,6 +106,18 @@ def resolve(choice: Choice, environ: Mapping[str, str]) -> Target:
     )
 
 
+def chosen_environment(choice: Choice, environ: Mapping[str, str]) -> str:
+    """Return the environment that was named, else that of the context in use; empty where there is neither.
+
+    Raises:
+        CommandFailed: usage; several environments and none chosen, or an unknown context.
+    """
+    said = _Said(choice, environ)
+    if named := said("environment"):
+        return named
+    return _context(path_of_contexts(choice, environ), said("context"), "", is_elsewhere=False)[1].environment
+
+
 class _Said:
     """What options and ROLLOUT_* say, options first; empty text where neither does."""
 

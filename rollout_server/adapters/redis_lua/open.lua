@@ -1,6 +1,6 @@
--- Makes the environment where there is none, and says what there is.
--- ARGV: 1 environment, 2 format, 3 mark of the server's key, 4 epoch, 5 digest of the beginning, 6 marks of nothing
--- Returns {'type', key, type} | {'foreign', key} | {format, environment, key mark, 1 if it was made now}
+-- Makes the environment where there is none, if it may, and says what there is.
+-- ARGV: 1 environment, 2 format, 3 mark of the server's key, 4 epoch, 5 digest of the beginning, 6 marks of nothing, 7 1 if it may be made
+-- Returns {'type', key, type} | {'foreign', key} | {'absent'} | {format, environment, key mark, 1 if it was made now}
 local types = {
   {META, 'hash'}, {LOG, 'stream'}, {EPOCHS, 'stream'}, {VERSIONS, 'hash'}, {BODIES, 'hash'}, {NAMES, 'set'},
   {CHECKPOINT, 'hash'}, {LEASE, 'hash'}, {TOUCHED, 'string'},
@@ -15,6 +15,7 @@ local meta = redis.call('HMGET', META, 'format', 'environment', 'key')
 if meta[1] and meta[2] then return {meta[1], meta[2], meta[3] or '', '0'} end
 if redis.call('EXISTS', META) == 1 then return {'foreign', META} end
 if others then return {'foreign', others} end
+if ARGV[7] ~= '1' then return {'absent'} end
 redis.call('XADD', EPOCHS, '*', 'epoch', ARGV[4])
 redis.call('HSET', META, 'format', ARGV[2], 'environment', ARGV[1], 'key', ARGV[3], 'epoch', ARGV[4],
   'revision', '0', 'digest', ARGV[5], 'at_ms', '0', 'oldest', '0', 'oldest_digest', ARGV[5], 'marks', ARGV[6],

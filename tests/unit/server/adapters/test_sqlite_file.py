@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rollout_server.adapters import sqlite_file
-from rollout_server.adapters.sqlite_file import connect, copy, ensure, prepare
+from rollout_server.adapters.sqlite_file import check_current, connect, copy, ensure, prepare
 from rollout_server.adapters.sqlite_schema import FORMAT
 from rollout_server.errors import Corrupt, Refused, Unavailable
 from tests.journal_world import draft, flag, sqlite_store, tamper
@@ -95,6 +95,17 @@ def test_a_store_of_an_earlier_format_is_brought_up_to_date(tmp_path: Path) -> N
             prepare(connection, path)
             assert connection.execute("SELECT count(*) FROM lease").fetchone() == (0,)
             assert connection.execute("PRAGMA user_version").fetchone() == (FORMAT,)
+
+
+def test_whoever_is_no_server_leaves_an_earlier_format_alone(tmp_path: Path) -> None:
+    """The server of that release could not read it any more."""
+    path = made(tmp_path / "store.db")
+    with closing(connect(path)) as connection:
+        check_current(connection, path)
+    tamper(path, "PRAGMA user_version = 1")
+    with closing(connect(path)) as connection, pytest.raises(Refused, match="earlier release") as refusal:
+        check_current(connection, path)
+    assert refusal.value.rule == "store-format"
 
 
 def test_a_store_without_its_tables_is_damaged(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from rollout_server.cli import context_file
 from rollout_server.cli.context_file import ContextFile, SavedContext
 from rollout_server.cli.failures import CommandFailed, Exit
-from rollout_server.cli.target import Choice, Target, is_loopback, resolve
+from rollout_server.cli.target import Choice, Target, chosen_environment, is_loopback, resolve
 
 STAGING = SavedContext("localhost:1", "staging", token="rg_s")
 PRODUCTION = SavedContext("localhost:2", "production", token="rg_p")
@@ -142,6 +142,19 @@ def test_no_plaintext_leaves_this_machine_unless_told_so(
 def test_a_context_may_allow_plaintext(environ: dict[str, str]) -> None:
     save(environ, c=SavedContext("10.0.0.1:1", allow_plaintext="yes"))
     assert not resolve(Choice(), environ).is_secure
+
+
+def test_an_environment_is_chosen_without_a_server_or_a_token(environ: dict[str, str], tmp_path: Path) -> None:
+    """What needs no server must not fail over a token that cannot be read; of several contexts none is guessed."""
+    assert chosen_environment(Choice(), environ) == ""
+    save(environ, p=SavedContext("localhost:2", "production", token_file=str(tmp_path / "gone")))
+    environ["ROLLOUT_SERVER"] = "elsewhere:1"
+    assert chosen_environment(Choice(), environ) == "production"
+    assert chosen_environment(Choice(environment="moon"), environ) == "moon"
+    save(environ, p=PRODUCTION, s=STAGING)
+    with pytest.raises(CommandFailed, match="none is chosen"):
+        chosen_environment(Choice(), environ)
+    assert chosen_environment(Choice(context="s"), environ) == "staging"
 
 
 def test_loopback() -> None:
