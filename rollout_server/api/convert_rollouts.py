@@ -41,7 +41,7 @@ def rollout(view: RolloutView) -> pb.Rollout:
         owner=view.rollout.metadata.owner,
         from_variant=run.from_variant if run else spec.from_variant,
         to_variant=run.to_variant if run else spec.to_variant,
-        sentence=sentence(run) if run else f"{key} was never started",
+        sentence=sentence(run) if run else view.unstarted,
         exposed_units=view.candidate_units,
         control_units=view.control_units,
         unit=view.unit,

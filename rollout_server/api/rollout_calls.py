@@ -169,7 +169,8 @@ class RolloutCalls(ControlBase):
 
     async def _view(self, target: str) -> pb.Rollout:
         served = self._here()
-        found = await rollout_view(served.environment, served.instances, self._here_runs().known, target)
+        known = self._here_runs().known
+        found = await rollout_view(served.environment, served.instances, known, self._elsewhere, target)
         return convert_rollouts.rollout(found)
 
     async def _drive(self, verb: Verb, request: _VerbRequest, expects: str = "", to: str = "") -> pb.Moved:

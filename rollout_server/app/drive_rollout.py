@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.problems import Problem
 from rollout_server.app.find_rollout import find_rollout
 from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
-from rollout_server.app.start_rollout import Moved, raise_refusal
+from rollout_server.app.start_rollout import Moved, opened, raise_refusal
 from rollout_server.app.transaction import Composed, Request, transact
 from rollout_server.domain.frozen import is_frozen
 from rollout_server.domain.journal import versions
@@ -29,15 +29,18 @@ from rollout_server.domain.machine import (
 )
 from rollout_server.domain.people import names_of
 from rollout_server.domain.resources import RolloutStatus
+from rollout_server.domain.schedule import awaited_ms
 from rollout_server.domain.transitions import changes_of
 from rollout_server.errors import Forbidden, InvalidInput, Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rollout_server.app.actor import Actor
     from rollout_server.app.environment import Environment
     from rollout_server.app.rollout_view import Known
     from rollout_server.domain.machine import Event, Run
-    from rollout_server.domain.resources import Resource
+    from rollout_server.domain.resources import Resource, ResourceId
 
 
 class Verb(Enum):
@@ -90,7 +93,8 @@ async def drive(environment: Environment, command: Drive, actor: Actor, known: K
     async def compose() -> Composed[None]:
         resources = environment.state.resources
         rollout = find_rollout(resources, command.target)
-        run = await _run_of(rollout, command, known)
+        scheduled = _scheduled(resources, rollout, command)
+        run = scheduled or await _run_of(rollout, command, known)
         names = names_of(resources.values(), actor.person)
         if command.verb in {Verb.APPROVE, Verb.REJECT}:
             _refuse_stranger(run, command.verb, actor, names)
@@ -100,7 +104,8 @@ async def drive(environment: Environment, command: Drive, actor: Actor, known: K
         raise_refusal(outcome[1])
         if not is_transition(run, outcome[0]):
             return Composed({}, (), None)
-        changes = changes_of(resources, rollout, outcome, by=actor.label, at_ms=at_ms)
+        verdicts = None if scheduled is None else ()
+        changes = changes_of(resources, rollout, outcome, by=actor.label, at_ms=at_ms, verdicts=verdicts)
         return Composed(versions(environment.state, changes), changes, None)
 
     verb = command.verb.value
@@ -109,11 +114,19 @@ async def drive(environment: Environment, command: Drive, actor: Actor, known: K
     return Moved(written.entry, find_rollout(environment.state.resources, command.target), environment.position)
 
 
+def _scheduled(resources: Mapping[ResourceId, Resource], rollout: Resource, command: Drive) -> Run | None:
+    """Return the run that the schedule will open, for whoever cancels it; no status holds one that has not begun."""
+    start_ms = awaited_ms(rollout) if command.verb is Verb.CANCEL else None
+    return None if start_ms is None else replace(opened(resources, rollout), scheduled_ms=start_ms)
+
+
 async def _run_of(rollout: Resource, command: Drive, known: Known) -> Run:
     run = rollout.status.run if isinstance(rollout.status, RolloutStatus) else None
     if run is None:
         key = rollout.metadata.key
         hint = f"`rollout start {key}` opens its first run; `rollout kill` stops a flag whatever it does"
+        if awaited_ms(rollout) is not None:
+            hint = f"`rollout cancel {key}` keeps it from starting by itself; {hint}"
         raise Refused("phase", f"{key} was never started: there is nothing to {command.verb.value}", hint)
     if command.verb is Verb.ROLLBACK:
         return run  # the way out asks no store for anything

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rollout_sdk.engine.model import DEFAULT_UNIT
 from rollout_server.app.find_rollout import find_rollout
 from rollout_server.app.freeze import FOR_EVER
+from rollout_server.app.start_rollout import refuse_start
 from rollout_server.domain import calendar
 from rollout_server.domain.frozen import freezes_of, is_frozen, tags_of
 from rollout_server.domain.guardrails.spec import MetricSpec
@@ -16,6 +17,8 @@ from rollout_server.domain.judging import exposed_units
 from rollout_server.domain.machine import Phase, restored
 from rollout_server.domain.resources import FlagSpec, FlagStatus, Kind, ResourceId, RolloutStatus
 from rollout_server.domain.run_memory import RunMemory
+from rollout_server.domain.schedule import awaited_ms
+from rollout_server.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,11 +49,13 @@ class RolloutView:
         control_units: seen first as control.
         unit: kind of the flag's unit.
         metrics: of the environment.
+        unstarted: why there is no run yet, in a sentence; empty where there is one.
         thaw_at_ms: when nothing freezes the flag any more; None where it is not frozen, or nobody knows.
     """
 
     rollout: Resource
     run: Run | None
+    unstarted: str
     verdicts: Evidence
     candidate_units: int
     control_units: int
@@ -63,8 +68,21 @@ class RolloutView:
     position: Position
 
 
-async def rollout_view(environment: Environment, fleet: Fleet, known: Known, target: str) -> RolloutView:
+async def rollout_view(
+    environment: Environment,
+    fleet: Fleet,
+    known: Known,
+    elsewhere: Callable[[str], Environment | None],
+    target: str,
+) -> RolloutView:
     """Return a rollout as it stands.
+
+    Args:
+        environment: where.
+        fleet: the connected SDKs.
+        known: what ticks learned.
+        elsewhere: returns another environment of this server by name.
+        target: a rollout's key, or its flag's.
 
     Raises:
         NotFound: there is no such rollout.
@@ -85,6 +103,7 @@ async def rollout_view(environment: Environment, fleet: Fleet, known: Known, tar
     return RolloutView(
         rollout=rollout,
         run=restored(run, memory.progress) if run is not None and memory is not None else run,
+        unstarted=_unstarted(state.resources, rollout, elsewhere, now_ms, is_frozen=frozen) if run is None else "",
         verdicts=memory.verdicts if memory is not None and memory.verdicts else stored,
         candidate_units=_exposed(run, memory),
         control_units=round(ratio.control_units) if ratio is not None else 0,
@@ -104,6 +123,29 @@ async def run_now(rollout: Resource, known: Known) -> Run | None:
     if run is None or run.phase not in _COUNTING:
         return run
     return restored(run, (await known(run)).progress)
+
+
+def _unstarted(
+    resources: Mapping[ResourceId, Resource],
+    rollout: Resource,
+    elsewhere: Callable[[str], Environment | None],
+    now_ms: int,
+    *,
+    is_frozen: bool,
+) -> str:
+    """Say when the schedule opens the first run, and what it waits for since."""
+    key, start_ms = rollout.metadata.key, awaited_ms(rollout)
+    if start_ms is None:
+        return f"{key} was never started"
+    moment = getattr(rollout.spec, "start", "")
+    if now_ms < start_ms:
+        return f"{key} starts by itself at {moment}"
+    why = "a freeze is in force" if is_frozen else ""
+    try:
+        refuse_start(resources, rollout, elsewhere)
+    except Refused as refused:
+        why = str(refused)
+    return f"{key} was to start at {moment}{f', and waits: {why}' if why else ''}"
 
 
 def _thaw(at_ms: int | None) -> int | None:

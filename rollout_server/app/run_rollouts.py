@@ -16,7 +16,6 @@ from rollout_server.app.gather_evidence import Gathered, Sources, gather
 from rollout_server.app.read_metrics import ReadMetrics
 from rollout_server.app.start_rollout import SCHEDULE, Starter, StartRollout, start_rollout
 from rollout_server.app.tick_times import TickTimes
-from rollout_server.domain.calendar import is_due, parse_moment_ms
 from rollout_server.domain.closures import closure_of
 from rollout_server.domain.frozen import is_frozen, may_grow
 from rollout_server.domain.guardrails.spec import MetricSpec
@@ -37,6 +36,7 @@ from rollout_server.domain.resources import FlagSpec, Kind, ResourceId, RolloutS
 from rollout_server.domain.rollout_states import rollout_state_of
 from rollout_server.domain.rollouts import RolloutSpec
 from rollout_server.domain.run_memory import RunMemory, fresh, read_memory, write_memory
+from rollout_server.domain.schedule import awaited_ms
 from rollout_server.domain.telemetry import PROCESS_LOST, RunId
 from rollout_server.domain.transitions import changes_of
 from rollout_server.errors import Conflict, RolloutError, Unavailable
@@ -168,7 +168,8 @@ class RunRollouts:
         if rollout is None or not isinstance(rollout.spec, RolloutSpec):
             return
         run = _status(rollout).run
-        if self._is_due(rollout.spec, run):
+        start_ms = awaited_ms(rollout)
+        if start_ms is not None and start_ms <= self._environment.clock.now_ms():
             await self._start(rollout)
         elif run is not None and run.phase in EXPOSING and not run.is_finished:
             await self._guard(rollout, run)
@@ -176,13 +177,6 @@ class RunRollouts:
             memory = await self._remembered(run)
             tick = Tick(self._environment.clock.now_ms(), self._tick_ms)
             await self._step(rollout, restored(run, memory.progress), memory, tick)
-
-    def _is_due(self, spec: RolloutSpec, run: Run | None) -> bool:
-        """Whether the schedule opens a run now: once for each moment that the file gives."""
-        now_ms, start_ms = self._environment.clock.now_ms(), parse_moment_ms(spec.start)
-        if start_ms is None or not is_due(spec.start, now_ms):
-            return False
-        return run is None or (run.phase is not Phase.SCHEDULED and _opened_ms(run) < start_ms and _is_over(run))
 
     async def _start(self, rollout: Resource) -> None:
         command = StartRollout(str(rollout.id))
@@ -380,11 +374,3 @@ def _status(rollout: Resource) -> RolloutStatus:
     if not isinstance(rollout.status, RolloutStatus):
         raise TypeError(f"{rollout.id} has no status of a rollout")
     return rollout.status
-
-
-def _opened_ms(run: Run) -> int:
-    return run.started.at_ms if run.started is not None else run.changed_at_ms
-
-
-def _is_over(run: Run) -> bool:
-    return run.phase in {Phase.ROLLED_BACK, Phase.CANCELLED} or run.is_finished

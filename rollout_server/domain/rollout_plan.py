@@ -21,6 +21,7 @@ from rollout_server.domain.rollout_pace import Pace, Split, Traffic, paces
 from rollout_server.domain.rollout_population import Census, Counted, Entrants
 from rollout_server.domain.rollout_timetable import HORIZON_MS, Arrival, Course, Timetable, timetable
 from rollout_server.domain.rollouts import PipelineSpec, RolloutSpec
+from rollout_server.domain.schedule import awaited_ms
 from rollout_server.errors import NotFound
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class RolloutPlanning:
         resource = resources.get(ResourceId(Kind.ROLLOUT, rollout))
         if resource is None or not isinstance(resource.spec, RolloutSpec):
             raise NotFound("rollout", rollout, "`rollout get rollouts` lists them")
-        self._ground, self._rollout, self._spec = ground, resource, resource.spec
+        self._ground, self._rollout, self._spec = ground, resource, _as_awaited(resource, resource.spec)
         self.run = restored(prospective(resource, resources), ground.progress)
         self.timetable = timetable(self.run, course_of(resource, resources, ground.now_ms, ground.tick_ms))
         origin = Origin(ground.ruleset.position.epoch, ground.ruleset.position.revision)
@@ -237,8 +238,8 @@ def prospective(rollout: Resource, resources: Mapping[ResourceId, Resource]) -> 
 
 def course_of(rollout: Resource, resources: Mapping[ResourceId, Resource], now_ms: int, tick_ms: int) -> Course:
     """Return what the times of a rollout's run depend on: freezes, the others in line, its schedule."""
-    spec = rollout.spec
-    flag, start = (spec.flag, spec.start) if isinstance(spec, RolloutSpec) else ("", "")
+    spec = _as_awaited(rollout, rollout.spec) if isinstance(rollout.spec, RolloutSpec) else None
+    flag, start = (spec.flag, spec.start) if spec is not None else ("", "")
     return Course(
         now_ms=now_ms,
         tick_ms=tick_ms,
@@ -247,6 +248,11 @@ def course_of(rollout: Resource, resources: Mapping[ResourceId, Resource], now_m
         line=tuple(one for one in line_of(resources) if one.rollout != rollout.metadata.key),
         start=start,
     )
+
+
+def _as_awaited(rollout: Resource, spec: RolloutSpec) -> RolloutSpec:
+    """Leave out a start that has opened its run, or was cancelled: the next one is opened by hand."""
+    return spec if awaited_ms(rollout) is not None else replace(spec, start="")
 
 
 def _stages(

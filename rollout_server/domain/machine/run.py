@@ -224,6 +224,8 @@ class Run:
         notices: of the last transition, so that whoever restarts can send them again.
         notice_count: given out so far; numbers them.
         transition: counts what is worth a journal entry.
+        scheduled_ms: wall clock of the moment at which the schedule would have opened it, had nobody cancelled it; 0 is
+            never.
         changed_at_ms, grown_at_ms: wall clock of the last transition, and of the last growth; 0 is never.
     """
 
@@ -250,6 +252,7 @@ class Run:
     paused: Act | None = None
     end: End | None = None
     transition: int = 0
+    scheduled_ms: int = 0
     changed_at_ms: int = 0
     grown_at_ms: int = 0
     progress: Progress = Progress()

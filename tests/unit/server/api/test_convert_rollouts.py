@@ -29,7 +29,9 @@ STAGES: list[dict[str, Any]] = [
 
 
 async def shown(stand: Room) -> pb.Rollout:
-    return convert.rollout(await rollout_view(stand.environment, stand.instances, stand.runs.known, "launch"))
+    return convert.rollout(
+        await rollout_view(stand.environment, stand.instances, stand.runs.known, stand.others.get, "launch")
+    )
 
 
 async def promoted(stand: Room, expects: str, to: str) -> None:
@@ -79,7 +81,7 @@ async def test_what_is_infinite_is_absent() -> None:
         stand.connect()
         await stand.start()
         await stand.live(8, candidate=(100, 2), control=(400, 8))
-        view = await rollout_view(stand.environment, stand.instances, stand.runs.known, "launch")
+        view = await rollout_view(stand.environment, stand.instances, stand.runs.known, stand.others.get, "launch")
         odd = tuple((name, replace(one, high=math.inf, log_e=-math.inf)) for name, one in view.verdicts)
         message = convert.rollout(replace(view, verdicts=odd)).guardrails[0]
         assert not message.HasField("high")

@@ -40,6 +40,33 @@ async def test_a_pause_keeps_the_soak_of_ticks() -> None:
         assert run.stage_name == "half"
 
 
+async def test_a_scheduled_start_is_cancelled_before_it_begins() -> None:
+    """For that moment; the run that never was has a number and a reason, and another moment opens the next."""
+    async with room(*documents(start="2099-01-01T00:00:00Z")) as stand:
+        with pytest.raises(Refused) as refusal:
+            await do(stand, Verb.ROLLBACK)
+        assert "rollout cancel launch" in refusal.value.hint
+        done = await do(stand, Verb.CANCEL, intent=WHY)
+        assert done.entry.action == "cancel"
+        run = stand.run()
+        assert run.end is not None
+        assert (run.number, run.phase, run.end.who, run.end.why) == (1, Phase.CANCELLED, "mia", "looks good")
+        assert (await do(stand, Verb.CANCEL)).entry is None
+        stand.clock.step(80 * 366 * 86_400_000)
+        assert (await stand.tick(3)).phase is Phase.CANCELLED
+        await stand.start()
+        assert (stand.run().number, stand.run().phase) == (2, Phase.RUNNING)
+        with pytest.raises(Refused, match="cancel"):
+            await do(stand, Verb.CANCEL)
+
+
+async def test_what_was_never_scheduled_is_not_cancelled() -> None:
+    """There is no run to open."""
+    async with room() as stand:
+        with pytest.raises(Refused, match="never started"):
+            await do(stand, Verb.CANCEL)
+
+
 async def test_rollback_takes_everybody_back_and_repeats_as_nothing() -> None:
     """One entry; the second call finds it done."""
     async with room() as stand:

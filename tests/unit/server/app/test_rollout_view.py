@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rollout_server.app.freeze import Freeze, freeze
@@ -14,7 +16,7 @@ FREEZE = {"from": "2027-01-01T00:00:00Z", "to": "2027-01-15T09:00:00Z"}
 
 
 async def view(stand: Room, target: str = "checkout") -> RolloutView:
-    return await rollout_view(stand.environment, stand.instances, stand.runs.known, target)
+    return await rollout_view(stand.environment, stand.instances, stand.runs.known, stand.others.get, target)
 
 
 async def test_before_the_first_run_there_is_none() -> None:
@@ -22,9 +24,34 @@ async def test_before_the_first_run_there_is_none() -> None:
     async with room() as stand:
         found = await view(stand)
         assert (found.run, found.verdicts, found.candidate_units) == (None, (), 0)
+        assert found.unstarted == "launch was never started"
         assert await run_now(stand.rollout(), stand.runs.known) is None
         with pytest.raises(NotFound):
             await view(stand, "nothing")
+
+
+@pytest.mark.parametrize(
+    ("start", "more", "sentence"),
+    [
+        ("2099-01-01T00:00:00Z", {}, "launch starts by itself at 2099-01-01T00:00:00Z"),
+        ("2027-01-01T00:00:00Z", {}, "launch was to start at 2027-01-01T00:00:00Z"),
+        (
+            "2027-01-01T00:00:00Z",
+            {"after": {"environment": "staging"}},
+            (
+                "launch was to start at 2027-01-01T00:00:00Z, and waits: "
+                "there is no environment staging on this server to wait for"
+            ),
+        ),
+    ],
+)
+async def test_what_a_schedule_waits_for(start: str, more: dict[str, Any], sentence: str) -> None:
+    """Its moment, or whatever keeps it from starting since: a freeze, another environment, a kill."""
+    async with room(*documents(start=start, **more)) as stand:
+        assert (await view(stand)).unstarted == sentence
+        if start.startswith("2027") and not more:
+            await put(stand.environment, document("Freeze", "f", FREEZE))
+            assert (await view(stand)).unstarted == f"{sentence}, and waits: a freeze is in force"
 
 
 async def test_soak_and_verdicts_are_of_the_last_tick() -> None:

@@ -64,6 +64,7 @@ EVERYTHING = Run(
     paused=Act("bob", 8),
     end=End(Trigger.VERDICT, "engine", "past its limit", 9, "ramp", "latency"),
     transition=10,
+    scheduled_ms=1_765_000_000_000,
     changed_at_ms=11,
     grown_at_ms=12,
     progress=Progress(10, 13, 14, 15, 16, 17, 18, ("soak", "thaw")),
