@@ -363,7 +363,8 @@ def _action(before: Run, after: Run) -> str:
         return "advance"
     if before.phase is Phase.HELD and after.phase is not Phase.HELD:
         return "go on"
-    return "escalate" if after.need is not None and before.need is not None else "note"
+    is_called = after.need is not None and before.need is not None and after.need.told > before.need.told
+    return "escalate" if is_called else "note"
 
 
 def _id(run: Run) -> RunId:

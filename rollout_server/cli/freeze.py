@@ -68,7 +68,8 @@ def thaw(session: Session, key: str, reason: str | None, idempotency_key: str | 
     request = control_pb2.ThawRequest(intent=intent, key=key)
     answer = told_how_to_repeat(intent, lambda: connection.ask_again(connection.stub.Thaw, request))
     done = "is over: its flags may grow" if answer.entry.revision else "was over already; nothing was written"
-    _tell(session, answer, f"freeze {key} {done}", "rollout freeze" if answer.entry.revision else "")
+    undo = f"rollout revert {answer.entry.revision}" if answer.entry.revision else ""
+    _tell(session, answer, f"freeze {key} {done}", undo)
 
 
 def _tell(

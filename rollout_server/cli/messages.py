@@ -85,6 +85,12 @@ def undo(message: control_pb2.Entry) -> str:
     by_verb = {
         "kill": f"rollout unkill {first}",
         "unkill": f"rollout kill {first}",
+        **dict.fromkeys(("start", "promote", "finish"), f"rollout rollback {first}"),
+        "pause": f"rollout resume {first}",
+        "resume": f"rollout pause {first}",
+        "cancel": f"rollout start {first}",
+        "freeze": f"rollout thaw {first}",
+        "thaw": f"rollout revert {message.revision}",
         "create token": f"rollout token revoke {first}",
         "store change": f"rollout reject change/{first}",
         "apply": f"rollout revert {message.revision}",

@@ -10,7 +10,7 @@ from rollout_server.app.run_rollouts import ENGINE
 from rollout_server.domain.machine import Phase, Run
 from rollout_server.domain.resources import Resource, RolloutStatus
 from rollout_server.domain.telemetry import RunId
-from tests.rollout_room import CHECKOUT, MINUTE_MS, Room, documents, guarded, room
+from tests.rollout_room import CHECKOUT, MINUTE_MS, STAGES, Room, documents, guarded, room
 from tests.small_environment import document, put
 
 GUARDED: dict[str, Any] = {"guardrails": guarded(), "on_blind": {"hold": "30s", "then": "rollback"}}
@@ -185,6 +185,22 @@ async def test_a_frozen_run_stands_and_goes_on_after_the_thaw() -> None:
         assert run.stage_name == "canary"
         assert run.is_frozen
         assert (await stand.tick(30)).phase is Phase.COMPLETED
+
+
+async def test_an_escalation_is_called_so_and_nothing_else_is() -> None:
+    """A freeze that begins while somebody is waited for calls nobody; the second step of the escalation does."""
+    freeze = document("Freeze", "now", {"from": "2027-01-01T00:00:00Z", "to": "2028-01-15T08:01:00Z", "tags": ["web"]})
+    gated = {**STAGES[0], "soak": "2s", "exit": {"approval": {"from": "managers", "count": 1}}}
+    calls = [{"after": "0s", "notify": "team"}, {"after": "30s", "notify": "team"}]
+    channel = document("Channel", "team", {"command": ["true"]})
+    async with room(channel, *documents(gated, STAGES[1], pipeline={"escalation": calls})) as stand:
+        await stand.start()
+        assert (await stand.tick(5)).phase is Phase.AWAITING_APPROVAL
+        await put(stand.environment, freeze)
+        await stand.tick(5)
+        assert (await stand.actions())[-3:] == ["await approval", "put", "note"]
+        await stand.tick(30)
+        assert (await stand.actions())[-1] == "escalate"
 
 
 async def test_an_edit_below_a_run_opens_an_allocation_at_the_next_tick() -> None:

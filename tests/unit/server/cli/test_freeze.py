@@ -25,7 +25,8 @@ def test_a_freeze_says_whom_it_holds_and_how_it_ends(rollout: CommandLine, contr
 def test_a_thaw_says_what_it_ended(rollout: CommandLine, control: ScriptedControl) -> None:
     """Or that it was over."""
     control.on("Thaw", pb.ThawResponse(entry=ENTRY, freeze=FREEZE), pb.ThawResponse(freeze=FREEZE))
-    assert "freeze lunch is over: its flags may grow (revision 9)" in rollout("thaw", "lunch", "--reason", "x").out
+    out = rollout("thaw", "lunch", "--reason", "x").out
+    assert out == "✔ freeze lunch is over: its flags may grow (revision 9)\nundo: rollout revert 9\n"
     again = rollout("thaw", "lunch", "--reason", "x")
     assert again.out == "✔ freeze lunch was over already; nothing was written\n"
     assert rollout("thaw", "lunch", "--reason", "x", "-o", "json").data["entry"] is None
