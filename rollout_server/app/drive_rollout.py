@@ -20,6 +20,7 @@ from rollout_server.domain.machine import (
     Finish,
     Pause,
     Promote,
+    Refusal,
     Reject,
     Resume,
     Rollback,
@@ -31,7 +32,7 @@ from rollout_server.domain.people import names_of
 from rollout_server.domain.resources import RolloutStatus
 from rollout_server.domain.schedule import awaited_ms
 from rollout_server.domain.transitions import changes_of
-from rollout_server.errors import Forbidden, InvalidInput, Refused
+from rollout_server.errors import Conflict, Forbidden, InvalidInput, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from rollout_server.app.actor import Actor
     from rollout_server.app.environment import Environment
     from rollout_server.app.rollout_view import Known
-    from rollout_server.domain.machine import Event, Run
+    from rollout_server.domain.machine import Effect, Event, Run
     from rollout_server.domain.resources import Resource, ResourceId
 
 
@@ -85,8 +86,9 @@ async def drive(environment: Environment, command: Drive, actor: Actor, known: K
         NotFound: there is no such rollout.
         InvalidInput: the verb needs a stage or a reason, and there is none.
         Refused: the machine says no, with its rule and what to do; or the rollout was never started.
+        Conflict: the run is in another stage than the one that was seen.
         Forbidden: the stage asks for approval of a group that the person is not in.
-        Conflict, Unavailable: as for every change.
+        Unavailable: the store is away.
     """
     _check(command)
 
@@ -101,6 +103,7 @@ async def drive(environment: Environment, command: Drive, actor: Actor, known: K
         at_ms = environment.clock.now_ms()
         frozen = is_frozen(resources, run.flag, at_ms, names)
         outcome = step(run, _event(command, actor.person, at_ms, frozen=frozen))
+        _raise_moved(run, command, outcome[1])
         raise_refusal(outcome[1])
         if not is_transition(run, outcome[0]):
             return Composed({}, (), None)
@@ -143,6 +146,13 @@ def _check(command: Drive) -> None:
         problems.append(Problem("", "intent.reason", "missing", f"{command.verb.value} needs a reason", hint))
     if problems:
         raise InvalidInput(problems)
+
+
+def _raise_moved(run: Run, command: Drive, effects: tuple[Effect, ...]) -> None:
+    is_refused = any(isinstance(effect, Refusal) and effect.rule == "stage" for effect in effects)
+    if is_refused and command.verb in _STAGED and command.expects != run.stage_name:
+        hint = f"look at it again, `rollout watch {run.rollout}`, and decide for the stage that it is in"
+        raise Conflict(f"rollout/{run.rollout}", f"stage {command.expects}", f"stage {run.stage_name}", hint)
 
 
 def _refuse_stranger(run: Run, verb: Verb, actor: Actor, names: frozenset[str]) -> None:

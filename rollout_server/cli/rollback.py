@@ -12,7 +12,7 @@ from rollout_server.cli.failures import CommandFailed, Exit, Finished, ServerRef
 from rollout_server.cli.screen import BAD, DIM, GOOD, STRONG, Mark, quantity
 from rollout_server.cli.session import Session, told_how_to_repeat
 from rollout_server.cli.shell import Command, intent_options, pass_session
-from rollout_server.cli.times import brief, duration_ms
+from rollout_server.cli.times import brief, duration_ms, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,6 +125,12 @@ def tell(session: Session, proof: control_pb2.Certificate) -> None:
 
 
 def _facts(proof: control_pb2.Certificate) -> Iterator[tuple[str, str]]:
+    if proof.entry.revision:
+        acks = ""
+        if proof.HasField("first_ack_ms") and proof.HasField("last_ack_ms"):
+            first, last = brief(proof.first_ack_ms), brief(proof.last_ack_ms)
+            acks = f"; acknowledged first after {first}, last after {last}"
+        yield "Commit:", f"revision {proof.entry.revision} at {stamp(proof.entry.at_ms)}{acks}"
     why = proof.trigger
     if why.who:
         yield "Why:", f"{why.who}{f', {why.why}' if why.why else ''}{f' (at {why.stage})' if why.stage else ''}"

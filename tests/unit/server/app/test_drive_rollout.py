@@ -12,7 +12,7 @@ from rollout_server.app.intent import Intent
 from rollout_server.app.kill import Kill, Unkill, kill, unkill
 from rollout_server.domain.machine import Phase, Trigger
 from rollout_server.domain.resources import FlagSpec
-from rollout_server.errors import Forbidden, InvalidInput, Refused
+from rollout_server.errors import Conflict, Forbidden, InvalidInput, Refused
 from tests.rollout_room import CHECKOUT, KAI, MIA, Room, documents, room
 from tests.small_environment import document
 
@@ -96,13 +96,16 @@ async def test_what_was_never_started_cannot_be_driven() -> None:
 
 
 async def test_a_verb_names_the_stage_it_means() -> None:
-    """None is refused as input, another one by the machine."""
+    """None is refused as input, another one as a conflict, one to go to that is none by the machine."""
     async with room() as stand:
         await stand.start()
         with pytest.raises(InvalidInput):
             await do(stand, Verb.PROMOTE, intent=WHY)
-        with pytest.raises(Refused) as refusal:
+        with pytest.raises(Conflict) as conflict:
             await do(stand, Verb.PROMOTE, expects="half", intent=WHY)
+        assert (conflict.value.expected, conflict.value.actual) == ("stage half", "stage canary")
+        with pytest.raises(Refused) as refusal:
+            await do(stand, Verb.PROMOTE, expects="canary", to="nowhere", intent=WHY)
         assert refusal.value.rule == "stage"
         await do(stand, Verb.PROMOTE, expects="canary", intent=WHY)
         assert stand.run().stage_name == "half"

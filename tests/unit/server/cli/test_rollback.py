@@ -20,6 +20,7 @@ def proof(**more: Any) -> pb.GetCertificateResponse:
         "flag": "checkout", "rollout": "launch", "run": 3, "what": "rollback", "variant": "off",
         "trigger": pb.End(trigger="person", who="mia", stage="quarter"), "complete": True,
         "in_force": ["shop@a (pid 1)", "shop@b (pid 2)"], "first_ack_ms": 12, "last_ack_ms": 83,
+        "entry": pb.Entry(revision=8, at_ms=1_795_316_820_798),
     }  # fmt: skip
     return pb.GetCertificateResponse(certificate=pb.Certificate(**{**fields, **more}))
 
@@ -41,6 +42,7 @@ def test_it_waits_until_every_process_obeys(rollout: CommandLine, control: Scrip
     assert outcome.out == (
         "✔ launch run 3 is rolled back: everybody gets `off` (revision 8)\n"
         "✔ 2 of 2 processes serve `off`, the last after 83 ms\n"
+        "Commit:    revision 8 at 2026-11-22 03:07:00Z; acknowledged first after 12 ms, last after 83 ms\n"
         "Why:       mia (at quarter)\n"
         "again: rollout start launch opens run 4, from its first stage\n"
     )
