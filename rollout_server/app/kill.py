@@ -9,12 +9,14 @@ from rollout_server.app.find_rollout import is_under_way, rollouts_of
 from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
 from rollout_server.app.near_miss import cut, did_you_mean
 from rollout_server.app.plan_work import FROZEN_HINT
+from rollout_server.app.start_rollout import opened
 from rollout_server.app.transaction import Composed, Request, transact
 from rollout_server.domain import machine
 from rollout_server.domain.frozen import is_frozen
 from rollout_server.domain.journal import Change, versions
 from rollout_server.domain.people import names_of
 from rollout_server.domain.resources import FlagStatus, Kind, ResourceId, RolloutStatus
+from rollout_server.domain.schedule import awaited_ms
 from rollout_server.errors import NotFound, Refused
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ async def kill(environment: Environment, command: Kill, actor: Actor) -> Killed:
 
 
 async def unkill(environment: Environment, command: Unkill, actor: Actor) -> Killed:
-    """Lift the kill, which grows.
+    """Lift the kill, which grows, and resumes nothing: a start that came meanwhile is cancelled.
 
     Raises:
         Refused: "freeze", one is in force and does not exempt the person.
@@ -95,6 +97,18 @@ def _ended(environment: Environment, command: Kill | Unkill, actor: Actor) -> It
             yield Change(rollout.id, replace(rollout, status=replace(status, run=run)))
 
 
+def _missed(environment: Environment, flag: str, actor: Actor) -> Iterator[Change]:
+    """Yield the flag's rollouts whose start came while it was killed, that start cancelled: lifting starts nothing."""
+    resources, now_ms = environment.state.resources, environment.clock.now_ms()
+    for rollout in rollouts_of(resources, flag):
+        start_ms, status = awaited_ms(rollout), rollout.status
+        if start_ms is not None and start_ms <= now_ms and isinstance(status, RolloutStatus):
+            scheduled = replace(opened(resources, rollout), scheduled_ms=start_ms)
+            why = f"its start came while {flag} was killed"
+            run, _ = machine.step(scheduled, machine.Cancel(actor.person, now_ms, why))
+            yield Change(rollout.id, replace(rollout, status=replace(status, run=run, verdicts=())))
+
+
 async def _set_killed(environment: Environment, command: Kill | Unkill, actor: Actor, *, killed: bool) -> Killed:
     action = "kill" if killed else "unkill"
     flag_id = ResourceId(Kind.FLAG, command.flag)
@@ -109,8 +123,7 @@ async def _set_killed(environment: Environment, command: Kill | Unkill, actor: A
         if not killed:
             _refuse_frozen(environment, command.flag, actor)
         changes = [Change(flag_id, replace(flag, status=replace(flag.status, killed=killed)))]
-        if killed:
-            changes += _ended(environment, command, actor)
+        changes += _ended(environment, command, actor) if killed else _missed(environment, command.flag, actor)
         # A run that starts while this is decided must be ended as well, so no rollout of the flag may have moved.
         ground = {rollout.id: rollout.version for rollout in rollouts_of(environment.state.resources, command.flag)}
         return Composed({**ground, **versions(environment.state, changes)}, tuple(changes), None)

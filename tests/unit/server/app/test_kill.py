@@ -9,9 +9,11 @@ import pytest
 from rollout_server.app.intent import Intent
 from rollout_server.app.kill import Kill, Unkill, kill, unkill
 from rollout_server.domain.journal import Change, Draft, Entry
-from rollout_server.domain.resources import FlagStatus
+from rollout_server.domain.machine import Phase
+from rollout_server.domain.resources import FlagStatus, RolloutStatus
 from rollout_server.errors import Conflict, InvalidInput, NotFound, Refused, Unavailable
 from tests.doubles.memory_journal import MemoryJournal
+from tests.rollout_room import documents, room
 from tests.small_environment import MIA, cohort, document, flag, flag_id, opened, put, under
 
 
@@ -122,6 +124,23 @@ async def test_reasons_are_one_visible_line() -> None:
         with pytest.raises(InvalidInput):
             await kill(environment, Kill("checkout", Intent(reason="two\nlines")), MIA)
         assert environment.position.revision == 1
+
+
+async def test_a_start_that_came_while_it_was_killed_is_not_made_up_for() -> None:
+    """Lifting a kill resumes nothing; a start that is still to come stands."""
+    for start, phase in (("2027-01-15T08:00:05Z", Phase.CANCELLED), ("2027-01-15T08:01:00Z", None)):
+        async with room(*documents(start=start)) as stand:
+            await kill(stand.environment, Kill("checkout"), MIA)
+            stand.clock.advance(10_000)
+            await stand.runs.tick()
+            await unkill(stand.environment, Unkill("checkout"), MIA)
+            await stand.runs.tick()
+            status = stand.rollout().status
+            assert isinstance(status, RolloutStatus)
+            assert status.phase is phase
+            stand.clock.advance(60_000)
+            await stand.runs.tick()
+            assert stand.run().phase is (phase or Phase.RUNNING)
 
 
 async def test_a_frozen_flag_is_killed_but_not_brought_back() -> None:
