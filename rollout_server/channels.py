@@ -9,7 +9,6 @@ from rollout_server.adapters.addresses import Addresses
 from rollout_server.adapters.apprise_channel import AppriseChannel
 from rollout_server.adapters.channel_secrets import ChannelSecrets
 from rollout_server.adapters.command_channel import CommandChannel
-from rollout_server.adapters.notes_file import NotesFile
 from rollout_server.adapters.system_clock import SystemClock
 from rollout_server.adapters.webhook import Webhook
 from rollout_server.app.exposed_units import exposed_units
@@ -17,12 +16,13 @@ from rollout_server.app.notify import Notifier
 from rollout_server.domain.rollouts import ChannelSpec, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    from rollout_server.app.hand_over import MakeChannel
     from rollout_server.app.ingest_telemetry import IngestTelemetry
-    from rollout_server.app.notify import MakeChannel
+    from rollout_server.app.notify import Fence
     from rollout_server.app.served import Served
-    from rollout_server.ports import Channel
+    from rollout_server.ports import Channel, FencedNotes
     from rollout_server.settings import Settings
 
 
@@ -45,17 +45,30 @@ def channel_maker(settings: Settings) -> MakeChannel:
 
 
 def notifiers(
-    settings: Settings, served: Mapping[str, Served], telemetry: Mapping[str, IngestTelemetry]
+    settings: Settings,
+    served: Mapping[str, Served],
+    telemetry: Mapping[str, IngestTelemetry],
+    fences: Mapping[str, Fence],
+    notes: Callable[[str], FencedNotes],
 ) -> dict[str, Notifier]:
-    """Return what notifies, by environment; nothing where the settings say that nobody is to be told."""
+    """Return what notifies, by environment; nothing where the settings say that nobody is to be told.
+
+    Args:
+        settings: what channels may do.
+        served: by environment, as the next two.
+        telemetry: knows how many units were exposed.
+        fences: of the leases: of all servers the holder tells.
+        notes: by environment, shared by the servers that share the lease.
+    """
     if not settings.notifications:
         return {}
-    make, data = channel_maker(settings), settings.data.expanduser()
+    make = channel_maker(settings)
     return {
         name: Notifier(
             one.environment,
             make,
-            NotesFile(data / f"notifications-{name}.json"),
+            notes(name),
+            fence=fences[name],
             exposed=partial(exposed_units, telemetry[name].store),
             link=settings.notification_link,
         )

@@ -183,7 +183,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         leases = await _hold_leases(served, stores, stack)
         fences = {name: lease.fence for name, lease in leases.items()}
         runs = controllers(served, telemetry, source, fences, settings.tick_ms)
-        telling = notifiers(settings, served, telemetry)
+        telling = notifiers(settings, served, telemetry, fences, stores.notes)
         first_tokens = await _first_tokens(settings, served)
         phase = _Phase()
         metrics = metrics_of(Sources(served, telemetry, telling, runs, leases, stores.times, stores, certificates))

@@ -186,6 +186,29 @@ class Notes(Protocol):
         """
 
 
+class FencedNotes(Protocol):
+    """One small thing that whoever holds the lease keeps for the next holder; nobody is harmed where it is lost."""
+
+    async def load(self) -> Json:
+        """Return what was saved last, by whichever holder; None where nothing was, or where it makes no sense.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+
+    async def save(self, value: Json, fence: int) -> None:
+        """Keep this instead: whole or not at all.
+
+        Args:
+            value: replaces what was kept.
+            fence: the token of the lease under which it came to be so.
+
+        Raises:
+            Conflict: another holder has a newer token; nothing was written.
+            Unavailable: it cannot be written, or may have been.
+        """
+
+
 class Channel(Protocol):
     """One way to people: a webhook, a command, a service.
 

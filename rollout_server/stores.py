@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rollout_server.adapters.data_directory import held, is_held
 from rollout_server.adapters.local_lease import LocalLease
+from rollout_server.adapters.notes_file import NotesFile, OwnNotes
 from rollout_server.adapters.redis_link import Wait
 from rollout_server.adapters.redis_store import RedisOptions, open_redis
 from rollout_server.adapters.redis_store import open_standing as open_standing_redis
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from rollout_server.adapters.redis_store import RedisStore
     from rollout_server.adapters.sqlite_journal import SqliteStore
     from rollout_server.adapters.sqlite_telemetry import SqliteTelemetryFile
-    from rollout_server.ports import Clock, Journal, Lease, TelemetryStore
+    from rollout_server.ports import Clock, FencedNotes, Journal, Lease, TelemetryStore
     from rollout_server.settings import Settings
 
 STORE_FILE = "rollout.db"
@@ -61,6 +62,9 @@ class Stores(Protocol):
 
     def lease(self, environment: str) -> Lease:
         """Return a holder of the lease of an environment."""
+
+    def notes(self, environment: str) -> FencedNotes:
+        """Return what the holders of an environment's lease note for each other: who was told what."""
 
     async def telemetry(self, environment: str) -> TelemetryStore:
         """Return an environment's telemetry store.
@@ -198,6 +202,10 @@ class SqliteStores:
         """See `Stores`."""
         return LocalLease(self._store.journal(environment))
 
+    def notes(self, environment: str) -> FencedNotes:
+        """See `Stores`."""
+        return OwnNotes(NotesFile(self._settings.data.expanduser() / f"notifications-{environment}.json"))
+
     async def telemetry(self, environment: str) -> TelemetryStore:
         """See `Stores`."""
         return TimedTelemetry(_of_its_length(self._telemetry.store(environment), self._settings), self.times)
@@ -223,6 +231,7 @@ class RedisStores:
         self._settings = settings
         self._safety = safety
         self.lease = partial(store.lease, term_ms=settings.lease_ms)
+        self.notes = store.notes
 
     @property
     def durability(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rollout_sdk.engine.model import Json
+    from rollout_server.ports import Notes
 
 
 class NotesFile:
@@ -38,3 +40,18 @@ class NotesFile:
             part.replace(self._path)
         except OSError as error:
             raise Unavailable("notes", f"{self._path} cannot be written: {error.strerror}") from error
+
+
+class OwnNotes:
+    """Notes of a store that one process uses: `ports.FencedNotes` without a fence, for nobody else keeps them."""
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+
+    async def load(self) -> Json:
+        """Return what was saved last, or None."""
+        return await asyncio.to_thread(self._notes.load)
+
+    async def save(self, value: Json, fence: int) -> None:  # noqa: ARG002 - as the port has it
+        """Keep this instead."""
+        await asyncio.to_thread(self._notes.save, value)

@@ -13,6 +13,7 @@ from rollout_server.adapters.redis_ground import Ground
 from rollout_server.adapters.redis_journal import RedisJournal
 from rollout_server.adapters.redis_lease import TERM_MS, RedisLease
 from rollout_server.adapters.redis_link import RedisLink, Wait
+from rollout_server.adapters.redis_notes import RedisNotes
 from rollout_server.adapters.redis_restore import fill
 from rollout_server.adapters.redis_rows import FORMAT, NO_MARKS, key_mark, meta_key
 from rollout_server.adapters.redis_safety import look, refuse
@@ -137,6 +138,10 @@ class RedisStore:
     def lease(self, environment: str, term_ms: int = TERM_MS) -> RedisLease:
         """Return a holder of the environment's lease."""
         return RedisLease(self.link, environment, self.clock, term_ms)
+
+    def notes(self, environment: str) -> RedisNotes:
+        """Return the notes that the environment's servers share."""
+        return RedisNotes(self.link, environment)
 
     async def telemetry(self, environment: str, window_ms: int) -> RedisTelemetry:
         """Return one environment's telemetry store, made where there is none; raises as `open_telemetry`."""

@@ -3,7 +3,7 @@
 -- Returns {'type', key, type} | {'foreign', key} | {'absent'} | {format, environment, key mark, 1 if it was made now}
 local types = {
   {META, 'hash'}, {LOG, 'stream'}, {EPOCHS, 'stream'}, {VERSIONS, 'hash'}, {BODIES, 'hash'}, {NAMES, 'set'},
-  {CHECKPOINT, 'hash'}, {LEASE, 'hash'}, {TOUCHED, 'string'},
+  {CHECKPOINT, 'hash'}, {LEASE, 'hash'}, {TOUCHED, 'string'}, {NOTES, 'hash'},
 }
 local others = nil
 for _, each in ipairs(types) do

@@ -15,17 +15,20 @@ import pytest
 import structlog
 
 from rollout_sdk.engine.model import Json
+from rollout_server.adapters.notes_file import OwnNotes
 from rollout_server.app.environment import Environment
-from rollout_server.app.notify import AT_ONCE_MAX, GIVE_UP_MS, LOOK_BACK_MS, SAVE_EVERY_ENTRIES, WAITING_MAX, Notifier
+from rollout_server.app.hand_over import AT_ONCE_MAX
+from rollout_server.app.notify import GIVE_UP_MS, LOOK_BACK_MS, SAVE_EVERY_ENTRIES, WAITING_MAX, Notifier
 from rollout_server.domain.journal import Change, Draft
 from rollout_server.domain.machine import Acknowledge, Notice, NoticeKind, Run
 from rollout_server.domain.notification import Sending
 from rollout_server.domain.resources import Kind, Metadata, Resource, ResourceId, RolloutStatus
 from rollout_server.domain.rollouts import ChannelSpec, RolloutSpec
 from rollout_server.errors import Refused, Unavailable
+from rollout_server.ports import FencedNotes
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.memory_journal import MemoryJournal
-from tests.doubles.memory_notes import MemoryNotes
+from tests.doubles.memory_notes import MemoryNotes, SharedNotes
 from tests.doubles.recording_channel import RecordingChannel
 from tests.small_environment import delete, document, flag, opened, put
 from tests.small_notifications import STARTED, after, broken, tick
@@ -47,6 +50,8 @@ class World:
         self.units: int | Exception | None = 1_204
         self.awake = asyncio.Event()
         self.awake.set()
+        self.token: int | None = 1
+        self.shared: FencedNotes | None = None
 
     async def sleep(self, wait_s: float) -> None:
         """Let the time pass at once, or when the test says so."""
@@ -79,7 +84,14 @@ class World:
     async def notifying(self, environment: Environment, link: str = "") -> AsyncIterator[Notifier]:
         """A notifier at work until the end of the block."""
         notifier = Notifier(
-            environment, self.make, self.notes, exposed=self.exposed, link=link, sleep=self.sleep, jitter=lambda: 1.0
+            environment,
+            self.make,
+            self.shared or OwnNotes(self.notes),
+            fence=lambda: self.token,
+            exposed=self.exposed,
+            link=link,
+            sleep=self.sleep,
+            jitter=lambda: 1.0,
         )
         work = asyncio.create_task(notifier.keep_notifying())
         try:
@@ -497,3 +509,85 @@ async def test_too_many_for_one_channel_are_given_up_oldest_first(
         assert sendings == [Sending.GIVEN_UP] * 2 + [Sending.WAITING] * 3
         assert notifier.outcomes(KEY, 2)[0].attempts == 0
         await until(lambda: world.channels["team"].under_way == 3)
+
+
+@pytest.fixture
+def shared(world: World, monkeypatch: pytest.MonkeyPatch) -> SharedNotes:
+    """Notes of several servers; they look often, so that a test need not wait."""
+    monkeypatch.setattr("rollout_server.app.notify.LOOK_EVERY_S", 0.001)
+    monkeypatch.setattr("rollout_server.app.notify.SAVE_EVERY_S", 0.0)
+    world.shared = notes = SharedNotes()
+    return notes
+
+
+def beside(world: World, shared: SharedNotes, token: int | None) -> World:
+    """Another server on the same journal, with channels of its own: what it sends can be told apart."""
+    other = World(world.journal, world.clock)
+    other.token, other.shared = token, shared
+    return other
+
+
+async def test_of_several_servers_the_holder_of_the_lease_tells(world: World, shared: SharedNotes) -> None:
+    """One copy; and the others can say who was told."""
+    other = beside(world, shared, None)
+    async with at_work(world) as (environment, _), at_work(other) as (_, reader):
+        await commit(environment, STARTED)
+        await until(lambda: [one.sending for one in reader.outcomes(KEY, 2)] == [Sending.DELIVERED])
+        assert reader.waiting_count == 0
+    assert len(world.channels["team"].tried) == 1
+    assert other.channels["team"].tried == []
+
+
+async def test_the_next_holder_goes_on_from_the_note(world: World, shared: SharedNotes) -> None:
+    """What was told is not told again, what waited is sent, what happened in between is found."""
+    other = beside(world, shared, None)
+    world.channels["pager"].is_stuck = True
+    async with other.environment() as environment, other.notifying(environment):
+        async with at_work(world) as (first, notifier):
+            await commit(first, told(STARTED, "team", "pager"))
+            await until(lambda: len(world.channels["team"].delivered) == 1 and notifier.waiting_count == 1)
+            await until(lambda: '"delivered"' in shared.text)
+        world.token, shared.newest = None, 2  # it died, and its lease went to the other
+        await commit(environment, told(tick(STARTED), "team", serial=2))
+        assert other.channels["team"].tried == []
+        other.token = 2
+        await until(lambda: len(other.channels["team"].delivered) == 1)
+        await until(lambda: len(other.channels["pager"].delivered) == 1)
+    sentences = {key: [one.sentence for one in channel.tried] for key, channel in other.channels.items()}
+    assert sentences == {"team": ["sentence 2"], "pager": ["sentence 1"]}
+
+
+async def test_who_was_overtaken_unawares_stops_at_the_note(world: World, shared: SharedNotes) -> None:
+    """It hung, believes in its token still, and may repeat what it was sending; but it writes nothing over the new."""
+    async with at_work(world) as (environment, notifier):
+        await commit(environment, STARTED)
+        await until(lambda: '"delivered"' in shared.text)
+        shared.newest, kept = 2, shared.text
+        await commit(environment, told(tick(STARTED), "team", serial=2))
+        await until(lambda: len(notifier.outcomes(KEY, 2)) == 1 and not notifier.waiting_count)
+        await commit(environment, told(told(tick(STARTED), "team", serial=2), "pager", serial=3))
+        await asyncio.sleep(0.02)
+        assert world.channels["pager"].tried == []
+        assert shared.text == kept
+        world.token = 3
+        await until(lambda: len(world.channels["pager"].delivered) == 1)
+        await until(lambda: len(json.loads(shared.text)["messages"]) == 3)
+
+
+async def test_a_store_that_was_away_for_longer_than_the_lease_repeats_nothing(
+    world: World, shared: SharedNotes
+) -> None:
+    """Nobody else held it meanwhile: what this server told and could not note is noted when the store is back."""
+    async with at_work(world) as (environment, notifier):
+        await until(lambda: shared.saves == 1)
+        shared.is_away = True
+        await commit(environment, STARTED)
+        await until(lambda: len(world.channels["team"].delivered) == 1)
+        world.token = None
+        await until(lambda: notifier.waiting_count == 0)
+        await asyncio.sleep(0.01)
+        shared.is_away, world.token = False, 1
+        await commit(environment, told(tick(STARTED), "pager"))
+        await until(lambda: len(world.channels["pager"].delivered) == 1)
+        await until(lambda: len(json.loads(shared.text)["messages"]) == 2)
+    assert len(world.channels["team"].tried) == 1
