@@ -167,16 +167,22 @@ def new_run(spec: PipelineSpec, number: int = 1, rollout: RolloutSpec | None = N
 
 def ideal_tick(run: Run, course: Course, now_ms: int) -> Tick:
     """A tick at which nothing is wrong, as a controller makes it that reads the calendar."""
-    own = [Line(run.rollout, run.started.at_ms, None, course.tags)] if run.started else []
-    past = calendar.thaws(course.freezes, course.tags, now_ms)
+    started_ms = run.started.at_ms if run.started else now_ms
+    own = Line(run.rollout, min(started_ms, run.scheduled_ms or started_ms), None, course.tags)
     return Tick(
         now_ms,
         course.tick_ms,
         tuple(Judged(guard.name, Standing.HEALTHY) for guard in run.guards),
         exposed_units=10**9,
         is_frozen=calendar.is_frozen(course.freezes, course.tags, now_ms),
-        may_grow=calendar.may_grow(run.rollout, past, [*course.line, *own], now_ms),
+        may_grow=is_turn_of(own, course, now_ms),
     )
+
+
+def is_turn_of(own: Line, course: Course, now_ms: int) -> bool:
+    """Whether it stands before all others that a freeze held, or they are past."""
+    past = calendar.thaws(course.freezes, course.tags, now_ms)
+    return calendar.may_grow(own.rollout, past, [*course.line, own], now_ms)
 
 
 def tick_by_tick(run: Run, course: Course, ticks_max: int) -> Iterator[tuple[int, Run]]:
@@ -184,9 +190,10 @@ def tick_by_tick(run: Run, course: Course, ticks_max: int) -> Iterator[tuple[int
     now_ms = course.now_ms
     for _ in range(ticks_max):
         if run.phase is Phase.SCHEDULED:
-            is_due = not course.start or calendar.is_due(course.start, now_ms)
-            if is_due and not calendar.is_frozen(course.freezes, course.tags, now_ms):
-                run, _ = step(run, Start("schedule", now_ms))
+            due_ms = calendar.parse_moment_ms(course.start) or 0
+            frozen = now_ms < due_ms or calendar.is_frozen(course.freezes, course.tags, now_ms)
+            if not frozen and (not due_ms or is_turn_of(Line(run.rollout, due_ms, None, course.tags), course, now_ms)):
+                run, _ = step(replace(run, scheduled_ms=due_ms), Start("schedule", now_ms))
         else:
             run, _ = step(run, ideal_tick(run, course, now_ms))
         stage = run.stage

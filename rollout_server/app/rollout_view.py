@@ -11,7 +11,7 @@ from rollout_server.app.find_rollout import find_rollout
 from rollout_server.app.freeze import FOR_EVER
 from rollout_server.app.start_rollout import refuse_start
 from rollout_server.domain import calendar
-from rollout_server.domain.frozen import freezes_of, is_frozen, tags_of
+from rollout_server.domain.frozen import freezes_of, is_frozen, may_grow, tags_of
 from rollout_server.domain.guardrails.spec import MetricSpec
 from rollout_server.domain.judging import exposed_units
 from rollout_server.domain.machine import Phase, restored
@@ -140,7 +140,8 @@ def _unstarted(
     moment = getattr(rollout.spec, "start", "")
     if now_ms < start_ms:
         return f"{key} starts by itself at {moment}"
-    why = "a freeze is in force" if is_frozen else ""
+    is_turn = may_grow(resources, key, getattr(rollout.spec, "flag", ""), now_ms)
+    why = "a freeze is in force" if is_frozen else "" if is_turn else "others of the freeze that is over go first"
     try:
         refuse_start(resources, rollout, elsewhere)
     except Refused as refused:

@@ -169,14 +169,15 @@ class RunRollouts:
             return
         run = _status(rollout).run
         start_ms = awaited_ms(rollout)
-        if start_ms is not None and start_ms <= self._environment.clock.now_ms():
-            await self._start(rollout)
+        now_ms = self._environment.clock.now_ms()
+        if start_ms is not None and start_ms <= now_ms:
+            if may_grow(self._environment.state.resources, id_.key, rollout.spec.flag, now_ms):
+                await self._start(rollout)
         elif run is not None and run.phase in EXPOSING and not run.is_finished:
             await self._guard(rollout, run)
         elif run is not None and run.need is not None and not run.need.acknowledged_by:
             memory = await self._remembered(run)
-            tick = Tick(self._environment.clock.now_ms(), self._tick_ms)
-            await self._step(rollout, restored(run, memory.progress), memory, tick)
+            await self._step(rollout, restored(run, memory.progress), memory, Tick(now_ms, self._tick_ms))
 
     async def _start(self, rollout: Resource) -> None:
         command = StartRollout(str(rollout.id))

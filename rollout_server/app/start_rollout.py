@@ -16,6 +16,7 @@ from rollout_server.domain.machine import Phase, Refusal, Run, Start, guards_of,
 from rollout_server.domain.resources import FlagStatus, Kind, ResourceId, RolloutStatus
 from rollout_server.domain.rollout_states import rollout_state_of
 from rollout_server.domain.rollouts import PipelineSpec, RolloutSpec
+from rollout_server.domain.schedule import awaited_ms
 from rollout_server.domain.transitions import changes_of, rules_of
 from rollout_server.errors import Refused
 
@@ -104,6 +105,8 @@ async def start_rollout(
         refuse_start(resources, rollout, elsewhere)
         at_ms = environment.clock.now_ms()
         run = opened(resources, rollout)
+        if starter.name == SCHEDULE:
+            run = replace(run, scheduled_ms=awaited_ms(rollout) or 0)  # its place in line, however late it starts
         frozen = is_frozen(resources, run.flag, at_ms, starter.names)
         outcome = step(run, Start(starter.name, at_ms, command.intent.reason, is_frozen=frozen))
         raise_refusal(outcome[1])

@@ -55,7 +55,7 @@ class Line:
 
     Attributes:
         rollout: key.
-        started_ms: of the run.
+        started_ms: when it was started, or when the schedule was to start it.
         ended_ms: None while it is under way. Ended runs keep their place, or those behind would come two at a time.
         tags: of its flag.
     """

@@ -9,7 +9,8 @@ from rollout_server.domain import calendar
 from rollout_server.domain.calendar import Line
 from rollout_server.domain.machine import ENDED
 from rollout_server.domain.resources import FlagSpec, Kind, ResourceId, RolloutStatus
-from rollout_server.domain.rollouts import FreezeSpec
+from rollout_server.domain.rollouts import FreezeSpec, RolloutSpec
+from rollout_server.domain.schedule import awaited_ms
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -104,13 +105,16 @@ def _children(resources: Mapping[ResourceId, Resource]) -> dict[str, set[str]]:
 
 
 def line_of(resources: Mapping[ResourceId, Resource]) -> list[Line]:
-    """Return who stands in line after a freeze: every run that was started."""
+    """Return who stands in line after a freeze: every run that was started, and every start that was due by then."""
     line = []
     children = _children(resources)
     for id_, one in resources.items():
-        run = one.status.run if isinstance(one.status, RolloutStatus) else None
-        if run is None or run.started is None:
+        if not isinstance(one.spec, RolloutSpec) or not isinstance(one.status, RolloutStatus):
             continue
-        ended_ms = run.end.at_ms if run.end is not None and run.phase in ENDED else None
-        line.append(Line(id_.key, run.started.at_ms, ended_ms, _tags_of(resources, run.flag, children)))
+        tags, run, start_ms = _tags_of(resources, one.spec.flag, children), one.status.run, awaited_ms(one)
+        if start_ms is not None:
+            line.append(Line(id_.key, start_ms, None, tags))
+        if run is not None and run.in_line_ms is not None:
+            ended_ms = run.end.at_ms if run.end is not None and run.phase in ENDED else None
+            line.append(Line(id_.key, run.in_line_ms, ended_ms, tags))
     return line

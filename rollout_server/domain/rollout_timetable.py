@@ -10,7 +10,7 @@ result is that of every tick in turn (tests/properties/test_rollout_plan.py).
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rollout_server.domain import calendar
@@ -152,7 +152,7 @@ class _Drive:
             self._do(Approve(f"/{number}", self.now_ms, self.run.stage_name))
 
     def _begins(self) -> bool:
-        """Start at the first tick that is due and not frozen."""
+        """Start at the first tick that is due, not frozen, and the run's turn after a freeze that held it."""
         course = self._course
         due_ms = calendar.parse_moment_ms(course.start) if course.start else course.now_ms
         if due_ms is None:  # refused at publish
@@ -160,14 +160,26 @@ class _Drive:
         if due_ms > course.now_ms:
             self._waited_for = ("schedule",)
             self.now_ms += -(-(due_ms - course.now_ms) // course.tick_ms) * course.tick_ms
-        while calendar.is_frozen(course.freezes, course.tags, self.now_ms):
-            thaw_ms = calendar.next_thaw(course.freezes, course.tags, self.now_ms)
-            if thaw_ms is None or thaw_ms > course.now_ms + HORIZON_MS:
+        own = [calendar.Line(self.run.rollout, due_ms, None, course.tags)] if course.start else []
+        while True:
+            frozen = calendar.is_frozen(course.freezes, course.tags, self.now_ms)
+            free_ms = calendar.next_thaw(course.freezes, course.tags, self.now_ms) if frozen else self._turn_ms(own)
+            if free_ms is not None and free_ms <= self.now_ms:
+                break
+            if free_ms is None or free_ms > course.now_ms + HORIZON_MS:
                 return False
-            self._waited_for = tuple(dict.fromkeys((*self._waited_for, "thaw")))
-            self.now_ms += -(-(thaw_ms - self.now_ms) // course.tick_ms) * course.tick_ms
+            self._waited_for = tuple(dict.fromkeys((*self._waited_for, "thaw" if frozen else "turn")))
+            self.now_ms += -(-(free_ms - self.now_ms) // course.tick_ms) * course.tick_ms
+        self.run = replace(self.run, scheduled_ms=due_ms if course.start else 0)
         self._do(Start("schedule", self.now_ms))
         return self.run.phase is not Phase.SCHEDULED
+
+    def _turn_ms(self, own: list[calendar.Line]) -> int:
+        """Return from when on a start that stood in line may go; what a person starts never stood there."""
+        course = self._course
+        past = calendar.thaws(course.freezes, course.tags, self.now_ms) if own else ()
+        turns_ms = (calendar.turn_ms(self.run.rollout, thaw, [*own, *course.line]) for thaw in past)
+        return max(turns_ms, default=self.now_ms)
 
     def _advances(self) -> bool:
         """Give ticks up to the next that does something, or to the next that is another kind of tick.
@@ -191,7 +203,7 @@ class _Drive:
 
     def _stretch(self) -> _Stretch:
         course, run, first_ms = self._course, self.run, self.now_ms + self._course.tick_ms
-        own = [calendar.Line(run.rollout, run.started.at_ms, None, course.tags)] if run.started else []
+        own = [] if run.in_line_ms is None else [calendar.Line(run.rollout, run.in_line_ms, None, course.tags)]
         past = calendar.thaws(course.freezes, course.tags, first_ms)
         turns_ms = [calendar.turn_ms(run.rollout, thaw, [*own, *course.line]) for thaw in past]
         change_ms = calendar.next_change(course.freezes, course.tags, first_ms)

@@ -224,8 +224,8 @@ class Run:
         notices: of the last transition, so that whoever restarts can send them again.
         notice_count: given out so far; numbers them.
         transition: counts what is worth a journal entry.
-        scheduled_ms: wall clock of the moment at which the schedule would have opened it, had nobody cancelled it; 0 is
-            never.
+        scheduled_ms: wall clock of the moment at which the schedule was to open it, whatever held it then or cancelled
+            it; 0 where a person opened it.
         changed_at_ms, grown_at_ms: wall clock of the last transition, and of the last growth; 0 is never.
     """
 
@@ -256,6 +256,13 @@ class Run:
     changed_at_ms: int = 0
     grown_at_ms: int = 0
     progress: Progress = Progress()
+
+    @property
+    def in_line_ms(self) -> int | None:
+        """Since when it stands in line for what a freeze holds; None before it was started."""
+        if self.started is None:
+            return None
+        return min(self.started.at_ms, self.scheduled_ms or self.started.at_ms)
 
     @property
     def place(self) -> int:

@@ -175,6 +175,32 @@ async def test_a_scheduled_start_opens_one_run() -> None:
         assert (await stand.actions()).count("start") == 1
 
 
+async def test_starts_that_a_freeze_held_come_one_by_one() -> None:
+    """In the order in which they were due, the stagger apart, and behind those that were under way."""
+    freeze = {"from": "2027-01-01T00:00:00Z", "to": "2027-01-15T08:01:00Z", "tags": ["web"], "stagger": "20s"}
+    due = {"first": "2027-01-15T08:00:20Z", "second": "2027-01-15T08:00:40Z"}
+    held = [
+        one
+        for key, start in due.items()
+        for one in (
+            document("Flag", key, {"rules": [{"id": "launch", "rollout": key}]}, tags=["web"]),
+            document("Rollout", key, {"flag": key, "from": "off", "to": "on", "pipeline": "quick", "start": start}),
+        )
+    ]
+    async with room(*documents({"name": "canary", "share": "20%", "soak": "1h"}), *held) as stand:
+        await stand.start()
+        await put(stand.environment, document("Freeze", "now", freeze))
+        began_ms = stand.clock.now_ms()
+        started: dict[str, int] = {}
+        while len(started) < len(due):
+            await stand.tick()
+            for key in due.keys() - started:
+                status = stand.rollout(key).status
+                if isinstance(status, RolloutStatus) and status.run is not None and status.run.started is not None:
+                    started[key] = (status.run.started.at_ms - began_ms) // 1_000
+        assert started == {"first": 80, "second": 100}
+
+
 async def test_a_frozen_run_stands_and_goes_on_after_the_thaw() -> None:
     """Soak goes on, growth waits."""
     freeze = document("Freeze", "now", {"from": "2027-01-01T00:00:00Z", "to": "2027-01-15T08:01:00Z", "tags": ["web"]})

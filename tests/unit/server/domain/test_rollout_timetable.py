@@ -62,8 +62,24 @@ def test_a_schedule_is_waited_for() -> None:
     first = timetable(new_run(CAREFUL), later).arrivals[0]
     assert (first.at_ms, first.waited_for) == (NOW_MS + 3 * HOUR_MS + TICK_MS, ("schedule",))
     passed = course(start="2026-11-20T02:00:00Z")
-    assert timetable(new_run(CAREFUL), passed) == timetable(new_run(CAREFUL), course())
+    assert told(new_run(CAREFUL), passed) == told(new_run(CAREFUL), course())
     assert timetable(new_run(CAREFUL), course(start="soon")).arrivals == ()
+
+
+def test_a_start_that_a_freeze_held_waits_for_its_turn() -> None:
+    """Behind whoever was under way at the thaw, and behind a start that was due earlier; by hand nobody waits."""
+    thaw_ms = parse_moment_ms("2026-11-23T08:00:00+09:00")
+    now_ms = parse_moment_ms("2026-11-22T12:00:00Z")
+    assert thaw_ms is not None
+    assert now_ms is not None
+    line = (Line("older", NOW_MS, None), Line("earlier", now_ms - HOUR_MS, None))
+    held = course(now_ms=now_ms, freezes=(WEEKEND,), line=line, start="2026-11-22T12:00:00Z")
+    first = timetable(new_run(CAREFUL), held).arrivals[0]
+    late_ms = first.at_ms - thaw_ms - 2 * 15 * MINUTE_MS
+    assert 0 <= late_ms < TICK_MS
+    assert first.waited_for == ("thaw", "turn")
+    by_hand = timetable(new_run(CAREFUL), replace(held, start="")).arrivals[0]
+    assert by_hand.waited_for == ("thaw",)
 
 
 def test_a_freeze_moves_what_would_grow_in_it() -> None:
