@@ -16,7 +16,7 @@ from rollout_sdk.engine.model import Position
 from rollout_server.app.moments import NOW, At, Moment, Moments
 from rollout_server.domain.journal import State
 from rollout_server.domain.waiting import with_voided
-from rollout_server.errors import Conflict, NotFound, Unavailable
+from rollout_server.errors import Conflict, NotFound, Unavailable, Unknown
 from rollout_server.logs import get_logger, without_message
 
 if TYPE_CHECKING:
@@ -126,12 +126,8 @@ class Environment:
 
         return unsubscribe
 
-    async def wait_for(self, revision: int, hint: str = "") -> None:
-        """Return once this replica has applied this revision.
-
-        Args:
-            revision: of this history.
-            hint: what to do where it does not come.
+    async def wait_for(self, revision: int) -> None:
+        """Return once this replica has applied this revision of this history.
 
         Raises:
             Unavailable: it has not come for `APPLY_WAIT_S`.
@@ -146,10 +142,22 @@ class Environment:
             raise Unavailable(
                 "journal",
                 f"revision {revision} did not reach this server, which stands at {self.position.revision}",
-                hint or "ask another server, or look at this one's log: its store cannot be followed",
+                "ask another server, or look at this one's log: its store cannot be followed",
             ) from None
         finally:
             self._waiting.discard(waiter)
+
+    async def wait_for_written(self, entry: Entry) -> None:
+        """Return once this replica has applied an entry that somebody waits for who had it written.
+
+        Raises:
+            Unknown: it has not come for `APPLY_WAIT_S`. Not Unavailable, which says that nothing was written.
+        """
+        try:
+            await self.wait_for(entry.revision)
+        except Unavailable as error:
+            hint = f"the change is written, as revision {entry.revision}; do not repeat it, look at `rollout history`"
+            raise Unknown("journal", str(error), hint) from None
 
     async def commit(self, draft: Draft) -> Entry:
         """Commit through the journal, and return once this replica has applied the entry.
@@ -157,15 +165,14 @@ class Environment:
         Changes that wait for approval, and rest on what the draft changes, are void by the same entry.
 
         Raises:
-            Conflict, Unavailable: see `ports.Journal.commit`.
+            Conflict, Unavailable, Unknown: see `ports.Journal.commit`.
         """
         entry = await self.journal.commit(with_voided(self.state.resources, draft))
         self._is_following = True
         if entry.revision == self.position.revision + 1:
             # The tail brings it as well, a moment later; whoever comes second finds it done.
             self._apply(entry)
-        hint = f"the change is written, as revision {entry.revision}; do not repeat it, look at `rollout history`"
-        await self.wait_for(entry.revision, hint)
+        await self.wait_for_written(entry)
         return entry
 
     async def state_at(self, at: At) -> State:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from rollout_server.domain.closures import with_reopened
 from rollout_server.domain.journal import Draft
-from rollout_server.errors import Conflict
+from rollout_server.errors import Conflict, Corrupt, RolloutError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,16 +81,20 @@ async def transact(
 ) -> Written[T]:
     """Answer a repeat with its first entry; else compose, commit, and where the ground moved meanwhile, compose again.
 
+    A refusal, and "it is so already", are true of what the store held after this was called, whatever other replicas
+    wrote: a kill is not "killed already" because this one has not heard of the unkill.
+
     Args:
         environment: where to write.
         request: who wants what, and under which key.
-        compose: reads the environment as it stands, and may raise any refusal. Called once an attempt.
+        compose: reads the environment as it stands, and may raise any refusal. Called once or twice an attempt.
         attempts: 1 for a verb whose caller must hear of every race.
 
     Raises:
         InvalidInput: the key or the reason is none.
         Conflict: the key was used for another request, or the ground moved at every attempt.
         Unavailable: the store is away.
+        Unknown: it may be written; `ports.Journal.commit`, or it did not reach this replica.
     """
     request.intent.check()
     for attempt in range(attempts, 0, -1):
@@ -98,7 +102,7 @@ async def transact(
         if entry is not None:
             return Written(entry, None)
         epoch = environment.position.epoch
-        composed = await compose()
+        composed = await _compose(environment, compose)
         if not composed.changes:
             return Written(None, composed.answer)
         at_ms, before = environment.clock.now_ms(), environment.state.resources
@@ -126,9 +130,32 @@ async def transact(
     raise AssertionError("at least one attempt is made")
 
 
+async def _compose(environment: Environment, compose: Callable[[], Awaitable[Composed[T]]]) -> Composed[T]:
+    """Compose; where nothing would be written, once more if this replica was behind.
+
+    A commit proves its ground in the store. What writes nothing has only this replica's word for it.
+    """
+    before = environment.position
+    try:
+        composed = await compose()
+    except (Unavailable, Corrupt):
+        raise
+    except RolloutError:
+        await environment.catch_up()
+        if environment.position == before:
+            raise
+    else:
+        if composed.changes:
+            return composed
+        await environment.catch_up()
+        if environment.position == before:
+            return composed
+    return await compose()
+
+
 async def _recall(environment: Environment, request: Request) -> Entry | None:
     key = request.intent.idempotency_key
     entry = await environment.journal.recall(key, request.fingerprint) if key else None
     if entry is not None:
-        await environment.wait_for(entry.revision)
+        await environment.wait_for_written(entry)
     return entry

@@ -12,7 +12,7 @@ from rollout_sdk.engine.model import Position
 from rollout_server.app.environment import Environment
 from rollout_server.domain.journal import Change, Draft, Entry, State, fold
 from rollout_server.domain.resources import Kind, Metadata, Resource, ResourceId, TokenSpec, TokenStatus
-from rollout_server.errors import Conflict, Corrupt, NotFound, Unavailable
+from rollout_server.errors import Conflict, Corrupt, NotFound, Unavailable, Unknown
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.memory_journal import MemoryJournal
 from tests.small_environment import opened
@@ -275,16 +275,17 @@ async def test_a_history_that_was_only_compacted_keeps_its_name() -> None:
 
 
 async def test_a_commit_that_never_arrives_is_not_told_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiting has an end, and the hint says that the change is written."""
+    """Waiting has an end; the error is not the one of what was not written, and the hint says that the change is."""
     monkeypatch.setattr("rollout_server.app.environment.APPLY_WAIT_S", 0.001)
     journal = SilentTail()
     async with opened(journal) as environment:
         await journal.commit(draft("aaaaaaaa"))
-        with pytest.raises(Unavailable) as refusal:
+        with pytest.raises(Unknown) as unknown:
             await environment.commit(draft("bbbbbbbb"))
-        assert "is written, as revision 2" in refusal.value.hint
+        assert "is written, as revision 2" in unknown.value.hint
         with pytest.raises(Unavailable) as refusal:
             await environment.catch_up()
+        assert not isinstance(refusal.value, Unknown)
         assert "written" not in refusal.value.hint
 
 

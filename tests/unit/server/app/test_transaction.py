@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import pytest
 
 from rollout_server.app.environment import Environment
 from rollout_server.app.intent import Intent
+from rollout_server.app.kill import Kill, Unkill, kill, unkill
 from rollout_server.app.transaction import ATTEMPTS_MAX, Composed, Request, transact
 from rollout_server.domain.journal import Change, Draft, Entry
-from rollout_server.errors import Conflict, InvalidInput, NotFound
+from rollout_server.domain.resources import FlagStatus, ResourceId
+from rollout_server.errors import Conflict, InvalidInput, NotFound, Unavailable
 from tests.doubles.fake_clock import START_MS
 from tests.doubles.memory_journal import MemoryJournal
-from tests.small_environment import flag, flag_id, opened, put
+from tests.small_environment import MIA, flag, flag_id, opened, put
 
 
 class Busy(MemoryJournal):
@@ -109,6 +114,68 @@ async def test_refusals_of_the_verb_are_the_callers() -> None:
 
         with pytest.raises(NotFound):
             await transact(environment, request(), refuse)
+
+
+class Lagging(MemoryJournal):
+    """Its tails bring nothing before somebody asks what is newest: replicas that are behind until then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.news = asyncio.Event()
+
+    async def history(self, resource: ResourceId | None, before: int, limit: int) -> tuple[Entry, ...]:
+        self.news.set()
+        return await super().history(resource, before, limit)
+
+    async def tail(self, after: int) -> AsyncIterator[Entry]:
+        async for entry in super().tail(after):
+            await self.news.wait()
+            yield entry
+
+
+def is_killed(environment: Environment) -> bool:
+    status = environment.state.resources[flag_id("a")].status
+    return isinstance(status, FlagStatus) and status.killed
+
+
+async def test_nothing_to_change_is_said_of_what_stands_and_not_of_what_a_lagging_replica_holds() -> None:
+    """A flag that was unkilled at another replica is killed, though this one takes it for killed already."""
+    journal = Lagging()
+    async with opened(journal) as here, opened(journal) as there:
+        await put(here, flag("a"))
+        await kill(here, Kill("a"), MIA)
+        await there.catch_up()
+        journal.news.clear()
+        await unkill(here, Unkill("a"), MIA)
+        assert (is_killed(here), is_killed(there)) == (False, True)
+        done = await kill(there, Kill("a"), MIA)
+        assert (done.unchanged, done.position.revision, is_killed(there)) == (False, 4, True)
+
+
+async def test_refusals_are_of_what_stands_too() -> None:
+    """A version that this replica has not heard of yet is not refused for being another."""
+    journal = Lagging()
+    async with opened(journal) as here, opened(journal) as there:
+        await put(here, flag("a"))
+        verb = Verb(there)
+
+        async def compose() -> Composed[str]:
+            if flag_id("a") not in there.state.resources:
+                raise Conflict("flag/a", 1, 0)
+            return await verb.compose()
+
+        assert not there.state.resources
+        assert (await transact(there, request(), compose)).entry is not None
+
+
+async def test_nobody_is_refused_upon_what_cannot_be_looked_up() -> None:
+    """With the store away nothing is known to be so already: unavailable, as every change is."""
+    journal = MemoryJournal()
+    async with opened(journal) as environment:
+        await put(environment, flag("a"))
+        journal.is_away = True
+        with pytest.raises(Unavailable):
+            await transact(environment, request(), Verb(environment, is_needed=False).compose)
 
 
 async def test_a_wrong_intent_is_told_before_anything() -> None:
