@@ -172,7 +172,7 @@ def test_a_comparison_that_let_a_stale_change_through_is_found() -> None:
 
 
 def test_an_answer_that_was_never_true_is_found() -> None:
-    """A kill that is told "killed already" by a replica that has not heard of the unkill; a version that never moved."""
+    """A kill that is told "killed already" by a replica that missed the unkill; a version that did not move."""
     told: dict[str, Any] = {"outcome": Outcome.UNCHANGED, "verb": KILL, "replica": "b"}
     history = good()
     history.writes.append(write("unsafe", 25, 26, **told))
