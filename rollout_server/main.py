@@ -24,13 +24,11 @@ from rollout_server.adapters.system_clock import SystemClock
 from rollout_server.api import http
 from rollout_server.api.calls import Calls
 from rollout_server.api.control import Control
-from rollout_server.api.delivery import Delivery
 from rollout_server.api.interceptors import Door
 from rollout_server.api.metrics import Sources, metrics_of
+from rollout_server.api.relaying import RelayingDelivery
 from rollout_server.api.server import GrpcServer
-from rollout_server.api.speaking import Pace
 from rollout_server.api.telemetry import Telemetry
-from rollout_server.api.tls import Certificates, TlsFiles
 from rollout_server.app.actor import Actor
 from rollout_server.app.compact import keep_compact
 from rollout_server.app.end_changes import keep_ending
@@ -48,7 +46,9 @@ from rollout_server.app.window_clock import WindowClock
 from rollout_server.channels import notifiers
 from rollout_server.domain.rights import Role
 from rollout_server.errors import Forbidden
+from rollout_server.hosting import Phase, address_of, certificates_of, in_background, pace_of, stop, with_port
 from rollout_server.logs import configure, get_logger, without_message
+from rollout_server.relay import start_relay
 from rollout_server.settings import is_loopback, split_address
 from rollout_server.stores import open_stores
 
@@ -136,16 +136,17 @@ async def _serve(settings: Settings) -> None:
     loop.set_exception_handler(_log_loop_error)
     stopping = asyncio.Event()
 
-    def stop(number: signal.Signals) -> None:
+    def begin_to_stop(number: signal.Signals) -> None:
         get_logger().info("stopping", signal=number.name, within_ms=settings.drain_within_ms)
         stopping.set()
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(each)
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop, number)
-    async with start(settings) as running:
-        for environment, path in running.first_tokens.items():
+        loop.add_signal_handler(number, begin_to_stop, number)
+    async with start_relay(settings) if settings.upstream else start(settings) as running:
+        first_tokens = running.first_tokens if isinstance(running, Running) else {}
+        for environment, path in first_tokens.items():
             sys.stderr.write(_admin_token_sentence(environment, path, running.address, settings))
         get_logger().info(
             "serving",
@@ -173,7 +174,7 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
     if not structlog.is_configured():
         configure(settings.log_level)
     async with AsyncExitStack() as stack:
-        certificates = _certificates(settings)
+        certificates = certificates_of(settings)
         listening = stack.enter_context(http.listen(settings.http_listen)) if settings.http_listen else None
         stores = await open_stores(settings, SystemClock())
         stack.push_async_callback(stores.close)
@@ -185,14 +186,14 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         runs = controllers(served, telemetry, source, fences, settings.tick_ms)
         telling = notifiers(settings, served, telemetry, fences, stores.notes)
         first_tokens = await _first_tokens(settings, served)
-        phase = _Phase()
+        phase = Phase()
         metrics = metrics_of(Sources(served, telemetry, telling, runs, leases, stores.times, stores, certificates))
         if listening is not None:
             has_metrics = settings.metrics_public or is_loopback(settings.http_listen)
             routes = http.application(metrics, phase.why_not_ready, has_metrics=has_metrics)
             await stack.enter_async_context(http.serving(routes, listening))
         calls = Calls(settings.streams_max, settings.streams_per_token_max)
-        delivery = Delivery(served, _pace(settings), metrics)
+        delivery = RelayingDelivery(served, pace_of(settings), metrics)
         broken = asyncio.Event()
         chores = _chores(settings, served, telemetry)
         driving = (
@@ -201,17 +202,17 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
             *(one.keep_notifying() for one in telling.values()),
         )
         for work in (calls.keep_cutting(), delivery.keep_speaking(), *chores, *driving):
-            _in_background(stack, work, broken)  # ends after the port: the last word on each stream is said here
+            in_background(stack, work, broken)  # ends after the port: the last word on each stream is said here
         door = Door({name: one.environment for name, one in served.items()}, calls, metrics)
         control = _control(settings, served, (runs, telling), stores)
         server = GrpcServer(door, control, delivery, Telemetry(telemetry), settings.streams_max)
         port = await server.start(settings.listen, certificates)
-        stack.push_async_callback(_stop, settings, server, served, phase)
-        phase.is_ready = True
+        stack.push_async_callback(stop, settings, server, [one.fan_out for one in served.values()], phase)
+        phase.lacks = ""
         yield Running(
             settings=settings,
-            address=_with_port(settings.listen, port),
-            http_address=_with_port(settings.http_listen, listening.getsockname()[1]) if listening else "",
+            address=with_port(settings.listen, port),
+            http_address=address_of(listening, settings.http_listen),
             served=served,
             telemetry=telemetry,
             rollouts=runs,
@@ -219,21 +220,6 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
             first_tokens=first_tokens,
             broken=broken,
         )
-
-
-@dataclass(slots=True)
-class _Phase:
-    is_ready: bool = False
-    is_stopping: bool = False
-
-    def why_not_ready(self) -> str:
-        if self.is_stopping:
-            return "stopping"
-        return "" if self.is_ready else "starting"
-
-
-def _pace(settings: Settings) -> Pace:
-    return Pace(settings.hello_within_ms, settings.bookmark_every_ms, settings.reconnect_within_ms)
 
 
 def _chores(
@@ -288,7 +274,10 @@ async def _hold_leases(served: Mapping[str, Served], stores: Stores, stack: Asyn
 
 
 def _ingest(one: Served, store: TelemetryStore, clock: WindowClock, every_ms: int) -> IngestTelemetry:
-    return IngestTelemetry(store, clock, lambda: one.environment.ruleset, lambda: pace(every_ms, one.streams))
+    def report_every_ms() -> int:
+        return pace(every_ms, one.instances.connected)
+
+    return IngestTelemetry(store, clock, lambda: one.environment.ruleset, report_every_ms)
 
 
 def _notes(settings: Settings, environment: str) -> NotesFile:
@@ -314,41 +303,6 @@ def _control(
 ) -> Control:
     only = settings.environments[0] if len(settings.environments) == 1 else ""
     return Control(served, driving, stores.surroundings, settings.backup_environment or only)
-
-
-async def _stop(settings: Settings, server: GrpcServer, served: Mapping[str, Served], phase: _Phase) -> None:
-    """Send the streams elsewhere, let calls under way end, then close; never longer than the settings say."""
-    phase.is_ready, phase.is_stopping = False, True
-    for one in served.values():
-        one.fan_out.drain()
-    await server.stop(settings.drain_within_ms / 1_000)
-
-
-def _certificates(settings: Settings) -> Certificates | None:
-    if settings.tls_cert is None or settings.tls_key is None:
-        return None
-    return Certificates(TlsFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
-
-
-def _in_background(stack: AsyncExitStack, work: Coroutine[object, object, None], broken: asyncio.Event) -> None:
-    task = asyncio.create_task(work)
-
-    def ended(_task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            get_logger().error("background work broke", **without_message(error))
-            broken.set()
-
-    async def end() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    task.add_done_callback(ended)
-    stack.push_async_callback(end)
-
-
-def _with_port(address: str, port: int) -> str:
-    return f"{address.rpartition(':')[0]}:{port}"
 
 
 def _admin_token_sentence(environment: str, path: Path, address: str, settings: Settings) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rollout_sdk.engine.model import Json, Position
+    from rollout_sdk.wire.relaying import News, Told
     from rollout_server.domain.checkpoint import Checkpoint
     from rollout_server.domain.guardrails.data import ExposureSums, WindowSums
     from rollout_server.domain.journal import Draft, Entry, State
@@ -282,6 +283,53 @@ class TelemetryStore(Protocol):
 
     async def close(self) -> None:
         """Finish what was acknowledged and release the store."""
+
+
+class Upstream(Protocol):
+    """The server that a relay follows."""
+
+    def watch(self, name: str, held: Position | None, news: AsyncIterator[News]) -> AsyncIterator[Told]:
+        """Open a stream, say hello and whatever news there is, and yield what comes until it ends. Close it.
+
+        Args:
+            name: of the relay.
+            held: what it serves; None for nothing.
+            news: of its processes, without end.
+
+        Raises:
+            Forbidden: the relay's token may not.
+            Unavailable: upstream is away, or ended the stream.
+            Corrupt: what came is no message.
+        """
+
+    async def report(self, secret: str, report: bytes) -> bytes:
+        """Hand a process's report over in its own name, and return the answer.
+
+        Args:
+            secret: the token that the process came with.
+            report: as the process sent it.
+
+        Raises:
+            InvalidInput, Forbidden: upstream refuses it.
+            Unavailable: nobody knows whether upstream has it; the process sends it again, and it counts once.
+        """
+
+    async def close(self) -> None:
+        """Let go of its connections."""
+
+
+class Shelf(Protocol):
+    """One thing that must be there after a crash: the last that was saved, whole, or the one before."""
+
+    def load(self) -> bytes | None:
+        """Return what was saved last; None where nothing was, or it cannot be read. Blocks."""
+
+    def save(self, data: bytes) -> None:
+        """Keep this instead, durably. Blocks.
+
+        Raises:
+            Unavailable: it cannot be written.
+        """
 
 
 class MetricSource(Protocol):

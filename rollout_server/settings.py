@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -22,120 +18,26 @@ from pydantic_settings import (
 
 from rollout_sdk.engine.problems import Problem
 from rollout_server.errors import InvalidInput
+from rollout_server.setting_values import (
+    Address,
+    EnvironmentNames,
+    Link,
+    Listed,
+    OptionalAddress,
+    PublicExceptions,
+    RootUrl,
+    is_here,
+    is_loopback,
+    split_address,
+)
+
+__all__ = ["FILE_VARIABLE", "PREFIX", "Settings", "is_loopback", "load", "split_address"]
 
 PREFIX = "ROLLOUT_"
 FILE_VARIABLE = "ROLLOUT_SETTINGS"
 """Names the TOML file where no option does."""
 
-_ENVIRONMENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}", re.ASCII)
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9.])?", re.ASCII)
-_LINK = re.compile(r"https?://(?:[!-z|~]|\{(?:environment|flag|rollout|run)\})+", re.ASCII)
-_PORT_MAX = 65_535
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """Return host and port of "host:port" or "[::1]:port"; port 0 takes a free one.
-
-    Raises:
-        ValueError: it is not of that form.
-    """
-    host, colon, port = address.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > _PORT_MAX:
-        message = f"{address!r} is not host:port; write 127.0.0.1:7070 or [::1]:7070"
-        raise ValueError(message)
-    if host.startswith("[") != host.endswith("]") or (":" in host and not host.startswith("[")):
-        message = f"{address!r}: write an IPv6 host in brackets, [::1]:7070"
-        raise ValueError(message)
-    return host.strip("[]"), int(port)
-
-
-def is_loopback(address: str) -> bool:
-    """Say whether only this machine can reach the address."""
-    host, _ = split_address(address)
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _address(address: str) -> str:
-    split_address(address)
-    return address
-
-
-def _address_or_nothing(address: str) -> str:
-    return _address(address) if address else ""
-
-
-def _root_url(url: str) -> str:
-    if not url:
-        return url
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        message = (
-            f"{url!r} is no root of a Prometheus; write http://prometheus:9090, or with the path that it serves at"
-        )
-        raise ValueError(message)
-    if parts.username is not None or parts.password is not None:
-        message = "a password in a URL ends up in logs; put a token into a variable and name it in prometheus_token_env"
-        raise ValueError(message)
-    return url
-
-
-def _is_here(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return is_loopback(f"[{host}]:0" if ":" in host else f"{host}:0")
-
-
-def _listed(value: object) -> object:
-    """Take "production, staging" where a list is wanted: what a variable or an option can carry."""
-    return tuple(name.strip() for name in value.split(",")) if isinstance(value, str) else value
-
-
-def _listed_or_none(value: object) -> object:
-    """As `_listed`, where nothing at all may be wanted."""
-    return _listed(value) if value != "" else ()
-
-
-def _public_exceptions(names: tuple[str, ...]) -> tuple[str, ...]:
-    for name in names:
-        if not _HOST.fullmatch(name) and not _is_network(name):
-            message = f"{name!r} is neither a host nor a network; write hooks.internal, 10.1.2.3 or 10.0.0.0/8"
-            raise ValueError(message)
-    return names
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return True
-
-
-def _link(template: str) -> str:
-    if template and not _LINK.fullmatch(template):
-        message = f"{template!r} is no URL with any of {{environment}}, {{flag}}, {{rollout}}, {{run}} in it"
-        raise ValueError(message)
-    return template
-
-
-def _environment_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    for name in names:
-        if not _ENVIRONMENT_NAME.fullmatch(name):
-            message = f"{name!r} cannot name an environment; use a-z, 0-9, '.', '_' and '-', at most 128"
-            raise ValueError(message)
-    if not names or len(set(names)) != len(names):
-        message = "name at least one environment, and each once"
-        raise ValueError(message)
-    return names
-
-
-Address = Annotated[str, AfterValidator(_address)]
-Listed = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NoDecode, BeforeValidator(_listed_or_none)]
-EnvironmentNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_environment_names)]
-
-
+_OF_UPSTREAM = ("token", "tls", "tls_ca", "tls_cert", "tls_key", "insecure")
 _OF_REDIS = ("redis_tls_ca", "redis_wait_replicas", "redis_wait_ms", "redis_accept_data_loss", "redis_restore")
 
 
@@ -158,7 +60,7 @@ class Settings(BaseSettings):
     insecure_listen: bool = False
     """Serve gRPC without TLS on an address that other machines can reach. Tokens then travel in clear text."""
 
-    http_listen: Annotated[str, AfterValidator(_address_or_nothing)] = "127.0.0.1:7071"
+    http_listen: OptionalAddress = "127.0.0.1:7071"
     """Address of /healthz, /readyz and /metrics; empty serves none of them."""
 
     metrics_public: bool = False
@@ -200,6 +102,30 @@ class Settings(BaseSettings):
     lease_ms: Annotated[int, Field(ge=300, le=60_000)] = 6_000
     """How long the server that drives rollouts may stand still before another one takes over."""
 
+    upstream: OptionalAddress = ""
+    """Be a relay of the server at this address: hold no store, and serve the SDKs of a region with what it says."""
+
+    upstream_token: SecretStr | None = None
+    """Token with role relay, of the environment that is relayed."""
+
+    upstream_tls: bool = False
+    """Speak TLS with upstream by the system's authorities; implied by the three below."""
+
+    upstream_tls_ca: Path | None = None
+    """PEM authorities of upstream's certificate; those that the system knows unless given."""
+
+    upstream_tls_cert: Path | None = None
+    """PEM certificate that this relay shows upstream."""
+
+    upstream_tls_key: Path | None = None
+    """PEM private key of `upstream_tls_cert`."""
+
+    upstream_insecure: bool = False
+    """Follow an upstream on another machine without TLS. Tokens then travel in clear text."""
+
+    relay_name: Annotated[str, Field(max_length=64)] = ""
+    """Shown behind the names of its processes, for people; this host's name unless given."""
+
     history_keep_days: Annotated[int, Field(ge=1)] = 400
     """How far back history, explain and revert can look; older entries are compacted into a signed checkpoint."""
 
@@ -230,7 +156,7 @@ class Settings(BaseSettings):
     tick_ms: Annotated[int, Field(ge=100, le=60_000)] = 5_000
     """How often running rollouts are looked at: guardrails judged, soaks counted, stages entered."""
 
-    prometheus_url: Annotated[str, AfterValidator(_root_url)] = ""
+    prometheus_url: RootUrl = ""
     """Where metrics with `source: prometheus` are asked for; empty makes them blind."""
 
     prometheus_token_env: str = ""
@@ -251,10 +177,10 @@ class Settings(BaseSettings):
     notifications: bool = True
     """Send what rollouts have to say to their channels. Say no for a copy of a store that must wake nobody."""
 
-    notification_link: Annotated[str, AfterValidator(_link)] = ""
+    notification_link: Link = ""
     """Put into each message: a URL in which {environment}, {flag}, {rollout} and {run} are filled in."""
 
-    channel_allow_private: Annotated[Listed, AfterValidator(_public_exceptions)] = ()
+    channel_allow_private: PublicExceptions = ()
     """Hosts and networks that webhooks may reach although they are not public, separated by commas."""
 
     channel_commands: Listed = ()
@@ -274,6 +200,31 @@ class Settings(BaseSettings):
         """Where it is, the name of its token's variable, and how long it may take (ms)."""
         return self.prometheus_url, self.prometheus_token_env, self.prometheus_timeout_ms
 
+    @property
+    def upstream_is_encrypted(self) -> bool:
+        """Whether TLS is spoken with upstream."""
+        return self.upstream_tls or self.upstream_tls_ca is not None or self.upstream_tls_cert is not None
+
+    @model_validator(mode="after")
+    def _agree_on_upstream(self) -> Settings:
+        given = [name for name in map("upstream_{}".format, _OF_UPSTREAM) if name in self.model_fields_set]
+        message = ""
+        if not self.upstream:
+            message = f"{' and '.join(given)} mean nothing without upstream; give it, or take them out" if given else ""
+        elif self.upstream_token is None:
+            message = "a relay needs upstream_token: `rollout token create --role relay` on the other server makes one"
+        elif self.redis_url is not None:
+            message = "a relay has no store; take out redis_url, or upstream"
+        elif len(self.environments) != 1:
+            message = "upstream_token opens one environment: name that alone, and run a relay for each"
+        elif (self.upstream_tls_cert is None) != (self.upstream_tls_key is None):
+            message = "upstream_tls_cert and upstream_tls_key go together; give both or none"
+        elif not (self.upstream_is_encrypted or self.upstream_insecure or is_loopback(self.upstream)):
+            message = f"tokens would travel to {self.upstream} in clear text; give upstream_tls or upstream_tls_ca"
+        if message:
+            raise ValueError(message)
+        return self
+
     @model_validator(mode="after")
     def _agree(self) -> Settings:
         if self.redis_url is None:
@@ -290,7 +241,7 @@ class Settings(BaseSettings):
         if self.tls_client_ca is not None and self.tls_cert is None:
             message = "tls_client_ca asks for client certificates, which needs TLS; give tls_cert and tls_key too"
             raise ValueError(message)
-        if self.prometheus_token_env and self.prometheus_url.startswith("http:") and not _is_here(self.prometheus_url):
+        if self.prometheus_token_env and self.prometheus_url.startswith("http:") and not is_here(self.prometheus_url):
             message = "the token of prometheus_token_env would travel in clear text; give prometheus_url with https"
             raise ValueError(message)
         if self.tls_cert is None and not self.insecure_listen and not is_loopback(self.listen):

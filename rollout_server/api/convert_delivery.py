@@ -40,10 +40,10 @@ def greeting_of(hello: delivery_pb2.Hello) -> Greeting:
         raise InvalidInput([Problem("", "hello.instance_id", "bad_instance_id", message, "use a random one")])
     return Greeting(
         instance_id=instance_id,
-        sdk_version=_shown(hello.sdk_version),
-        capabilities=_shared(tuple(_shown(name) for name in hello.capabilities[:CAPABILITIES_MAX])),
-        service=_shown(hello.service),
-        host=_shown(hello.host),
+        sdk_version=shown(hello.sdk_version),
+        capabilities=_shared(tuple(shown(name) for name in hello.capabilities[:CAPABILITIES_MAX])),
+        service=shown(hello.service),
+        host=shown(hello.host),
         pid=hello.pid,
         held=_held(hello.held) if hello.HasField("held") else None,
         quarantined=_quarantined(hello.quarantined),
@@ -109,7 +109,7 @@ def _held(message: ruleset_pb2.Position) -> Position:
 
 def _quarantined(messages: Iterable[delivery_pb2.Quarantine]) -> tuple[Quarantined, ...]:
     return tuple(
-        Quarantined(_shown(one.flag), one.version, _shown(one.error, ERROR_LENGTH_MAX))
+        Quarantined(shown(one.flag), one.version, shown(one.error, ERROR_LENGTH_MAX))
         for one, _ in zip(messages, range(QUARANTINED_MAX), strict=False)
     )
 
@@ -120,7 +120,7 @@ def _shared(capabilities: tuple[str, ...]) -> tuple[str, ...]:
     return capabilities
 
 
-def _shown(text: str, length_max: int = NAME_LENGTH_MAX) -> str:
+def shown(text: str, length_max: int = NAME_LENGTH_MAX) -> str:
     """Return what may be shown of a text that anybody may have written."""
     cut = text[:length_max]
     return cut if cut.isprintable() else "".join(character if character.isprintable() else "?" for character in cut)

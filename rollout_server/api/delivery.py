@@ -9,21 +9,23 @@ is said is written once for a revision, and is the same bytes for every stream t
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rollout_sdk.engine.problems import Problem
 from rollout_sdk.wire.v1 import delivery_pb2, delivery_pb2_grpc
 from rollout_server.api.calls import current_caller
 from rollout_server.api.convert_delivery import acknowledgement_of, greeting_of
 from rollout_server.api.speaking import Room, Stream
-from rollout_server.errors import InvalidInput, Unavailable
+from rollout_server.errors import InvalidInput, Refused, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Mapping
 
-    from rollout_sdk.wire.messages import Greeting
     from rollout_server.api.metrics import Metrics
     from rollout_server.api.speaking import Context, Outlet, Pace
+
+
+AnyRequest = TypeVar("AnyRequest", delivery_pb2.WatchRequest, delivery_pb2.RelayRequest)
 
 
 class Delivery(delivery_pb2_grpc.DeliveryServiceServicer):
@@ -47,34 +49,33 @@ class Delivery(delivery_pb2_grpc.DeliveryServiceServicer):
         """Lead one process to every revision, until either side ends it."""
         caller = current_caller()
         room = self._rooms[caller.environment.name]
-        greeting = await self._greeting(request_iterator)
+        greeting = greeting_of((await first_message(request_iterator, self._pace)).hello)
         reset_reason = await room.served.fan_out.admit(greeting.held)
         seat = room.served.instances.join(greeting, caller.actor.token_id)
         stream = Stream(room, context, greeting.held, reset_reason)
-        room.enter(stream)
         try:
-            await self._listen(request_iterator, room.served, seat)
+            await self._lead(stream, self._listen(request_iterator, room.served, seat))
+        finally:
+            room.served.instances.disconnect(seat)
+
+    async def Relay(  # type: ignore[override] # it answers with a refusal alone
+        self, request_iterator: AsyncIterator[delivery_pb2.RelayRequest], context: Context
+    ) -> None:
+        """Refuse: there is no store here to follow. `api.relaying` has one."""
+        raise Refused("relay", "this server is a relay, and relays do not follow each other", "follow its upstream")
+
+    async def _lead(self, stream: Stream, listening: Coroutine[object, object, None]) -> None:
+        """Speak on a stream for as long as its other side is listened to."""
+        stream.room.enter(stream)
+        try:
+            await listening
         except asyncio.CancelledError:
             if not stream.is_ended:
                 raise
             stream.answer()
         finally:
-            room.leave(stream)
-            room.served.instances.disconnect(seat)
+            stream.room.leave(stream)
             await stream.fall_silent()
-
-    async def _greeting(self, requests: AsyncIterator[delivery_pb2.WatchRequest]) -> Greeting:
-        try:
-            async with asyncio.timeout(self._pace.hello_within_ms / 1_000):
-                first = await anext(requests, None)
-        except TimeoutError:
-            hint = "this client is too slow or no Rollout Guard SDK; it may come again"
-            raise Unavailable("client", f"no hello within {self._pace.hello_within_ms} ms", hint) from None
-        if first is None or first.WhichOneof("message") != "hello":
-            raise InvalidInput(
-                [Problem("", "", "no_hello", "a stream begins with hello", "use an SDK of this release")]
-            )
-        return greeting_of(first.hello)
 
     async def _listen(self, requests: AsyncIterator[delivery_pb2.WatchRequest], served: Outlet, seat: object) -> None:
         async for request in requests:
@@ -87,10 +88,29 @@ class Delivery(delivery_pb2_grpc.DeliveryServiceServicer):
                     served.instances.leave(seat)
                     return
                 case "hello":
-                    raise _misspoken("second_hello", "a stream has one hello")
+                    raise misspoken("second_hello", "a stream has one hello")
                 case _:
                     continue  # a later release says more than this one understands
 
 
-def _misspoken(code: str, message: str) -> InvalidInput:
+async def first_message(requests: AsyncIterator[AnyRequest], pace: Pace) -> AnyRequest:
+    """Return the hello that a stream begins with.
+
+    Raises:
+        InvalidInput: it begins with something else.
+        Unavailable: it says nothing for too long.
+    """
+    try:
+        async with asyncio.timeout(pace.hello_within_ms / 1_000):
+            first = await anext(requests, None)
+    except TimeoutError:
+        hint = "this client is too slow or no Rollout Guard SDK; it may come again"
+        raise Unavailable("client", f"no hello within {pace.hello_within_ms} ms", hint) from None
+    if first is None or first.WhichOneof("message") != "hello":
+        raise InvalidInput([Problem("", "", "no_hello", "a stream begins with hello", "use an SDK of this release")])
+    return first
+
+
+def misspoken(code: str, message: str) -> InvalidInput:
+    """Return the refusal of a client that does not speak as it should."""
     return InvalidInput([Problem("", "", code, message, "use an SDK of this release, or speak as delivery.proto says")])

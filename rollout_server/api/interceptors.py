@@ -168,6 +168,11 @@ class _Method:
             ) from None
 
 
+def bearer_of(context: Context) -> str:
+    """Return the token of a call that came through the door; for whoever passes it on."""
+    return _bearer(_metadata(context))
+
+
 def _check_right(caller: Caller, method: str, wanted: str) -> None:
     role = caller.actor.role
     if wanted not in {"", caller.environment.name}:

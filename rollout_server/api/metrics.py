@@ -51,7 +51,7 @@ class EnvironmentFigures:
     Attributes:
         instances: processes by state.
         epoch_renewals: since this server started.
-        is_following: the store answered when it was last asked.
+        is_following: the store answered when it was last asked; None where there is none.
         reports, unattributed, losses: of processes, since this server started; see `app.ingest_telemetry`.
         notifications: attempts to deliver one to a channel, by how they ended, since this server started.
         notifications_waiting: on their way now.
@@ -62,7 +62,7 @@ class EnvironmentFigures:
     streams: int
     instances: Mapping[str, int]
     epoch_renewals: int
-    is_following: bool
+    is_following: bool | None
     reports: int = 0
     unattributed: int = 0
     losses: Mapping[str, int] = field(default_factory=dict)
@@ -132,13 +132,7 @@ class Sources:
     def _families(self, controllers: tuple[ControllerFigures, ...], expires_at_s: int | None) -> Iterator[Metric]:
         yield from controller_families(controllers)
         yield from store_families(self.store)
-        expiry = GaugeMetricFamily(
-            "rollout_tls_certificate_expiry_timestamp_seconds",
-            "When the certificate in force expires (Unix time); absent without TLS.",
-        )
-        if expires_at_s is not None:
-            expiry.add_metric([], expires_at_s)
-        yield expiry
+        yield expiry_family(expires_at_s)
 
     def _controller(self, name: str) -> ControllerFigures:
         environment, runs = self.served[name].environment, self.runs[name]
@@ -150,6 +144,17 @@ class Sources:
             tick_failures=runs.ticks.failures,
             rollouts=rollout_figures(environment.state.resources, runs.memories),
         )
+
+
+def expiry_family(expires_at_s: int | None) -> Metric:
+    """Return when the certificate of the gRPC port expires (Unix time); None where it has none."""
+    expiry = GaugeMetricFamily(
+        "rollout_tls_certificate_expiry_timestamp_seconds",
+        "When the certificate in force expires (Unix time); absent without TLS.",
+    )
+    if expires_at_s is not None:
+        expiry.add_metric([], expires_at_s)
+    return expiry
 
 
 def metrics_of(sources: Sources) -> Metrics:
@@ -181,7 +186,7 @@ class Metrics:
 
         Args:
             figures: one for each environment, now.
-            durability: how durable an acknowledged write is, in words.
+            durability: how durable an acknowledged write is, in words; empty where nothing is written.
             is_durable: whether it survives a loss of power.
             more: looked up beside them; returns what makes metrics of it, on any thread.
         """
@@ -303,12 +308,14 @@ class _LookedUp(CollectorRegistry):
         durable = GaugeMetricFamily(
             "rollout_store_durable", "1 where an acknowledged write survives a loss of power.", labels=["durability"]
         )
-        durable.add_metric([self._durability], float(self._is_durable))
+        if self._durability:
+            durable.add_metric([self._durability], float(self._is_durable))
         for one in figures:
             revision.add_metric([one.environment], one.revision)
             streams.add_metric([one.environment], one.streams)
             renewals.add_metric([one.environment], one.epoch_renewals)
-            following.add_metric([one.environment], float(one.is_following))
+            if one.is_following is not None:
+                following.add_metric([one.environment], float(one.is_following))
             for state, count in one.instances.items():
                 instances.add_metric([one.environment, state], count)
         return [revision, streams, instances, renewals, following, durable]

@@ -21,9 +21,7 @@ from rollout_server.api.interceptors import MESSAGE_BYTES_MAX, Door
 from rollout_server.errors import Unavailable
 
 if TYPE_CHECKING:
-    from rollout_server.api.control import Control
     from rollout_server.api.delivery import Delivery
-    from rollout_server.api.telemetry import Telemetry
     from rollout_server.api.tls import Certificates
 
 _UNARY_ROOM = 2_000
@@ -66,7 +64,12 @@ class GrpcServer:
     """Everything that answers on the gRPC port."""
 
     def __init__(
-        self, door: Door, control: Control, delivery: Delivery, telemetry: Telemetry, streams_max: int
+        self,
+        door: Door,
+        control: control_pb2_grpc.ControlServiceServicer,
+        delivery: Delivery,
+        telemetry: telemetry_pb2_grpc.TelemetryServiceServicer,
+        streams_max: int,
     ) -> None:
         self._server = grpc.aio.server(
             interceptors=[door], options=_OPTIONS, maximum_concurrent_rpcs=streams_max + _UNARY_ROOM

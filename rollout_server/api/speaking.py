@@ -10,6 +10,8 @@ from rollout_server.api.convert_delivery import bookmark, drain, reset, update
 from rollout_server.errors import Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import grpc
 
     from rollout_sdk.engine.model import Position
@@ -126,28 +128,41 @@ class Room:
                 await asyncio.sleep(0)
 
 
+def _nothing() -> None:
+    """Nothing is to be said aside."""
+
+
 class Stream:
     """One stream's speaking side.
 
     Attributes:
+        room: where it belongs.
         is_ended: this side ended it; the listener's cancellation means that and nothing else.
         spoke_at: when the stream began, or the last message was begun or taken, by the event loop's clock.
     """
 
     __slots__ = (
+        "_aside",
         "_context",
         "_ended_by",
         "_listener",
         "_position",
         "_reset_reason",
-        "_room",
         "_speaker",
         "_told_at",
         "is_ended",
+        "room",
         "spoke_at",
     )
 
-    def __init__(self, room: Room, context: Context, held: Position | None, reset_reason: str) -> None:
+    def __init__(
+        self,
+        room: Room,
+        context: Context,
+        held: Position | None,
+        reset_reason: str,
+        aside: Callable[[], bytes | None] = _nothing,
+    ) -> None:
         """Take the side of the running task, which listens.
 
         Args:
@@ -155,8 +170,10 @@ class Stream:
             context: the call's.
             held: where the client stands; None holds nothing.
             reset_reason: why it has to forget that first; empty where it has not.
+            aside: returns what is to be said before the way to the next position, if anything is.
         """
-        self._room = room
+        self._aside = aside
+        self.room = room
         self._context = context
         self._position = None if reset_reason else held
         self._reset_reason = reset_reason
@@ -176,7 +193,7 @@ class Stream:
     def _is_bookmark_due(self) -> bool:
         """Whether it is time for one although changes are said: it also tells over how long to come back."""
         since_s = asyncio.get_running_loop().time() - self._told_at
-        return since_s * 1_000 >= self._room.pace.bookmark_every_ms
+        return since_s * 1_000 >= self.room.pace.bookmark_every_ms
 
     def speak(self) -> None:
         """Start to say what the client does not know; nothing where that is under way, for it goes to the present."""
@@ -218,21 +235,25 @@ class Stream:
 
     async def _catch_up(self) -> None:
         """Say all that leads to the present, or that nothing does; then, when draining, the last word."""
-        fan_out = self._room.served.fan_out
+        fan_out = self.room.served.fan_out
         said = False
         if self._reset_reason:
             await self._write(reset(self._reset_reason))
             self._reset_reason = ""
         while True:
+            if self._position != fan_out.position or not said:
+                aside = self._aside()
+                if aside is not None:
+                    await self._write(aside)
             if self._position != fan_out.position:
                 await self._lead()
                 said = True
             elif fan_out.is_draining:
-                await self._write(drain(self._room.pace.reconnect_within_ms))
+                await self._write(drain(self.room.pace.reconnect_within_ms))
                 self.end()
                 return
             elif not said or self._is_bookmark_due:
-                within_ms = return_within_ms(self._room.served.streams)
+                within_ms = return_within_ms(self.room.served.streams)
                 self._told_at = asyncio.get_running_loop().time()
                 await self._write(bookmark(fan_out.position, fan_out.ruleset_digest, within_ms))
                 said = True
@@ -241,13 +262,13 @@ class Stream:
 
     async def _lead(self) -> None:
         """Say what leads to the present position, or to one that was present when this began."""
-        fan_out = self._room.served.fan_out
+        fan_out = self.room.served.fan_out
         parts = fan_out.parts_since(self._position) if self._position else fan_out.snapshot()
         if parts is None:
             await self._write(reset("the history became another one"))
             parts = fan_out.snapshot()
         for part in parts:
-            await self._write(self._room.written.bytes_of(part, fan_out))
+            await self._write(self.room.written.bytes_of(part, fan_out))
         self._position = parts[-1].position
 
     async def _write(self, message: bytes) -> None:

@@ -55,7 +55,9 @@ class Instance:
         joined_revision: where the environment stood when it connected.
         quarantined: flags it refused.
         error: what it said of the first of them.
-        is_connected: it has a stream now.
+        is_connected: it has a stream now, here or at its relay.
+        behind: name of the relay that serves it; empty where this server does.
+        is_out_of_sight: that relay is out of reach, and nobody knows how its processes are.
     """
 
     greeting: Greeting
@@ -68,13 +70,15 @@ class Instance:
     quarantined: tuple[str, ...] = ()
     error: str = ""
     is_connected: bool = True
+    behind: str = ""
+    is_out_of_sight: bool = False
 
     @property
     def name(self) -> str:
-        """For people: "web@host-1 (pid 7)"."""
+        """For people: "web@host-1 (pid 7)", "web@host-1 (pid 7) behind eu-west"."""
         service = self.greeting.service or "unnamed"
         host = f"@{self.greeting.host}" if self.greeting.host else ""
-        return f"{service}{host} (pid {self.greeting.pid})"
+        return f"{service}{host} (pid {self.greeting.pid}){f' behind {self.behind}' if self.behind else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,24 +170,38 @@ class Instances:
         self.changes = 0
         self.began_at_ms = clock.now_ms()
 
-    def join(self, greeting: Greeting, token_id: str) -> object:
+    @property
+    def connected(self) -> int:
+        """How many processes are connected."""
+        return len(self._seats) - sum(map(len, self._away.values()))
+
+    def join(self, greeting: Greeting, token_id: str, behind: str = "", connected_ms_ago: int = 0) -> object:
         """Seat a process that opened a stream; return what names the stream in the calls below.
+
+        Args:
+            greeting: what it said.
+            token_id: what it came with.
+            behind: the relay that it connected to; empty where it is connected to this server.
+            connected_ms_ago: since then. Where it connected elsewhere later, this stream is over and has no seat.
 
         Raises:
             Unavailable: every remembered process is connected, and there is no room for one more.
         """
         key = (token_id, greeting.instance_id)
+        now_ms = self._clock.now_ms()
+        connected_at_ms, stream = now_ms - connected_ms_ago, (key, object())
+        known = self._seats[key].instance if key in self._seats else None
+        if connected_ms_ago and known and known.is_connected and known.connected_at_ms > connected_at_ms:
+            return stream
         if key not in self._seats:
             self._make_room(token_id)
         self._forget(key)
-        now_ms = self._clock.now_ms()
         here = self._position()
-        instance = Instance(greeting, token_id, now_ms, now_ms, here.revision)
+        instance = Instance(greeting, token_id, connected_at_ms, now_ms, here.revision, behind=behind)
         if greeting.held is not None:
             flags = tuple(one.flag for one in greeting.quarantined)
             error = greeting.quarantined[0].error if flags else ""
             instance = replace(instance, in_force=greeting.held, quarantined=flags, error=error)
-        stream = (key, object())
         self._seats[key] = _Seat(instance, stream)
         self.changes += 1
         return stream
@@ -198,7 +216,7 @@ class Instances:
         return tuple(replace(one, last_seen_at_ms=now_ms) if one.is_connected else one for one in self.known())
 
     def recall(self, known: Iterable[Instance]) -> None:
-        """Seat processes that an earlier run of this server knew: out of reach, until they come back."""
+        """Seat processes that an earlier run, or a relay, knew and this one does not: out of reach until they come."""
         for one in sorted(known, key=lambda instance: instance.last_seen_at_ms)[-self._instances_max :]:
             seat = _Seat(one, None)
             if seat.key not in self._seats:
@@ -244,13 +262,23 @@ class Instances:
         seat = self._seat(stream)
         if seat is not None:
             self._forget(seat.key)
-            self.changes += 1
 
-    def disconnect(self, stream: object) -> None:
+    def strike(self, token_id: str, instance_id: str) -> None:
+        """Forget a process that is out of reach: it is known to have said goodbye elsewhere."""
+        seat = self._seats.get((token_id, instance_id))
+        if seat is not None and not seat.instance.is_connected:
+            self._forget(seat.key)
+
+    def overlook(self) -> None:
+        """Count a process that there is no room for: no certificate is complete while it counts."""
+        self._forgotten_at_ms.append(self._clock.now_ms())
+
+    def disconnect(self, stream: object, *, is_out_of_sight: bool = False) -> None:
         """Count a process as out of reach; one that said goodbye, or came back by another stream, is not touched."""
         seat = self._seat(stream)
-        if seat is not None:
-            seat.instance = replace(seat.instance, is_connected=False, last_seen_at_ms=self._clock.now_ms())
+        if seat is not None and seat.instance.is_connected:
+            away = replace(seat.instance, is_connected=False, is_out_of_sight=is_out_of_sight)
+            seat.instance = replace(away, last_seen_at_ms=self._clock.now_ms())
             self.changes += 1
             self._away.setdefault(seat.instance.token_id, OrderedDict())[seat.key] = None
 
@@ -349,7 +377,8 @@ class Instances:
         return list(self._seats.values())
 
     def _forget(self, key: _Key) -> None:
-        self._seats.pop(key, None)
+        if self._seats.pop(key, None) is not None:
+            self.changes += 1
         away = self._away.get(key[0])
         if away is not None:
             away.pop(key, None)

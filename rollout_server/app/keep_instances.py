@@ -52,13 +52,15 @@ def _save(notes: Notes, known: tuple[Instance, ...]) -> None:
 
 def _write(one: Instance) -> Json:
     said = one.greeting
-    return [one.token_id, said.instance_id, said.service, said.host, said.pid, said.sdk_version, one.last_seen_at_ms]
+    who: list[Json] = [one.token_id, said.instance_id, said.service, said.host, said.pid, said.sdk_version]
+    return [*who, one.last_seen_at_ms, one.behind]
 
 
 def _read(noted: Json) -> Instance | None:
     match noted:
-        case [str(token_id), str(instance_id), str(service), str(host), int(pid), str(version), int(last_seen_at_ms)]:
+        case [str(token), str(instance_id), str(service), str(host), int(pid), str(version), int(seen_at_ms), *more]:
             greeting = Greeting(instance_id, version, (), service, host, pid)
-            return Instance(greeting, token_id, last_seen_at_ms, last_seen_at_ms, 0, is_connected=False)
+            behind = more[0] if more and isinstance(more[0], str) else ""  # notes of earlier releases end before it
+            return Instance(greeting, token, seen_at_ms, seen_at_ms, 0, is_connected=False, behind=behind)
         case _:
             return None

@@ -44,6 +44,8 @@ class ProcessLosses:
         lost: list[_Key] = []
         for one in self._instances.known():
             key = (one.token_id, one.greeting.instance_id)
+            if one.is_out_of_sight:
+                continue  # its relay is cut off: it may well live
             if one.is_connected:
                 away_since_ms[key] = None
             elif key in self._away_since_ms:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from rollout_sdk.engine.problems import Problem
+from rollout_sdk.wire.relaying import TokenHash, Tokens
 from rollout_server.app.actor import Actor
 from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
 from rollout_server.app.near_miss import cut
@@ -181,6 +182,23 @@ def is_standing(environment: Keyring, token_id: str) -> bool:
     """Say whether the token still opens the door: neither revoked, expired nor gone. For streams that stay open."""
     spec, status = _stored(environment, token_id)
     return spec is not None and not tokens.why_fallen(spec, status, environment.clock.now_ms())
+
+
+def is_of_a_process(environment: Keyring, token_id: str) -> bool:
+    """Say whether a token stands, and is one that processes come with."""
+    spec, status = _stored(environment, token_id)
+    stands = spec is not None and not tokens.why_fallen(spec, status, environment.clock.now_ms())
+    return stands and spec is not None and spec.role == Role.SDK.value
+
+
+def tokens_of_processes(environment: Environment) -> Tokens:
+    """Return what a relay has to know to let processes in: no secret, and no token of a person."""
+    known = (
+        TokenHash(id_.key, token.spec.hash, token.spec.expires_at_ms)
+        for id_, token in environment.state.resources.items()
+        if id_.kind is Kind.TOKEN and isinstance(token.spec, TokenSpec) and is_of_a_process(environment, id_.key)
+    )
+    return Tokens(environment.name, tuple(sorted(known, key=lambda one: one.id)))
 
 
 async def bootstrap(environment: Environment) -> str | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rollout_sdk.wire.v1 import control_pb2
     from rollout_server.cli.yaml_text import Data
 
-ROLES = ("sdk", "viewer", "author", "operator", "approver", "admin")
+ROLES = ("sdk", "relay", "viewer", "author", "operator", "approver", "admin")
 
 
 @click.group(cls=Group)

@@ -14,6 +14,7 @@ class Role(Enum):
     """What a token may do. Roles are not ranks: each right is written out below."""
 
     SDK = "sdk"
+    RELAY = "relay"
     VIEWER = "viewer"
     AUTHOR = "author"
     OPERATOR = "operator"
@@ -21,7 +22,7 @@ class Role(Enum):
     ADMIN = "admin"
 
 
-_PEOPLE = frozenset(Role) - {Role.SDK}
+_PEOPLE = frozenset(Role) - {Role.SDK, Role.RELAY}
 _ADMIN = frozenset({Role.ADMIN})
 _SAFER = _PEOPLE - {Role.VIEWER}
 _OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
@@ -34,6 +35,9 @@ RIGHTS: Mapping[str, frozenset[Role]] = MappingProxyType(
     {
         # An SDK token sees what decides, and nothing else; a person's token is no way into the registry of processes.
         "/rollout.v1.DeliveryService/Watch": frozenset({Role.SDK}),
+        # A relay speaks for the processes of its environment, and is told the hashes of their tokens. What they report
+        # it passes on under their own.
+        "/rollout.v1.DeliveryService/Relay": frozenset({Role.RELAY}),
         "/rollout.v1.TelemetryService/Report": frozenset({Role.SDK}),
         _CONTROL + "ExportSnapshot": _PEOPLE | {Role.SDK},
         _CONTROL + "GetStatus": _PEOPLE,
@@ -87,6 +91,7 @@ RIGHTS: Mapping[str, frozenset[Role]] = MappingProxyType(
 _DEEDS: Mapping[str, str] = MappingProxyType(
     {
         "/rollout.v1.DeliveryService/Watch": "watch flags as an SDK does",
+        "/rollout.v1.DeliveryService/Relay": "relay an environment",
         "/rollout.v1.TelemetryService/Report": "report telemetry",
         _CONTROL + "ExportSnapshot": "export a snapshot",
         _CONTROL + "GetStatus": "see the status",

@@ -28,8 +28,9 @@ LIFETIME_MAX_MS = 1_830 * _DAY_MS
 
 LIFETIMES_MS: Mapping[Role, int] = MappingProxyType(
     {
-        # A process that serves traffic must not fall silent over a forgotten date; doctor warns a month before.
+        # What serves traffic must not fall silent over a forgotten date; doctor warns a month before.
         Role.SDK: 730 * _DAY_MS,
+        Role.RELAY: 730 * _DAY_MS,
         Role.VIEWER: 90 * _DAY_MS,
         Role.AUTHOR: 90 * _DAY_MS,
         Role.OPERATOR: 90 * _DAY_MS,

@@ -25,7 +25,7 @@ def write_position(position: Position) -> ruleset_pb2.Position:
     return ruleset_pb2.Position(epoch=position.epoch, revision=position.revision, digest=position.digest)
 
 
-def read_response(response: delivery_pb2.WatchResponse) -> Message | None:
+def read_response(response: delivery_pb2.WatchResponse | delivery_pb2.RelayResponse) -> Message | None:
     """Return what the server said; None for a message that a later release invented."""
     match response.WhichOneof("message"):
         case "reset":

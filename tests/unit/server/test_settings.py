@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rollout_server.errors import InvalidInput
-from rollout_server.settings import Settings, is_loopback, load, split_address
+from rollout_server.settings import Settings, load
 
 
 @pytest.fixture(autouse=True)
@@ -110,24 +110,6 @@ def test_half_a_key_pair_is_refused(tmp_path: Path) -> None:
     assert "needs TLS" in problems(tls_client_ca=tmp_path)[0]
 
 
-@pytest.mark.parametrize(
-    ("address", "parts"), [("127.0.0.1:0", ("127.0.0.1", 0)), ("[::1]:65535", ("::1", 65535)), ("a.b:7", ("a.b", 7))]
-)
-def test_an_address_is_a_host_and_a_port(address: str, parts: tuple[str, int]) -> None:
-    assert split_address(address) == parts
-
-
-@pytest.mark.parametrize("address", ["", ":1", "a:", "a:b", "a:65536", "a:-1", "::1:7070", "[::1:7070", "a:٣"])
-def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(ValueError, match="write"):
-        split_address(address)
-
-
-def test_loopback_is_what_only_this_machine_reaches() -> None:
-    assert [is_loopback(f"{host}:1") for host in ("127.0.0.1", "127.9.9.9", "[::1]", "localhost")] == [True] * 4
-    assert [is_loopback(f"{host}:1") for host in ("0.0.0.0", "[::]", "192.168.0.1", "localhost.evil")] == [False] * 4  # noqa: S104 - what must not count
-
-
 def test_settings_do_not_change_under_way() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load().listen = "127.0.0.1:1"
@@ -194,3 +176,35 @@ def test_a_token_for_prometheus_never_travels_in_clear_text() -> None:
         load({"prometheus_url": "http://prometheus:9090", **token})
     for url in ("https://prometheus:9090", "http://localhost:9090", "http://[::1]:9090", ""):
         assert load({"prometheus_url": url, **token}).prometheus_token_env == "PROMETHEUS_TOKEN"
+
+
+RELAY = {"upstream": "127.0.0.1:7070", "upstream_token": "rg_x"}
+
+
+def test_a_relay_is_told_whom_it_follows() -> None:
+    """Its token is never shown."""
+    settings = load(RELAY)
+    assert (settings.upstream, settings.upstream_is_encrypted) == ("127.0.0.1:7070", False)
+    assert "rg_x" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"upstream_token": "rg_x"}, "mean nothing without upstream"),
+        ({"upstream": "127.0.0.1:7070"}, "rollout token create --role relay"),
+        ({**RELAY, "redis_url": "redis://h"}, "no store"),
+        ({**RELAY, "environments": "a,b"}, "a relay for each"),
+        ({**RELAY, "upstream_tls_cert": "x.pem"}, "go together"),
+        ({**RELAY, "upstream": "far.example.com:7070"}, "clear text"),
+    ],
+)
+def test_a_relay_that_cannot_be_is_refused(options: dict[str, object], why: str) -> None:
+    (problem,) = problems(**options)
+    assert why in problem
+
+
+@pytest.mark.parametrize("how", [{"upstream_tls": True}, {"upstream_tls_ca": "ca.pem"}, {"upstream_insecure": True}])
+def test_an_upstream_far_away_is_spoken_to_in_secret_or_by_order(how: dict[str, object]) -> None:
+    settings = load({**RELAY, "upstream": "far.example.com:7070", **how})
+    assert settings.upstream_is_encrypted is ("upstream_insecure" not in how)

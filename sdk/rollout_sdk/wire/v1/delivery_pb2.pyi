@@ -338,3 +338,284 @@ class Drain(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Drain: _TypeAlias = Drain  # noqa: Y015
+
+@_typing.final
+class RelayResponse(_message.Message):
+    """What is said to processes has the same numbers here: a WatchResponse is written once, for relays too."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESET_FIELD_NUMBER: _builtins.int
+    UPDATE_FIELD_NUMBER: _builtins.int
+    BOOKMARK_FIELD_NUMBER: _builtins.int
+    DRAIN_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def reset(self) -> Global___Reset: ...
+    @_builtins.property
+    def update(self) -> Global___Update: ...
+    @_builtins.property
+    def bookmark(self) -> Global___Bookmark: ...
+    @_builtins.property
+    def drain(self) -> Global___Drain: ...
+    @_builtins.property
+    def tokens(self) -> Global___Tokens: ...
+    def __init__(
+        self,
+        *,
+        reset: Global___Reset | None = ...,
+        update: Global___Update | None = ...,
+        bookmark: Global___Bookmark | None = ...,
+        drain: Global___Drain | None = ...,
+        tokens: Global___Tokens | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bookmark", b"bookmark", "drain", b"drain", "message", b"message", "reset", b"reset", "tokens", b"tokens", "update", b"update"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bookmark", b"bookmark", "drain", b"drain", "message", b"message", "reset", b"reset", "tokens", b"tokens", "update", b"update"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["reset", "update", "bookmark", "drain", "tokens"]  # noqa: Y015
+    _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
+
+Global___RelayResponse: _TypeAlias = RelayResponse  # noqa: Y015
+
+@_typing.final
+class Tokens(_message.Message):
+    """Who may come to a relay; takes the place of what was said before. No secret is in here."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    environment: _builtins.str
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenHash]:
+        """Those of processes that stand now."""
+
+    def __init__(
+        self,
+        *,
+        environment: _builtins.str = ...,
+        tokens: _abc.Iterable[Global___TokenHash] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["environment", b"environment", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tokens: _TypeAlias = Tokens  # noqa: Y015
+
+@_typing.final
+class TokenHash(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    HASH_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_MS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The visible part."""
+    hash: _builtins.str
+    """SHA-256 of the whole token, which has 256 random bits; lowercase hex."""
+    expires_at_ms: _builtins.int
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        hash: _builtins.str = ...,
+        expires_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at_ms", b"expires_at_ms", "hash", b"hash", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenHash: _TypeAlias = TokenHash  # noqa: Y015
+
+@_typing.final
+class RelayFile(_message.Message):
+    """What a relay keeps on disk, to serve processes with while its upstream is away and after its own restart."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULESET_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    COMMITTED_AT_MS_FIELD_NUMBER: _builtins.int
+    ruleset: _builtins.bytes
+    """A ruleset file as SDKs keep it: head, checksum, SnapshotFile."""
+    committed_at_ms: _builtins.int
+    """When the ruleset's revision was committed."""
+    @_builtins.property
+    def tokens(self) -> Global___Tokens: ...
+    def __init__(
+        self,
+        *,
+        ruleset: _builtins.bytes = ...,
+        tokens: Global___Tokens | None = ...,
+        committed_at_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["tokens", b"tokens"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["committed_at_ms", b"committed_at_ms", "ruleset", b"ruleset", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelayFile: _TypeAlias = RelayFile  # noqa: Y015
+
+@_typing.final
+class RelayRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HELLO_FIELD_NUMBER: _builtins.int
+    NEWS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hello(self) -> Global___RelayHello: ...
+    @_builtins.property
+    def news(self) -> Global___RelayNews: ...
+    def __init__(
+        self,
+        *,
+        hello: Global___RelayHello | None = ...,
+        news: Global___RelayNews | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hello", b"hello", "message", b"message", "news", b"news"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hello", b"hello", "message", b"message", "news", b"news"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["hello", "news"]  # noqa: Y015
+    _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
+
+Global___RelayRequest: _TypeAlias = RelayRequest  # noqa: Y015
+
+@_typing.final
+class RelayHello(_message.Message):
+    """The first message of a relay's stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """For people: "eu-west", shown behind the names of its processes."""
+    @_builtins.property
+    def held(self) -> _ruleset_pb2.Position:
+        """What it serves; absent while it has nothing."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        held: _ruleset_pb2.Position | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["held", b"held"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelayHello: _TypeAlias = RelayHello  # noqa: Y015
+
+@_typing.final
+class RelayNews(_message.Message):
+    """What changed among the processes behind a relay. A stream begins with all of them, in as many messages as it takes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOINED_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def joined(self) -> _containers.RepeatedCompositeFieldContainer[Global___RelayedProcess]: ...
+    @_builtins.property
+    def acknowledged(self) -> _containers.RepeatedCompositeFieldContainer[Global___RelayedAcknowledgement]: ...
+    @_builtins.property
+    def left(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Numbers of those that said goodbye."""
+
+    @_builtins.property
+    def lost(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Numbers of those that went without."""
+
+    def __init__(
+        self,
+        *,
+        joined: _abc.Iterable[Global___RelayedProcess] | None = ...,
+        acknowledged: _abc.Iterable[Global___RelayedAcknowledgement] | None = ...,
+        left: _abc.Iterable[_builtins.int] | None = ...,
+        lost: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "joined", b"joined", "left", b"left", "lost", b"lost"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelayNews: _TypeAlias = RelayNews  # noqa: Y015
+
+@_typing.final
+class RelayedProcess(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    TOKEN_ID_FIELD_NUMBER: _builtins.int
+    HELLO_FIELD_NUMBER: _builtins.int
+    CONNECTED_MS_AGO_FIELD_NUMBER: _builtins.int
+    AWAY_MS_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Stands for the process in the rest of this stream."""
+    token_id: _builtins.str
+    """The token that it came with; one of those that `Tokens` told."""
+    connected_ms_ago: _builtins.int
+    away_ms: _builtins.int
+    """Since it was last heard of; absent while it is connected."""
+    @_builtins.property
+    def hello(self) -> Global___Hello:
+        """As it said it."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        token_id: _builtins.str = ...,
+        hello: Global___Hello | None = ...,
+        connected_ms_ago: _builtins.int = ...,
+        away_ms: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_away_ms", b"_away_ms", "away_ms", b"away_ms", "hello", b"hello"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_away_ms", b"_away_ms", "away_ms", b"away_ms", "connected_ms_ago", b"connected_ms_ago", "hello", b"hello", "number", b"number", "token_id", b"token_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__away_ms: _TypeAlias = _typing.Literal["away_ms"]  # noqa: Y015
+    _WhichOneofArgType__away_ms: _TypeAlias = _typing.Literal["_away_ms", b"_away_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__away_ms) -> _WhichOneofReturnType__away_ms | None: ...
+
+Global___RelayedProcess: _TypeAlias = RelayedProcess  # noqa: Y015
+
+@_typing.final
+class RelayedAcknowledgement(_message.Message):
+    """The same word from any number of processes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACKNOWLEDGE_FIELD_NUMBER: _builtins.int
+    NUMBERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def acknowledge(self) -> Global___Acknowledge: ...
+    @_builtins.property
+    def numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    def __init__(
+        self,
+        *,
+        acknowledge: Global___Acknowledge | None = ...,
+        numbers: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledge", b"acknowledge", "numbers", b"numbers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelayedAcknowledgement: _TypeAlias = RelayedAcknowledgement  # noqa: Y015

@@ -39,6 +39,11 @@ class DeliveryServiceStub:
                 request_serializer=rollout_dot_v1_dot_delivery__pb2.WatchRequest.SerializeToString,
                 response_deserializer=rollout_dot_v1_dot_delivery__pb2.WatchResponse.FromString,
                 _registered_method=True)
+        self.Relay = channel.stream_stream(
+                '/rollout.v1.DeliveryService/Relay',
+                request_serializer=rollout_dot_v1_dot_delivery__pb2.RelayRequest.SerializeToString,
+                response_deserializer=rollout_dot_v1_dot_delivery__pb2.RelayResponse.FromString,
+                _registered_method=True)
 
 
 class DeliveryServiceServicer:
@@ -51,6 +56,14 @@ class DeliveryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Relay(self, request_iterator, context):
+        """One stream per relay: a server without a store, which serves processes of its own and says who they are and what they
+        have in force. It hears what a process hears, and who may come in.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DeliveryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -58,6 +71,11 @@ def add_DeliveryServiceServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=rollout_dot_v1_dot_delivery__pb2.WatchRequest.FromString,
                     response_serializer=rollout_dot_v1_dot_delivery__pb2.WatchResponse.SerializeToString,
+            ),
+            'Relay': grpc.stream_stream_rpc_method_handler(
+                    servicer.Relay,
+                    request_deserializer=rollout_dot_v1_dot_delivery__pb2.RelayRequest.FromString,
+                    response_serializer=rollout_dot_v1_dot_delivery__pb2.RelayResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -87,6 +105,33 @@ class DeliveryService:
             '/rollout.v1.DeliveryService/Watch',
             rollout_dot_v1_dot_delivery__pb2.WatchRequest.SerializeToString,
             rollout_dot_v1_dot_delivery__pb2.WatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Relay(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/rollout.v1.DeliveryService/Relay',
+            rollout_dot_v1_dot_delivery__pb2.RelayRequest.SerializeToString,
+            rollout_dot_v1_dot_delivery__pb2.RelayResponse.FromString,
             options,
             channel_credentials,
             insecure,

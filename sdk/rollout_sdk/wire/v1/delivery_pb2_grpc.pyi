@@ -33,12 +33,20 @@ class DeliveryServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DeliveryServiceAsyncStub: ...
     Watch: _grpc.StreamStreamMultiCallable[_delivery_pb2.WatchRequest, _delivery_pb2.WatchResponse]
     """One stream per process. The client says hello first, then acknowledges what it puts in force."""
+    Relay: _grpc.StreamStreamMultiCallable[_delivery_pb2.RelayRequest, _delivery_pb2.RelayResponse]
+    """One stream per relay: a server without a store, which serves processes of its own and says who they are and what they
+    have in force. It hears what a process hears, and who may come in.
+    """
 
 @_typing.type_check_only
 class DeliveryServiceAsyncStub(DeliveryServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Watch: _aio.StreamStreamMultiCallable[_delivery_pb2.WatchRequest, _delivery_pb2.WatchResponse]  # type: ignore[assignment]
     """One stream per process. The client says hello first, then acknowledges what it puts in force."""
+    Relay: _aio.StreamStreamMultiCallable[_delivery_pb2.RelayRequest, _delivery_pb2.RelayResponse]  # type: ignore[assignment]
+    """One stream per relay: a server without a store, which serves processes of its own and says who they are and what they
+    have in force. It hears what a process hears, and who may come in.
+    """
 
 class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -48,5 +56,15 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_delivery_pb2.WatchResponse], _abc.AsyncIterator[_delivery_pb2.WatchResponse]]:
         """One stream per process. The client says hello first, then acknowledges what it puts in force."""
+
+    @_abc_1.abstractmethod
+    def Relay(
+        self,
+        request_iterator: _MaybeAsyncIterator[_delivery_pb2.RelayRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_delivery_pb2.RelayResponse], _abc.AsyncIterator[_delivery_pb2.RelayResponse]]:
+        """One stream per relay: a server without a store, which serves processes of its own and says who they are and what they
+        have in force. It hears what a process hears, and who may come in.
+        """
 
 def add_DeliveryServiceServicer_to_server(servicer: DeliveryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
