@@ -110,7 +110,8 @@ async def start_rollout(
         frozen = is_frozen(resources, run.flag, at_ms, starter.names)
         outcome = step(run, Start(starter.name, at_ms, command.intent.reason, is_frozen=frozen))
         raise_refusal(outcome[1])
-        status = replace(_status_of(rollout), rules=())
+        status = _status_of(rollout)
+        status = replace(status, rules=(), completed=status.completions)
         changes = changes_of(
             resources, replace(rollout, status=status), outcome, by=starter.label, at_ms=at_ms, verdicts=()
         )
@@ -198,11 +199,8 @@ def _refuse_early(flag: Resource, spec: RolloutSpec, other: Environment | None) 
     name = spec.after_environment
     if other is None:
         raise Refused("after", f"there is no environment {name} on this server to wait for", "mend spec.after")
-    marks = set()
-    for one in rollouts_of(other.state.resources, spec.flag):
-        run = _status_of(one).run
-        if run is not None and run.phase is Phase.COMPLETED and run.to_variant == spec.to_variant:
-            marks |= {mark for id_, mark in run.closure if id_ == str(flag.id)}
+    done = (one for each in rollouts_of(other.state.resources, spec.flag) for one in _status_of(each).completions)
+    marks = {one.mark for one in done if one.variant == spec.to_variant}
     if not marks:
         hint = f"complete a rollout of {spec.flag} to {spec.to_variant} in {name} first"
         raise Refused("after", f"flag {spec.flag} has completed no rollout in {name} yet", hint)

@@ -41,6 +41,9 @@ class Kind(Enum):
 Evidence: TypeAlias = "tuple[tuple[str, Verdict], ...]"
 """What is known of a run's guards: name and verdict."""
 
+COMPLETED_MAX = 16
+"""Completions of a rollout that are remembered, so that another environment may wait for one of them."""
+
 PLANNED = tuple(kind for kind in Kind if kind not in {Kind.TOKEN, Kind.CHANGE})
 """Kinds that documents write and that pruning deletes."""
 
@@ -116,6 +119,19 @@ class CohortStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Completion:
+    """A run reached its end.
+
+    Attributes:
+        variant: that everybody got.
+        mark: of the flag's content when it began, as `Run.closure` has it.
+    """
+
+    variant: str
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutStatus:
     """What verbs and the engine write of a rollout. Salt and law are set at creation and never recomputed.
 
@@ -123,6 +139,7 @@ class RolloutStatus:
         run: the last one, going on or ended; earlier ones are in the journal. None before the first.
         verdicts: of each guard by name, as the last transition found them.
         rules: of the flag, which finishing wrote the final variant into; by id.
+        completed: what earlier runs completed, the newest `COMPLETED_MAX`.
     """
 
     salt: str
@@ -130,6 +147,17 @@ class RolloutStatus:
     run: Run | None = None
     verdicts: Evidence = ()
     rules: tuple[str, ...] = ()
+    completed: tuple[Completion, ...] = ()
+
+    @property
+    def completions(self) -> tuple[Completion, ...]:
+        """What runs completed, the last one included, as far as it is remembered; the newest comes last."""
+        run = self.run
+        if run is None or run.phase is not Phase.COMPLETED:
+            return self.completed
+        marks = dict(run.closure)
+        last = Completion(run.to_variant, marks.get(str(ResourceId(Kind.FLAG, run.flag)), ""))
+        return (*(one for one in self.completed if one != last), last)[-COMPLETED_MAX:]
 
     @property
     def runs(self) -> int:

@@ -38,12 +38,22 @@ def limit(metric: str, value: object, **more: Any) -> Document:
     return stages({}, guardrails=[{"metric": metric, "limit": value, **more}])
 
 
+def counted(numerator: str) -> Document:
+    """A metric of Prometheus."""
+    denominator = 'sum(requests{arm="{arm}"})'
+    query = {"source": "prometheus", "late": "1m", "numerator": numerator, "denominator": denominator}
+    return document("Metric", "errors", {"measures": "proportion", "per": "event", **query})
+
+
 def launch(**spec: Any) -> Document:
     whole = {"flag": "checkout", "from": "off", "to": "on", "pipeline": "careful", **spec}
     return document("Rollout", "launch", whole)
 
 
 BAD: list[tuple[str, tuple[Document, ...], list[tuple[str, str]]]] = [
+    # Queries that Prometheus could not be asked
+    ("no PromQL", (counted('sum(errors{arm="{arm}"}'),), [("spec.numerator", "bad_promql")]),
+    ("a query that does not tell the arms apart", (counted("sum(errors)"),), [("spec.numerator", "bad_promql")]),
     # Limits with the wrong sign, or of another kind than their metric
     ("less is good", (limit("errors", "-20%"),), [("spec.guardrails[0].limit", "wrong_sign")]),
     ("more is good", (limit("conversion", "+3%"),), [("spec.guardrails[0].limit", "wrong_sign")]),

@@ -17,6 +17,7 @@ from rollout_server.domain.guardrails.verdict import read_verdict, write_verdict
 from rollout_server.domain.machine import read_run, write_run
 from rollout_server.domain.resources import (
     CohortStatus,
+    Completion,
     FlagStatus,
     Kind,
     NoStatus,
@@ -49,13 +50,14 @@ def write_status(resource: Resource) -> dict[str, Json]:
             return write_change_status(status)
         case TokenStatus(revoked_at_ms):
             return {"revoked_at_ms": revoked_at_ms}
-        case RolloutStatus(salt, law, run, verdicts, rules):
+        case RolloutStatus(salt, law, run, verdicts, rules, completed):
             return {
                 "salt": salt,
                 "law": law,
                 "run": write_run(run, write_pipeline) if run else None,
                 "verdicts": [[guard, write_verdict(verdict)] for guard, verdict in verdicts],
                 "rules": list(rules),
+                "completed": [[one.variant, one.mark] for one in completed],
             }
         case CohortStatus() | NoStatus() | None:
             return {}
@@ -85,7 +87,7 @@ def _status(reading: Reading, kind: Kind, tree: object) -> Status:
         fields = reading.fields(tree, "status", ("revoked_at_ms",), _WHAT)
         return TokenStatus(reading.integer(fields.get("revoked_at_ms"), "status.revoked_at_ms"))
     if kind is Kind.ROLLOUT:
-        fields = reading.fields(tree, "status", ("salt", "law", "run", "verdicts", "rules"), _WHAT)
+        fields = reading.fields(tree, "status", ("salt", "law", "run", "verdicts", "rules", "completed"), _WHAT)
         run = fields.get("run")
         return RolloutStatus(
             salt=reading.text(fields.get("salt"), "status.salt"),
@@ -93,6 +95,7 @@ def _status(reading: Reading, kind: Kind, tree: object) -> Status:
             run=read_run(run, _pipeline, "status.run") if run is not None else None,
             verdicts=_verdicts(reading, fields.get("verdicts", [])),
             rules=reading.items(fields.get("rules", []), "status.rules", reading.text),
+            completed=_completed(reading, fields.get("completed", [])),
         )
     if kind is Kind.CHANGE:
         return read_change_status(reading, tree)
@@ -113,6 +116,21 @@ def _verdicts(reading: Reading, tree: object) -> Evidence:
         return reading.text(item[0], f"{path}[0]"), read_verdict(item[1], f"{path}[1]")
 
     return reading.items(tree, "status.verdicts", one)
+
+
+def _completed(reading: Reading, tree: object) -> tuple[Completion, ...]:
+    """Return what runs completed.
+
+    Raises:
+        Corrupt: one is not of the form that is written.
+    """
+
+    def one(item: object, path: str) -> Completion:
+        if not isinstance(item, list) or len(item) != _PAIR:
+            raise Corrupt(path, "a variant and a flag's mark are wanted", _HINT)
+        return Completion(reading.text(item[0], f"{path}[0]"), reading.text(item[1], f"{path}[1]"))
+
+    return reading.items(tree, "status.completed", one)
 
 
 def _pipeline(tree: object) -> PipelineSpec:

@@ -100,6 +100,28 @@ async def test_after_waits_for_the_same_flag_elsewhere() -> None:
             assert stand.run().phase is Phase.RUNNING
 
 
+async def test_the_next_run_elsewhere_takes_nothing_back() -> None:
+    """What was completed there stays so while more is tried there; what was rolled back there does not count."""
+    async with room(*documents(after={"environment": "staging"})) as stand, room() as staging:
+        stand.others["staging"] = staging.environment
+        await staging.start()
+        await staging.tick(40)
+        await drive(staging.environment, Drive(Verb.FINISH, "launch", "finish"), MIA, staging.runs.known)
+        await put(staging.environment, *documents()[3:4])  # the flag with its rule, for the next run
+        await staging.start()
+        assert staging.run().phase is Phase.RUNNING
+        await stand.start()
+        assert stand.run().phase is Phase.RUNNING
+    async with room(*documents(after={"environment": "staging"})) as stand, room() as staging:
+        stand.others["staging"] = staging.environment
+        await staging.start()
+        await staging.tick(40)
+        await drive(staging.environment, Drive(Verb.ROLLBACK, "launch"), MIA, staging.runs.known)
+        await staging.start()
+        with pytest.raises(Refused, match="has completed no rollout in staging"):
+            await stand.start()
+
+
 async def test_another_version_elsewhere_does_not_count() -> None:
     """What was proven there is not what would be started here."""
     async with room(*documents(after={"environment": "staging"})) as stand, room() as staging:

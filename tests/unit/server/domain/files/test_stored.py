@@ -17,6 +17,7 @@ from rollout_server.domain.machine.run import Entered
 from rollout_server.domain.resources import (
     CohortSpec,
     CohortStatus,
+    Completion,
     FlagSpec,
     FlagStatus,
     Kind,
@@ -89,17 +90,29 @@ def test_depth_is_damage() -> None:
         read_stored(tree)
 
 
+DONE = (Completion("on", "a mark"),)
+
+
 def test_a_rollout_keeps_its_run() -> None:
     """With the pipeline that it copied, through the bytes that a journal keeps."""
     stage = Stage("canary", 10_000, InCohort("staff"), 0, 3_600_000, Exit(5, is_healthy=True))
     pipeline = PipelineSpec((stage,), (Guardrail("errors", RelativeLimit(200_000, 0.001, in_points=True)),))
     run = Run("launch", "checkout", "off", "on", 2, pipeline, phase=Phase.RUNNING, entered=(Entered(0, 1, 10_000),))
     spec = RolloutSpec("checkout", "off", "on", "careful")
-    stored = Resource(Kind.ROLLOUT, Metadata("launch"), spec, RolloutStatus("s" * 16, 1, run), 7)
+    stored = Resource(Kind.ROLLOUT, Metadata("launch"), spec, RolloutStatus("s" * 16, 1, run, completed=DONE), 7)
     assert read_stored(json.loads(canonical_json(write_stored(stored)))) == stored
     without = replace(stored, status=RolloutStatus("s" * 16))
-    assert write_status(without) == {"salt": "s" * 16, "law": 1, "run": None, "verdicts": [], "rules": []}
+    empty: dict[str, Json] = {"verdicts": [], "rules": [], "completed": []}
+    assert write_status(without) == {"salt": "s" * 16, "law": 1, "run": None, **empty}
     assert read_stored(write_stored(without)) == without
+
+
+@pytest.mark.parametrize("completed", ["on", [["on"]], [["on", 1]], [["on", "mark", "more"]]])
+def test_a_completion_that_is_none_is_damage(completed: Json) -> None:
+    """Nobody wrote that here."""
+    stored = Resource(Kind.ROLLOUT, Metadata("launch"), RolloutSpec("c", "off", "on", "p"), RolloutStatus("s" * 16), 7)
+    with pytest.raises(Corrupt):
+        read_status(Kind.ROLLOUT, {**write_status(stored), "completed": completed})
 
 
 @pytest.mark.parametrize("pipeline", [None, {}, {"stages": [{"name": "a"}]}, {"stages": [], "more": 1}])
