@@ -138,6 +138,8 @@ class GrpcUpstream:
 
 async def _say(call: Any, hello: bytes, news: AsyncIterator[News]) -> None:  # noqa: ANN401 - grpc's calls of bytes have no type
     with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # whoever reads hears why it ended
+        # Whoever is refused while writing hears of an internal error, and not why. So the door is waited for.
+        await call.initial_metadata()
         await call.write(hello)
         async for piece in news:
             await call.write(write_news(piece))
