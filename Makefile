@@ -36,6 +36,10 @@ run: $(STAMP) ## Start the service with the example shop
 demo: $(STAMP) ## A good release completes, a bad one is taken back: two minutes, real processes
 	@exec $(BIN)/rollout demo $(ARGS)
 
+.PHONY: demo-redis
+demo-redis: $(STAMP) ## The same on two servers and a Redis: the one that drives is killed amid the bad release
+	@exec $(BIN)/rollout demo --redis $(ARGS)
+
 .PHONY: test
 test: $(STAMP) ## Run every test but soak and bench
 	@$(BIN)/pytest -n $(JOBS) --dist loadgroup $(ARGS)

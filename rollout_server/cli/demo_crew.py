@@ -69,9 +69,17 @@ class Crew:
 
     def serve(self) -> None:
         """Start the server on an embedded store."""
-        environ = {**_SERVER_SETTINGS, **self.settings}
-        self.run("server", "-m", "rollout_server", "serve", "--data", str(self.home / "data"), "--listen", self.address,
-                 **environ)  # fmt: skip
+        self.start_server("server", self.home / "data", self.address)
+
+    def start_server(self, name: str, data: Path, address: str, **settings: str) -> None:
+        """Start one server."""
+        environ = {**_SERVER_SETTINGS, **self.settings, **settings}
+        self.run(name, "-m", "rollout_server", "serve", "--data", str(data), "--listen", address, **environ)
+
+    @property
+    def shops_server(self) -> str:
+        """The address that the shops know."""
+        return self.address
 
     def open_shops(self, token: str) -> None:
         """Start the copies of the shop, and let visitors in."""
@@ -80,7 +88,7 @@ class Crew:
         for number, port in enumerate(ports, start=1):
             self.run(
                 f"shop-{number}", str(folder / "shop.py"), "--port", str(port),
-                ROLLOUT_SERVER=self.address, ROLLOUT_TOKEN=token, ROLLOUT_SERVICE=f"shop-{number}",
+                ROLLOUT_SERVER=self.shops_server, ROLLOUT_TOKEN=token, ROLLOUT_SERVICE=f"shop-{number}",
                 OUTAGE=str(self.outage),
             )  # fmt: skip
         self.run("visitors", str(folder / "drive.py"), "--ports", ",".join(map(str, ports)),
@@ -110,11 +118,15 @@ class Crew:
 
     def run(self, name: str, *arguments: str, **environ: str) -> None:
         """Start a Python process; what it prints goes to a file of its name."""
+        self.launch(name, sys.executable, *arguments, **environ)
+
+    def launch(self, name: str, *command: str, **environ: str) -> None:
+        """Start a program; what it prints goes to a file of its name."""
         log: IO[bytes]
         with (self.home / f"{name}.log").open("ab") as log:
             # A session of its own: Ctrl-C reaches the demo alone, which stops the others in its order.
-            self.children[name] = subprocess.Popen(  # noqa: S603 - our own programs
-                [sys.executable, *arguments],
+            self.children[name] = subprocess.Popen(  # noqa: S603 - our own programs, and Redis
+                command,
                 env={**os.environ, **environ}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
@@ -128,6 +140,12 @@ class Crew:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def kill(self, name: str) -> None:
+        """End a process as a crash does."""
+        process = self.children.pop(name)
+        process.kill()
+        process.wait()
 
     def check(self) -> None:
         """Refuse to go on without somebody.
