@@ -11,7 +11,7 @@ from rollout_server.app.find_rollout import find_rollout
 from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
 from rollout_server.app.start_rollout import Moved, opened, raise_refusal
 from rollout_server.app.transaction import Composed, Request, transact
-from rollout_server.domain.frozen import is_frozen
+from rollout_server.domain.frozen import freezes_told, is_frozen
 from rollout_server.domain.journal import versions
 from rollout_server.domain.machine import (
     Acknowledge,
@@ -104,7 +104,7 @@ async def drive(environment: Environment, command: Drive, actor: Actor, known: K
         frozen = is_frozen(resources, run.flag, at_ms, names)
         outcome = step(run, _event(command, actor.person, at_ms, frozen=frozen))
         _raise_moved(run, command, outcome[1])
-        raise_refusal(outcome[1])
+        raise_refusal(outcome[1], freezes_told(resources, [run.flag], at_ms, names))
         if not is_transition(run, outcome[0]):
             return Composed({}, (), None)
         verdicts = None if scheduled is None else ()

@@ -12,7 +12,7 @@ from rollout_server.app.plan_work import FROZEN_HINT
 from rollout_server.app.start_rollout import opened
 from rollout_server.app.transaction import Composed, Request, transact
 from rollout_server.domain import machine
-from rollout_server.domain.frozen import is_frozen
+from rollout_server.domain.frozen import freezes_told, is_frozen
 from rollout_server.domain.journal import Change, versions
 from rollout_server.domain.people import names_of
 from rollout_server.domain.resources import FlagStatus, Kind, ResourceId, RolloutStatus
@@ -83,7 +83,8 @@ def _refuse_frozen(environment: Environment, flag: str, actor: Actor) -> None:
     resources = environment.state.resources
     names = names_of(resources.values(), actor.person)
     if is_frozen(resources, flag, environment.now_ms, names):
-        message = f"flag {flag} stays killed: to lift it would grow, and a freeze is in force"
+        told = freezes_told(resources, [flag], environment.now_ms, names)
+        message = f"flag {flag} stays killed: to lift it would grow, and it is frozen by {told}"
         raise Refused("freeze", message, FROZEN_HINT)
 
 

@@ -10,7 +10,7 @@ from rollout_server.app.documents import Document, read_documents
 from rollout_server.app.moments import At
 from rollout_server.domain import history
 from rollout_server.domain.changes import ChangeAction
-from rollout_server.domain.frozen import held_back
+from rollout_server.domain.frozen import freezes_told, held_back
 from rollout_server.domain.journal import Draft
 from rollout_server.domain.people import names_of
 from rollout_server.domain.plan import Wish, plan
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from rollout_server.domain.resources import ResourceId
 
 FROZEN_HINT = (
-    "`rollout get freezes` says until when; wait, ask somebody whom the freeze exempts, or `rollout thaw` it; "
-    "what shrinks, rollback and kill work now"
+    "wait, ask somebody whom the freeze exempts, or `rollout thaw` it; what shrinks, rollback and kill work now"
 )
 _NAMED_MAX = 5
 
@@ -79,7 +78,8 @@ def refuse_frozen(environment: Environment, work: Work, *people: str) -> Mapping
     if held:
         named = ", ".join(map(str, held[:_NAMED_MAX]))
         more = f" and {len(held) - _NAMED_MAX} more" if len(held) > _NAMED_MAX else ""
-        message = f"a freeze is in force, and this is not proven to shrink {named}{more}"
+        told = freezes_told(resources, [id_.key for id_ in held], environment.now_ms, names)
+        message = f"frozen by {told}: this is not proven to shrink {named}{more}"
         raise Refused("freeze", message, FROZEN_HINT)
     return {id_: one.version for id_, one in resources.items() if id_.kind is Kind.FREEZE}
 

@@ -10,7 +10,7 @@ from rollout_server.app.find_rollout import find_rollout, is_under_way, rollouts
 from rollout_server.app.intent import NO_INTENT, Intent, fingerprint
 from rollout_server.app.transaction import Composed, Request, transact
 from rollout_server.domain.closures import closure_of, flag_mark
-from rollout_server.domain.frozen import is_frozen
+from rollout_server.domain.frozen import freezes_told, is_frozen
 from rollout_server.domain.judging import built_in
 from rollout_server.domain.machine import Phase, Refusal, Run, Start, guards_of, step
 from rollout_server.domain.resources import FlagStatus, Kind, ResourceId, RolloutStatus
@@ -109,7 +109,7 @@ async def start_rollout(
             run = replace(run, scheduled_ms=awaited_ms(rollout) or 0)  # its place in line, however late it starts
         frozen = is_frozen(resources, run.flag, at_ms, starter.names)
         outcome = step(run, Start(starter.name, at_ms, command.intent.reason, is_frozen=frozen))
-        raise_refusal(outcome[1])
+        raise_refusal(outcome[1], freezes_told(resources, [run.flag], at_ms, starter.names))
         status = _status_of(rollout)
         status = replace(status, rules=(), completed=status.completions)
         changes = changes_of(
@@ -184,15 +184,20 @@ def refuse_start(
         _refuse_early(flag, spec, elsewhere(spec.after_environment))
 
 
-def raise_refusal(effects: tuple[object, ...]) -> None:
+def raise_refusal(effects: tuple[object, ...], freezes: str = "") -> None:
     """Raise what the machine refused.
+
+    Args:
+        effects: of a step.
+        freezes: which freezes hold the flag, where some do; the machine knows only that.
 
     Raises:
         Refused: with the machine's rule and hint.
     """
     for effect in effects:
         if isinstance(effect, Refusal):
-            raise Refused(effect.rule, effect.message, effect.hint)
+            by = f" ({freezes})" if freezes and effect.rule == "freeze" else ""
+            raise Refused(effect.rule, f"{effect.message}{by}", effect.hint)
 
 
 def _refuse_early(flag: Resource, spec: RolloutSpec, other: Environment | None) -> None:

@@ -25,6 +25,7 @@ WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 
 _WEEKLY = re.compile(r"(MON|TUE|WED|THU|FRI|SAT|SUN) +([0-9]{1,2}):([0-9]{2})")
 _DAYS = 7
+_MINUTE_MS = 60_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _EPOCH_NS = parse_instant("1970-01-01T00:00:00Z") or 0
@@ -75,6 +76,13 @@ def parse_moment_ms(text: str) -> int | None:
     return None if instant_ns is None else (instant_ns - _EPOCH_NS) // 1_000_000
 
 
+def end_text(moment_ms: int) -> str:
+    """Return when a freeze ends as people read it, "2026-11-22 23:00 UTC", to the minute in which it is over."""
+    if moment_ms > _LAST_MS:
+        return "somebody thaws it"
+    return f"{_EPOCH + -(-moment_ms // _MINUTE_MS) * _MINUTE_MS * _MS:%Y-%m-%d %H:%M} UTC"
+
+
 def is_due(start: str, now_ms: int) -> bool:
     """Whether a scheduled start has come. An empty or unreadable one never does: it waits for a person."""
     moment_ms = parse_moment_ms(start)
@@ -90,8 +98,16 @@ def is_frozen(freezes: Iterable[FreezeSpec], tags: Iterable[str], now_ms: int, n
         now_ms: Unix epoch, UTC.
         names: the person who wants it to grow, and that person's groups; the engine has none.
     """
+    return any(held_until_ms(freeze, tags, now_ms, names) is not None for freeze in freezes)
+
+
+def held_until_ms(freeze: FreezeSpec, tags: Iterable[str], now_ms: int, names: Iterable[str] = ()) -> int | None:
+    """Return until when a freeze holds a flag with these tags; None where it does not. See `is_frozen`."""
     exempt = {voice(name) for name in names}
-    return any(_active(freeze, now_ms) for freeze in _of(freezes, tags) if exempt.isdisjoint(map(voice, freeze.exempt)))
+    if not _of([freeze], tags) or not exempt.isdisjoint(map(voice, freeze.exempt)):
+        return None
+    span = _active(freeze, now_ms)
+    return span.end_ms if span is not None else None
 
 
 def next_thaw(freezes: Iterable[FreezeSpec], tags: Iterable[str], now_ms: int) -> int | None:

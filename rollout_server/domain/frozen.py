@@ -34,6 +34,23 @@ def is_frozen(
     return bool(freezes) and calendar.is_frozen(freezes, tags_of(resources, flag), at_ms, names)
 
 
+def freezes_told(
+    resources: Mapping[ResourceId, Resource], flags: Iterable[str], at_ms: int, names: frozenset[str] = frozenset()
+) -> str:
+    """Return which freezes hold some of these flags and until when, as a refusal says it; see `is_frozen`."""
+    if not freezes_of(resources.values()):
+        return ""
+    tags = [tags_of(resources, flag) for flag in flags]
+    told = []
+    for id_, one in sorted(resources.items(), key=lambda item: item[0].key):
+        if isinstance(one.spec, FreezeSpec):
+            ends_ms = [
+                end for each in tags if (end := calendar.held_until_ms(one.spec, each, at_ms, names)) is not None
+            ]
+            told += [f"{id_} until {calendar.end_text(max(ends_ms))}"] if ends_ms else []
+    return ", ".join(told)
+
+
 def held_back(
     before: Mapping[ResourceId, Resource], planned: Plan, at_ms: int, names: frozenset[str] = frozenset()
 ) -> tuple[ResourceId, ...]:

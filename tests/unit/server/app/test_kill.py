@@ -149,7 +149,10 @@ async def test_a_frozen_flag_is_killed_but_not_brought_back() -> None:
     async with opened() as environment:
         await put(environment, flag("checkout", {"serve": "on"}), document("Freeze", "holidays", freeze))
         assert (await kill(environment, Kill("checkout"), MIA)).entry
-        with pytest.raises(Refused, match="stays killed") as refusal:
+        with pytest.raises(
+            Refused, match=r"stays killed.*frozen by freeze/holidays until 2099-01-01 00:00 UTC"
+        ) as refusal:
             await unkill(environment, Unkill("checkout"), MIA)
         assert refusal.value.rule == "freeze"
+        assert str(refusal.value).endswith("it is frozen by freeze/holidays until 2099-01-01 00:00 UTC")
         assert (await unkill(environment, Unkill("checkout"), replace(MIA, person="kai@example.com"))).entry

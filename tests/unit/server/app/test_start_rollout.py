@@ -78,6 +78,7 @@ async def test_a_freeze_holds_whoever_it_does_not_exempt() -> None:
     async with room(*documents(), FREEZE) as stand:
         with pytest.raises(Refused) as refusal:
             await stand.start()
+        assert "a freeze is in force (freeze/now until 2027-02-01 00:00 UTC)" in str(refusal.value)
         assert refusal.value.rule == "freeze"
         starter = Starter("mia", "mia (t)", frozenset({"mia", "managers"}))
         await start_rollout(stand.environment, StartRollout("launch"), starter, stand.instances, lambda _: None)

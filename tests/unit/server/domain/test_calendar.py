@@ -13,6 +13,7 @@ from rollout_server.domain.calendar import (
     WEEKDAYS,
     Line,
     Thaw,
+    end_text,
     is_due,
     is_frozen,
     may_grow,
@@ -235,3 +236,14 @@ def place(where: tuple[str, int, int]) -> int:
 
 def minutes(wall: datetime) -> int:
     return (wall.weekday() * 24 + wall.hour) * 60 + wall.minute
+
+
+def test_an_end_is_told_to_the_minute() -> None:
+    """The one in which it is over; a freeze that somebody must end says so."""
+    ms = parse_moment_ms("2026-11-22T23:00:00.001Z")
+    assert ms is not None
+    assert end_text(ms) == "2026-11-22 23:01 UTC"
+    assert end_text(ms - 1) == "2026-11-22 23:00 UTC"
+    for_ever = parse_moment_ms("9999-12-31T23:59:59Z")
+    assert for_ever is not None
+    assert end_text(for_ever) == "somebody thaws it"
