@@ -141,13 +141,15 @@ def _entry(told: ToldEntry) -> control_pb2.Entry:
 
 def _failed(error: RolloutError, flag: str, intent: control_pb2.Intent) -> CommandFailed:
     """Say what was refused; where the store is away, the last way is on the screen."""
-    from rollout_server.errors import Conflict, InvalidInput, Unavailable, Unknown
+    from rollout_server.errors import Conflict, InvalidInput, NotFound, Unavailable, Unknown
 
     if isinstance(error, InvalidInput):
         what = f"{quantity(len(error.problems), 'setting')} cannot be used; nothing was killed"
         return CommandFailed(what, details=[str(problem) for problem in error.problems], exit_code=Exit.USAGE)
     if isinstance(error, Conflict):
         return CommandFailed(str(error), error.hint, exit_code=Exit.CONFLICT)
+    if isinstance(error, NotFound) and error.kind == "environment":
+        return CommandFailed(str(error), f"{error.hint}; choose with --environment NAME")
     if not isinstance(error, Unavailable):
         return CommandFailed(str(error), error.hint)
     repeat = (

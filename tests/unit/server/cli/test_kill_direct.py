@@ -64,7 +64,7 @@ def test_json_has_the_fields_of_a_kill(data: Path) -> None:
 def test_the_environment_is_the_one_that_was_chosen(data: Path) -> None:
     """An option or a variable; one that the store does not hold is refused, with those that it does."""
     outcome = CommandLine(environment="staging")("kill", "cart", "--direct", str(data))
-    assert (outcome.code, "holds production" in outcome.err) == (1, True)
+    assert (outcome.code, "holds production; choose with --environment" in outcome.err) == (1, True)
     assert CommandLine(environment="staging")("kill", "cart", "--direct", str(data), "-e", "production").code == 5
 
 
