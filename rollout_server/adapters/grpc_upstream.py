@@ -114,7 +114,12 @@ class GrpcUpstream:
             answer: bytes = await method(report, timeout=REPORT_WITHIN_S, metadata=_bearer(secret))
         except grpc.aio.AioRpcError as error:
             raise _refusal(error.code(), error.details(), self._address.target) from None
-        except grpc.aio.UsageError:  # the channel was closed under it
+        except grpc.aio.UsageError:  # the channel was closed before it
+            raise Unavailable("upstream", f"{self._address.target} is being dialled again") from None
+        except asyncio.CancelledError:  # closed under it, unless it is this task that is to end
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
             raise Unavailable("upstream", f"{self._address.target} is being dialled again") from None
         return answer
 

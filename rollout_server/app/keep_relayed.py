@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rollout_sdk.wire.relaying import write_relay_file
@@ -21,21 +22,31 @@ SAVE_EVERY_S = 1.0
 
 
 async def keep_relayed(relayed: Relayed, shelf: Shelf) -> None:
-    """Save whenever something came, until cancelled. A disk that takes nothing is tried again at the next change."""
+    """Save whenever something came, until cancelled, and then a last time.
+
+    A disk that takes nothing is tried again at the next change.
+    """
     saved, is_told = 0, False
-    while True:
-        await relayed.changed_from(saved)
-        saved = relayed.changes
-        if relayed.fan_out.held is not None:
-            try:
-                await asyncio.to_thread(shelf.save, await asyncio.to_thread(_writer(relayed)))
-                is_told = False
-            except Unavailable as error:
-                if not is_told:
-                    hint = "what is served is not touched; a restart while upstream is away would serve an older state"
-                    get_logger().error("what is relayed cannot be kept", why=str(error), hint=hint)
-                is_told = True
-        await asyncio.sleep(SAVE_EVERY_S)
+    try:
+        while True:
+            await relayed.changed_from(saved)
+            changes = relayed.changes
+            if relayed.fan_out.held is not None:
+                write = _writer(relayed)
+                try:
+                    await asyncio.to_thread(lambda write=write: shelf.save(write()))
+                    is_told = False
+                except Unavailable as error:
+                    if not is_told:
+                        hint = "what is served is not touched; a restart while upstream is away would serve less"
+                        get_logger().error("what is relayed cannot be kept", why=str(error), hint=hint)
+                    is_told = True
+            saved = changes
+            await asyncio.sleep(SAVE_EVERY_S)
+    finally:
+        if relayed.changes != saved and relayed.fan_out.held is not None:
+            with suppress(Unavailable):
+                shelf.save(_writer(relayed)())
 
 
 def _writer(relayed: Relayed) -> Callable[[], bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,14 +12,27 @@ from typing import Any
 import grpc
 import pytest
 
-from rollout_sdk import Client
+from rollout_sdk import Client, Settings
 from rollout_sdk.wire.v1 import control_pb2 as pb
 from rollout_server.app import follow_upstream
 from rollout_server.domain.machine import Phase
 from rollout_server.main import Running
+from rollout_server.relay import start_relay
 from tests.e2e.test_telemetry import LAUNCH, child, launched, set_run, total
 from tests.small_relay import USER, WAIT_S, Region, region_of, until
-from tests.small_server import Person, ServerProcess, World, bearer, channel_to, flag, free_port, http_get, world
+from tests.small_server import (
+    Person,
+    ServerProcess,
+    World,
+    admin_of,
+    bearer,
+    channel_to,
+    flag,
+    free_port,
+    http_get,
+    settings,
+    world,
+)
 
 NAME = "shop@"
 
@@ -177,6 +191,38 @@ async def test_a_new_epoch_passes_a_relay(tmp_path: Path) -> None:
         await region.house.admin.kill("a")
         await until(lambda: not is_on(client))
         await certified(region, 1)
+
+
+async def test_an_upstream_that_restarts_with_files_of_yesterday(tmp_path: Path) -> None:
+    """The relay is ahead of it: that is found out, the history is named anew, and SDKs follow what survived."""
+    async with ServerProcess(tmp_path / "up", free_port(), log_level="error") as server:
+        await server.start()
+        async with channel_to(server.address) as channel:
+            admin = await admin_of(tmp_path / "up", channel)
+            await admin.apply(flag("a", "on"))
+            relay_token, sdk_token = [(await admin.token(role)).secret for role in ("relay", "sdk")]
+            await server.end(kill=False)
+            shutil.copytree(tmp_path / "up", tmp_path / "yesterday")
+            await server.start()
+            about = {"upstream": server.address, "upstream_token": relay_token, "relay_name": "eu"}
+            async with start_relay(settings(tmp_path / "relay", **about)) as relay:
+                quick = Settings(relay.address, token=sdk_token, backoff_base_ms=20, backoff_max_ms=100)
+                client = await asyncio.to_thread(lambda: Client.of(quick))
+                assert await asyncio.to_thread(client.wait_until_ready, WAIT_S)
+                admin = await admin_of(tmp_path / "up", channel)
+                await admin.kill("a")
+                await until(lambda: not is_on(client))
+                before = client.decide("a", USER).epoch
+                await server.end(kill=True)
+                assert client.decide("a", USER).reason.value == "killed"
+                shutil.rmtree(tmp_path / "up")
+                shutil.copytree(tmp_path / "yesterday", tmp_path / "up")
+                await server.start()
+                await until(lambda: is_on(client))
+                assert client.decide("a", USER).epoch != before
+                await (await admin_of(tmp_path / "up", channel)).kill("a")
+                await until(lambda: not is_on(client))
+                await asyncio.to_thread(client.close)
 
 
 async def test_a_revoked_token_is_cut_at_the_relay(tmp_path: Path) -> None:

@@ -54,6 +54,17 @@ async def test_the_first_change_is_kept_at_once(monkeypatch: pytest.MonkeyPatch)
         )
 
 
+async def test_what_came_last_is_kept_at_the_end() -> None:
+    """Also in the second in which nothing is saved."""
+    shelf = MemoryShelf()
+    async with keeping(shelf) as relayed:
+        relayed.take([WHOLE], 42)
+        await until(lambda: shelf.saves == 1)
+        relayed.admit(TOKENS)
+    assert shelf.data is not None
+    assert read_relay_file(shelf.data)[1] == TOKENS
+
+
 async def test_nothing_is_kept_before_there_is_a_ruleset(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens alone would let processes in to nothing; and a disk that takes nothing stops nobody."""
     monkeypatch.setattr(module, "SAVE_EVERY_S", 0)
