@@ -159,6 +159,7 @@ def instance(view: InstanceView) -> pb.Instance:
         last_seen_at_ms=known.last_seen_at_ms,
         quarantined_flags=known.quarantined,
         missing_capabilities=view.missing_capabilities,
+        behind=view.instance.behind,
         error=known.error,
     )
 

@@ -32,9 +32,8 @@ async def keep_relayed(relayed: Relayed, shelf: Shelf) -> None:
             await relayed.changed_from(saved)
             changes = relayed.changes
             if relayed.fan_out.held is not None:
-                write = _writer(relayed)
                 try:
-                    await asyncio.to_thread(lambda write=write: shelf.save(write()))
+                    await asyncio.to_thread(_save, shelf, _writer(relayed))
                     is_told = False
                 except Unavailable as error:
                     if not is_told:
@@ -47,6 +46,10 @@ async def keep_relayed(relayed: Relayed, shelf: Shelf) -> None:
         if relayed.changes != saved and relayed.fan_out.held is not None:
             with suppress(Unavailable):
                 shelf.save(_writer(relayed)())
+
+
+def _save(shelf: Shelf, write: Callable[[], bytes]) -> None:
+    shelf.save(write())
 
 
 def _writer(relayed: Relayed) -> Callable[[], bytes]:

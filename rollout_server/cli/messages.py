@@ -117,6 +117,7 @@ def instance(message: control_pb2.Instance) -> dict[str, Data]:
         "instance": message.instance_id,
         "service": message.service,
         "host": message.host,
+        "behind": message.behind,
         "pid": message.pid,
         "sdk_version": message.sdk_version,
         "state": STATES.get(message.state, "unknown"),

@@ -62,7 +62,13 @@ def _draw(session: Session, answer: control_pb2.ListInstancesResponse) -> None:
         Column("SEEN"),
     ]
     if screen.is_wide:
-        columns += [Column("SDK"), Column("CONNECTED"), Column("CANNOT", folds=True), Column("INSTANCE")]
+        columns += [
+            Column("SDK"),
+            Column("CONNECTED"),
+            Column("CANNOT", folds=True),
+            Column("RELAY"),
+            Column("INSTANCE"),
+        ]
     ordered = sorted(
         answer.instances, key=lambda item: (_WORST_FIRST.index(state(item)), item.service, item.host, item.pid)
     )
@@ -91,5 +97,6 @@ def _row(session: Session, item: control_pb2.Instance, head: int) -> list[Cell]:
         ago(item.last_seen_at_ms, session.now_ms) if state(item) == "unreachable" else "",
     ]
     if session.screen.is_wide:
-        row += [item.sdk_version, stamp(item.connected_at_ms), ", ".join(item.missing_capabilities), item.instance_id]
+        row += [item.sdk_version, stamp(item.connected_at_ms), ", ".join(item.missing_capabilities)]
+        row += [item.behind, item.instance_id]
     return row

@@ -775,6 +775,7 @@ class Instance(_message.Message):
     QUARANTINED_FLAGS_FIELD_NUMBER: _builtins.int
     MISSING_CAPABILITIES_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    BEHIND_FIELD_NUMBER: _builtins.int
     instance_id: _builtins.str
     service: _builtins.str
     host: _builtins.str
@@ -786,6 +787,8 @@ class Instance(_message.Message):
     connected_at_ms: _builtins.int
     last_seen_at_ms: _builtins.int
     error: _builtins.str
+    behind: _builtins.str
+    """Name of the relay that serves it; empty where this server does."""
     @_builtins.property
     def in_force(self) -> _ruleset_pb2.Position: ...
     @_builtins.property
@@ -808,10 +811,11 @@ class Instance(_message.Message):
         quarantined_flags: _abc.Iterable[_builtins.str] | None = ...,
         missing_capabilities: _abc.Iterable[_builtins.str] | None = ...,
         error: _builtins.str = ...,
+        behind: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["in_force", b"in_force"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connected_at_ms", b"connected_at_ms", "error", b"error", "host", b"host", "in_force", b"in_force", "instance_id", b"instance_id", "lag_ms", b"lag_ms", "last_seen_at_ms", b"last_seen_at_ms", "missing_capabilities", b"missing_capabilities", "pid", b"pid", "quarantined_flags", b"quarantined_flags", "sdk_version", b"sdk_version", "service", b"service", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind", b"behind", "connected_at_ms", b"connected_at_ms", "error", b"error", "host", b"host", "in_force", b"in_force", "instance_id", b"instance_id", "lag_ms", b"lag_ms", "last_seen_at_ms", b"last_seen_at_ms", "missing_capabilities", b"missing_capabilities", "pid", b"pid", "quarantined_flags", b"quarantined_flags", "sdk_version", b"sdk_version", "service", b"service", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

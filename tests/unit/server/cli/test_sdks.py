@@ -21,6 +21,7 @@ INSTANCES = [
     pb.Instance(
         service="shop",
         host="web-2",
+        behind="eu-west",
         pid=7,
         state=pb.INSTANCE_STATE_UNREACHABLE,
         in_force=Position(revision=8),
@@ -54,10 +55,14 @@ def test_the_worst_comes_first(rollout: CommandLine, control: ScriptedControl) -
     )
 
 
-def test_wide_shows_what_cannot_be_evaluated(rollout: CommandLine, control: ScriptedControl) -> None:
+def test_wide_shows_what_cannot_be_evaluated_and_which_relay_serves(
+    rollout: CommandLine, control: ScriptedControl
+) -> None:
     control.on("ListInstances", pb.ListInstancesResponse(instances=INSTANCES, position=Position(revision=9)))
     rollout.width = 200
-    assert "op:regex" in rollout("sdks", "-o", "wide").out
+    out = rollout("sdks", "-o", "wide").out
+    assert "op:regex" in out
+    assert "eu-west" in out
 
 
 def test_nobody_connected_says_how_to_connect(rollout: CommandLine, control: ScriptedControl) -> None:
@@ -74,6 +79,7 @@ def test_json(rollout: CommandLine, control: ScriptedControl) -> None:
             "instance": "",
             "service": "shop",
             "host": "web-2",
+            "behind": "eu-west",
             "pid": 7,
             "sdk_version": "",
             "state": "unreachable",
