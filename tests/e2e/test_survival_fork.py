@@ -124,23 +124,32 @@ def work(number):
 @pytest.mark.parametrize(("tasks", "workers"), [(9, 2), pytest.param(600, 4, marks=pytest.mark.soak)])
 @pytest.mark.timeout(900)
 def test_celery_loses_no_outcome(fleet: Fleet, tmp_path: Path, tasks: int, workers: int) -> None:
-    """Children live for three tasks and leave by `os._exit`; what each recorded is delivered before."""
+    """Children live for three tasks and leave by `os._exit`; what each recorded is delivered before, and a goodbye.
+
+    Not asked of those that are left when the worker ends: where a broker has no event loop, Celery forks new children
+    on a thread of its pool, they ask the kernel for SIGKILL when their parent ends, and to the kernel that is this
+    thread. It ends within a second of their being told to leave, in the middle of whatever they do then.
+    """
     (tmp_path / "tasks.py").write_text(TASKS, encoding="utf-8")
     (tmp_path / "queue").mkdir()
     send = f"import tasks\nfor number in range({tasks}): tasks.work.delay(number)\n"
     with service(["python", "-c", send], "127.0.0.1:9", tmp_path) as sender:
         assert sender.process.wait(60) == 0, sender.said
-    options = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--max-tasks-per-child", "3"]
+    lives = 3
+    options = ["--without-gossip", "--without-mingle", "--without-heartbeat", "--max-tasks-per-child", str(lives)]
     with service(
         ["celery", "-A", "tasks", "worker", "-P", "prefork", "-c", str(workers), "-l", "error", *options],
         fleet.target,
         tmp_path,
     ) as celery:
         fleet.wait_for(lambda: fleet.outcomes >= tasks, 600)
+        unfinished = workers * (lives - 1)  # at most so many tasks were done by children that may do more
+        fleet.wait_for(lambda: len(fleet.goodbyes) * lives >= tasks - unfinished)
         celery.end()
-        fleet.wait_for(lambda: fleet.instances == fleet.goodbyes)
+        worker = celery.process.pid
+        fleet.wait_for(lambda: {each.instance_id for each in fleet.hellos if each.pid == worker} <= fleet.goodbyes)
     assert fleet.outcomes == tasks
-    assert len(fleet.pids) >= tasks // 3
+    assert len(fleet.pids) >= tasks // lives
     assert "Traceback" not in celery.said
 
 
