@@ -30,6 +30,9 @@ LEAVES_MAX: Final = 64
 """Flags with more stay closures: their code would take milliseconds to make."""
 SHAPES_MAX: Final = 512
 """Pieces of code kept, a few KiB each."""
+SHARED_TEXTS_MAX: Final = 8
+SHARED_CHARS_MAX: Final = 512
+"""Equal sets of at most so many texts with so many characters are one object; what is shared outlives its ruleset."""
 
 _COMPARISONS: Final = frozenset({"<", "<=", ">", ">="})
 _ENDS: Final[Mapping[str, str]] = {"starts_with": "startswith", "ends_with": "endswith"}
@@ -91,7 +94,7 @@ class _Writer:
 
     def write(self, rules: Sequence[Ready], default: int, no_unit: int) -> None:
         self._line(2, "attributes = context.attributes")
-        otherwise = self._argument(default)
+        otherwise = str(default)
         if any(rule.splitter is not None for rule in rules):
             self._line(2, f"otherwise = {otherwise}")
             otherwise = "otherwise"
@@ -102,11 +105,11 @@ class _Writer:
                 self._line(2, f"if {test}:")
                 indent = 3
             if rule.splitter is None:
-                self._line(indent, f"return {self._argument(rule.number)}")
+                self._line(indent, f"return {rule.number}")
                 continue
             self._line(indent, f"split = {self._argument(rule.splitter)}(context)")
             self._line(indent, "if split is not None: return split")
-            self._line(indent, f"otherwise = {self._argument(no_unit)}")
+            self._line(indent, f"otherwise = {no_unit}")
         self._line(2, f"return {otherwise}")
 
     def _test(self, condition: Condition, asked: Asked | None = None) -> str:
@@ -131,7 +134,8 @@ class _Writer:
         else:
             # Text that is too long to be read equals none of these: operands are shorter, see `limits`.
             texts = leaf.operand if type(leaf.operand) is tuple else (leaf.operand,)
-            test = f"{value} in {self._argument(frozenset(texts))}"
+            is_small = len(texts) <= SHARED_TEXTS_MAX and sum([len(str(text)) for text in texts]) <= SHARED_CHARS_MAX
+            test = f"{value} in {self._argument(_texts(texts) if is_small else frozenset(texts))}"
         odd = f"{value} is not MISSING and {self._argument(asked)}(context)"
         return f"({test} if type({value}) is {kind} else {odd})"
 
@@ -148,6 +152,12 @@ class _Writer:
 
     def _line(self, indent: int, text: str) -> None:
         self.lines.append(f"{'  ' * indent}{text}")
+
+
+@lru_cache(maxsize=SHAPES_MAX)
+def _texts(texts: tuple[object, ...]) -> frozenset[object]:
+    """Return a set; the same few texts stand in many flags."""
+    return frozenset(texts)
 
 
 def _is_plain(leaf: Leaf) -> bool:

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rollout_sdk.engine import limits
 from rollout_sdk.engine.conditions import Uncompilable
-from rollout_sdk.engine.model import Arm, Flag, Json, Reason, ValueType
+from rollout_sdk.engine.model import Arm, Flag, Json, Reason, ValueType, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 _SHARED_OUTCOMES_MAX = 4_096
+_SHARED_TABLE_MAX = 16
+"""Larger tables are each flag's own: what is shared outlives its ruleset."""
 
 
 class Exposure(NamedTuple):
@@ -58,7 +60,15 @@ class Outcomes:
 
     def table(self) -> tuple[Outcome, ...]:
         """Return the outcomes in the order of their numbers."""
-        return tuple(self._numbers)
+        outcomes = tuple(self._numbers)
+        is_shared = len(outcomes) <= _SHARED_TABLE_MAX and not any(outcome.exposure for outcome in outcomes)
+        return _table(outcomes) if is_shared else outcomes
+
+
+@lru_cache(maxsize=_SHARED_OUTCOMES_MAX)
+def _table(outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
+    """Return the first of equal tables: flags of one shape have the same."""
+    return outcomes
 
 
 @lru_cache(maxsize=_SHARED_OUTCOMES_MAX)
@@ -68,7 +78,7 @@ def _outcome(variant: str, reason: Reason, rule: str | None) -> Outcome:
 
 
 def variant_values(flag: Flag) -> dict[str, Json]:
-    """Return the flag's variants by key, each value exactly of the flag's type and owned by nobody else.
+    """Return the flag's variants by key, each value exactly of the flag's type and owned by nobody else. Read only.
 
     Raises:
         Uncompilable: there are none or too many, a key is there twice, or a value is of another type.
@@ -77,8 +87,22 @@ def variant_values(flag: Flag) -> dict[str, Json]:
         raise Uncompilable("the flag has no variants")
     if len(flag.variants) > limits.VARIANTS_PER_FLAG * limits.READERS_FACTOR:
         raise Uncompilable(f"the flag has {len(flag.variants)} variants")
-    values = {variant.key: value_as(flag.type, variant.value, variant.key) for variant in flag.variants}
-    if len(values) < len(flag.variants):
+    values = [variant.value for variant in flag.variants]
+    is_shared = len(values) <= _SHARED_TABLE_MAX and all(value is True or value is False for value in values)
+    if is_shared and flag.type is ValueType.BOOLEAN:
+        return _shared_values(flag.variants)
+    return _values(flag.type, flag.variants)
+
+
+@lru_cache(maxsize=_SHARED_OUTCOMES_MAX)
+def _shared_values(variants: tuple[Variant, ...]) -> dict[str, Json]:
+    """For booleans only: to a cache, True is 1."""
+    return _values(ValueType.BOOLEAN, variants)
+
+
+def _values(wanted: ValueType, variants: tuple[Variant, ...]) -> dict[str, Json]:
+    values = {variant.key: value_as(wanted, variant.value, variant.key) for variant in variants}
+    if len(values) < len(variants):
         raise Uncompilable("two variants have the same key")
     return values
 

@@ -307,6 +307,8 @@ def _splitter(flag: Flag, rule: str, split: Split, outcomes: Outcomes, passed_ov
     numbers = tuple(outcomes.number(weight.variant, Reason.SPLIT, rule) for weight in split.weights)
     bounds = [hash_bound(share) for share in accumulate(shares)]
     kind, head, hash32 = flag.unit, split_head(flag.salt), mmh3_32_uintdigest
+    if len(numbers) == len(("first", "second")):
+        return _of_two(kind, head, bounds[0], numbers, passed_over)
 
     def of_many(context: Context) -> int | None:
         unit = context.unit64s.get(kind)
@@ -316,16 +318,26 @@ def _splitter(flag: Flag, rule: str, split: Split, outcomes: Outcomes, passed_ov
                 return passed_over
         return numbers[bisect_right(bounds, hash32(head + unit))]
 
-    if len(numbers) != len(("first", "second")):
-        return of_many
-    (first, second), bound = numbers, bounds[0]
+    return of_many
 
-    def of_two(context: Context) -> int | None:
+
+def _of_two(kind: str, head: bytes, bound: int, numbers: tuple[int, ...], passed_over: int | None) -> Splitter:
+    """Return a split in two. Most are, so what it needs stands where it takes least memory: in defaults, not cells."""
+    first, second = numbers
+
+    def of_two(
+        context: Context,
+        kind: str = kind,
+        head: bytes = head,
+        bound: int = bound,
+        first: int = first,
+        second: int = second,
+    ) -> int | None:
         unit = context.unit64s.get(kind)
         if unit is None:
             unit = context.unit64(kind)
             if unit is None:
                 return passed_over
-        return first if hash32(head + unit) < bound else second
+        return first if mmh3_32_uintdigest(head + unit) < bound else second
 
     return of_two

@@ -7,6 +7,7 @@ flag that fails is refused whole and alone.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from sys import intern
 from typing import TYPE_CHECKING, assert_never
 
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rollout_sdk.engine.model import Json
+
+_SHARED_MAX = 1_024
+"""Of each kind of small part, so many stand in memory once, however many flags have them."""
+_SHARED_PARTS_MAX = 4
+"""Variants or weights of what counts as small."""
 
 _TYPE_TO_WIRE = {
     ValueType.BOOLEAN: resources_pb2.VALUE_TYPE_BOOLEAN,
@@ -117,10 +123,11 @@ def read_flag(message: resources_pb2.Flag) -> Flag:
     _bound("rules", len(message.rules), limits.RULES_PER_FLAG)
     _bound("requires", len(message.requires), limits.REQUIRES_PER_FLAG)
     _bound("never", len(message.never), limits.NEVER_PER_FLAG)
-    variants = tuple(
-        Variant(variant.key, _read_value(variant.value, type_, f"variants[{variant.key}]"))
-        for variant in message.variants
-    )
+    pairs = [
+        (variant.key, _read_value(variant.value, type_, f"variants[{variant.key}]")) for variant in message.variants
+    ]
+    is_shared = type_ is ValueType.BOOLEAN and len(pairs) <= _SHARED_PARTS_MAX
+    variants = _shared_variants(*pairs) if is_shared else _variants(*pairs)
     names = {variant.key: variant.key for variant in variants}  # one text for each name, however often it stands there
     if len(names) != len(variants):
         raise WireError("two variants have one key")
@@ -128,7 +135,7 @@ def read_flag(message: resources_pb2.Flag) -> Flag:
     default = _known(message.default_variant, names, "default")
     conditions = ConditionReader()
     return Flag(
-        key=message.key,
+        key=intern(message.key),  # as in its record, and in its caller's code
         type=type_,
         variants=variants,
         off=off,
@@ -140,6 +147,20 @@ def read_flag(message: resources_pb2.Flag) -> Flag:
         targets=_read_targets(message, names),
         rules=tuple(_read_rule(rule, names, conditions, f"rules[{index}]") for index, rule in enumerate(message.rules)),
     )
+
+
+def _variants(*pairs: tuple[str, Json]) -> tuple[Variant, ...]:
+    return tuple([Variant(key, value) for key, value in pairs])
+
+
+def _split(*shares: tuple[str, int]) -> Split:
+    return Split(tuple([Weight(variant, share_ppm) for variant, share_ppm in shares]), LAW_1)
+
+
+_shared_variants = lru_cache(maxsize=_SHARED_MAX)(_variants)
+"""For values of one type only: to a cache, True is 1."""
+_shared_split = lru_cache(maxsize=_SHARED_MAX)(_split)
+_shared_serve = lru_cache(maxsize=_SHARED_MAX)(Serve)
 
 
 def _bound(what: str, count: int, maker_max: int) -> None:
@@ -198,9 +219,9 @@ def _read_rule(message: resources_pb2.Rule, names: Mapping[str, str], conditions
     when = conditions.read(message.when, f"{path}.when") if message.HasField("when") else None
     match message.WhichOneof("outcome"):
         case "serve":
-            return Rule(message.id, Serve(_known(message.serve, names, f"{path}.serve")), when)
+            return Rule(intern(message.id), _shared_serve(_known(message.serve, names, f"{path}.serve")), when)
         case "split":
-            return Rule(message.id, _read_split(message.split, names, f"{path}.split"), when)
+            return Rule(intern(message.id), _read_split(message.split, names, f"{path}.split"), when)
         case "rollout":
             if not message.rollout:
                 raise WireError(f"{path}.rollout names no rollout")
@@ -212,8 +233,8 @@ def _read_rule(message: resources_pb2.Rule, names: Mapping[str, str], conditions
 def _read_split(message: resources_pb2.Split, names: Mapping[str, str], path: str) -> Split:
     if message.law != LAW_1:
         raise WireError(f"{path}: bucketing law {message.law} is unknown to this release")
-    weights = tuple(Weight(_known(weight.variant, names, path), weight.share_ppm) for weight in message.weights)
-    total = sum(weight.share_ppm for weight in weights)
+    shares = [(_known(weight.variant, names, path), weight.share_ppm) for weight in message.weights]
+    total = sum([share_ppm for _, share_ppm in shares])
     if total != PPM:
         raise WireError(f"{path}: the shares add up to {total} ppm, not {PPM}")
-    return Split(weights, message.law)
+    return _shared_split(*shares) if len(shares) <= _SHARED_PARTS_MAX else _split(*shares)
