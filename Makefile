@@ -106,7 +106,7 @@ test-compiled: $(STAMP) ## Compile the engine and run its tests over that; a min
 	@python=$$($(BIN)/python scripts/wheel_environment.py compiled) && \
 		$$python -c 'import rollout_sdk.engine.decide as it; assert not it.__file__.endswith(".py"), it.__file__' && \
 		$$python -m pytest -p no:cacheprovider tests/unit/sdk/engine tests/unit/sdk/test_telemetry.py tests/unit/sdk/test_client.py \
-			$(addprefix tests/properties/test_,evaluation.py total_evaluation.py exposure.py exposure_machine.py mutated_snapshots.py) $(ARGS)
+			$(addprefix tests/properties/test_,evaluation.py total_evaluation.py exposure.py exposure_machine.py mutated_snapshots.py preview.py) $(ARGS)
 
 .PHONY: bench
 bench: $(STAMP) ## Measure the SDK beside others, as ratios; ARGS=--quick for a short form

@@ -8,10 +8,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from rollout_sdk.engine.compile import at_once
 from rollout_sdk.held import work_out
+from rollout_sdk.preview import Preview, preview
 from rollout_sdk.wire.messages import Acknowledgement, Part, Resync
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rollout_sdk.engine.compile import Breathe
     from rollout_sdk.engine.model import Position
     from rollout_sdk.held import Held
     from rollout_sdk.wire.messages import Bookmark
@@ -21,8 +26,23 @@ if TYPE_CHECKING:
 class Cache:
     """What one client holds. All methods but the properties belong to one thread at a time."""
 
-    def __init__(self, held: Held | None = None) -> None:
+    def __init__(
+        self,
+        held: Held | None = None,
+        show: Callable[[Preview], None] | None = None,
+        breathe: Breathe = at_once,
+    ) -> None:
+        """Hold this.
+
+        Args:
+            held: None for nothing yet.
+            show: gets what decides while a first ruleset is worked out; None works it out before anybody decides.
+            breathe: see `held.work_out`.
+        """
         self._held = held
+        self._show = show
+        self._breathe = breathe
+        self._shown: Position | None = None
         self._parts: list[Part] = []
         self._is_distrusted = False
 
@@ -53,7 +73,11 @@ class Cache:
             records=tuple(first.values()),
         )
         sent = replace(good, snapshot=False, records=tuple(last[id_] for id_ in last if last[id_] is not first[id_]))
-        held = work_out(work_out(None, [good]), [sent]) if sent.records else work_out(None, [good])
+        if sent.records:
+            held = work_out(work_out(None, [good], self._breathe), [sent])
+        else:
+            self._preview([good])
+            held = work_out(None, [good], self._breathe)
         self._held = held
         self._is_distrusted = held.digest.to_bytes() != snapshot.ruleset_digest
         return held
@@ -77,7 +101,8 @@ class Cache:
             return None
         parts, self._parts = self._parts, []
         self._check_order(parts)
-        held = work_out(self._held, parts)
+        self._preview(parts)
+        held = work_out(self._held, parts, self._breathe)
         if held.digest.to_bytes() != part.ruleset_digest:
             raise self._distrust("the ruleset's digest does not hold")
         self._held = held
@@ -107,6 +132,15 @@ class Cache:
         self._held = replace(held, position=there)
         return _acknowledge(self._held)
 
+    def _preview(self, parts: list[Part]) -> None:
+        """Let a first ruleset decide before it is worked out."""
+        if self._show is None or self._held is not None:
+            return
+        first = preview(parts)
+        if first is not None:
+            self._shown = first.position
+            self._show(first)
+
     def _check_order(self, parts: list[Part]) -> None:
         held, last = self._held, parts[-1]
         if not last.position.epoch:
@@ -114,6 +148,9 @@ class Cache:
         if held is None:
             if not last.snapshot:
                 raise self._distrust("a delta came before any snapshot")
+            shown = self._shown  # of a snapshot that a fork did not let come to its end
+            if shown is not None and shown.epoch == last.position.epoch and last.position.revision < shown.revision:
+                raise Resync(f"revision {last.position.revision} goes back behind {shown.revision}")
             return
         is_same_history = held.position.epoch == last.position.epoch
         if is_same_history and last.position.revision < held.position.revision:

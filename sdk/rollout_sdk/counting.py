@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rollout_sdk.attribution import Attribution
     from rollout_sdk.engine.decide import Watch
     from rollout_sdk.held import Held
+    from rollout_sdk.preview import Preview
     from rollout_sdk.settings import Settings
     from rollout_sdk.sums import Window
 
@@ -34,7 +35,7 @@ class Counting:
         self.telemetry = Telemetry(self)
         self._settings = settings
         self._instance_id = instance_id
-        self._watching: tuple[Held, Watch] | None = None
+        self._watching: tuple[Held | Preview, Watch] | None = None
         self._outbox = Outbox()
         self._reporter = Reporter(settings, self, self._outbox)
 
@@ -64,10 +65,10 @@ class Counting:
         self._reporter = Reporter(self._settings, self, self._outbox)
         self._reporter.start(after=previous)
 
-    def watch(self, held: Held) -> Watch:
+    def watch(self, held: Held | Preview) -> Watch:
         """Return what counts whom these rules expose; the same while they stay in force."""
         if self._watching is None or self._watching[0] is not held:
-            self._watching = (held, self.telemetry.put_in_force(held.compiled.flags, held.metrics))
+            self._watching = (held, self.telemetry.put_in_force(held.counted, held.metrics))
         return self._watching[1]
 
     def flush(self, timeout_s: float) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
-from rollout_sdk.engine.compile import compile_ruleset
+from rollout_sdk.engine.compile import at_once, compile_ruleset
 from rollout_sdk.engine.dependencies import references, rollouts_of_flag
 from rollout_sdk.engine.metrics import MetricDeclaration
 from rollout_sdk.engine.model import Cohort, Flag, FlagState, RolloutState, Ruleset
@@ -24,7 +24,7 @@ from rollout_sdk.wire.records import RecordKind, RulesetDigest, WireError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from rollout_sdk.engine.compile import CompiledRuleset
+    from rollout_sdk.engine.compile import Breathe, CompiledRuleset
     from rollout_sdk.engine.compiled import CompiledFlag
     from rollout_sdk.engine.dependencies import Node
     from rollout_sdk.engine.model import Chunk, Position
@@ -66,15 +66,21 @@ class Held:
         """What may be recorded here, by key."""
         return {model.key: model for model in self.models.values() if isinstance(model, MetricDeclaration)}
 
+    @property
+    def counted(self) -> Mapping[str, CompiledFlag]:
+        """The flags among which are all that rollouts move."""
+        return self.compiled.flags
 
-def work_out(held: Held | None, parts: Sequence[Part]) -> Held:
+
+def work_out(held: Held | None, parts: Sequence[Part], breathe: Breathe = at_once) -> Held:
     """Return what is held after all parts of one update. Never raises for what the parts hold.
 
     Args:
         held: what is in force now; a snapshot takes from it only the last good rules of flags that it cannot read.
         parts: in order, the last one with `more` false.
+        breathe: called after each record and each flag, for work of many can take long.
     """
-    work = _Work(held, parts)
+    work = _Work(held, parts, breathe)
     work.read()
     work.hold_back_users_of_refused_cohorts()
     return work.finish()
@@ -83,8 +89,9 @@ def work_out(held: Held | None, parts: Sequence[Part]) -> Held:
 class _Work:
     """The next state while it is being made; seen by nobody else."""
 
-    def __init__(self, held: Held | None, parts: Sequence[Part]) -> None:
+    def __init__(self, held: Held | None, parts: Sequence[Part], breathe: Breathe) -> None:
         self._held = held
+        self._breathe = breathe
         self._position = parts[-1].position
         self._records = dict(held.records) if held and not parts[-1].snapshot else {}
         self._models = dict(held.models) if held else {}
@@ -113,6 +120,7 @@ class _Work:
             old = before.get(id_)
             if old is None or old.data != record.data or id_ in self._refused:
                 self._read(id_, record)
+                self._breathe()
 
     def _read(self, id_: Id, record: WireRecord) -> None:
         try:
@@ -185,7 +193,7 @@ class _Work:
         records = {key: self._good.get((RecordKind.FLAG, key)) or self._records[RecordKind.FLAG, key] for key in flags}
         versions = {key: record.version for key, record in records.items()}
         ruleset = Ruleset(self._position, flags, cohorts, states, versions, rollouts)
-        return compile_ruleset(ruleset, self._held.compiled if self._held else None)
+        return compile_ruleset(ruleset, self._held.compiled if self._held else None, self._breathe)
 
     def _quarantined(self) -> tuple[Quarantined, ...]:
         """Flags whose rules, state or rollouts are not what was sent. Sorted, one entry a flag."""

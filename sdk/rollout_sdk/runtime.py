@@ -23,7 +23,8 @@ from rollout_sdk.keeper import Keeper
 from rollout_sdk.notify import Subscriptions
 from rollout_sdk.overrides import NONE, NotReady, Overridden, OverridesFile
 from rollout_sdk.readiness import Readiness
-from rollout_sdk.shelf import Shelf
+from rollout_sdk.shelf import Shelf, monotonic_s
+from rollout_sdk.slices import Slices
 from rollout_sdk.status import Status
 from rollout_sdk.stream import Stream
 from rollout_sdk.wire.messages import Drain, Greeting, Part, Reset
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from rollout_sdk.held import Held
     from rollout_sdk.notify import OnChange, OnStatus
     from rollout_sdk.overrides import Decides
+    from rollout_sdk.preview import Preview
     from rollout_sdk.settings import Settings
     from rollout_sdk.wire.messages import Acknowledgement, Message
 
@@ -68,6 +70,7 @@ class Runtime:
         self.instance_id = _new_instance_id()
         self._settings = settings
         self._cache: Cache | None = None
+        self._preview: Preview | None = None
         self._shelf = Shelf(settings.snapshot_path) if settings.snapshot_path else None
         self._overrides = OverridesFile(settings.overrides_path) if settings.overrides_path else None
         self._changes = Subscriptions("on-change")
@@ -186,12 +189,11 @@ class Runtime:
             return
         from rollout_sdk.cache import Cache
 
-        cache = Cache()
-        if self._shelf:
-            self._confirmed_at = self._shelf.load(cache)
-        self._cache = cache
-        if cache.held:
-            self._in_force(None, cache.held)
+        self._cache = cache = Cache(show=self._show, breathe=Slices())
+        found = self._shelf.read() if self._shelf else None
+        if found:
+            self._confirmed_at = monotonic_s(found.saved_at_ms)
+            self._in_force(None, cache.load(found))
         self._loaded.set()
 
     def greet(self) -> Greeting:
@@ -224,11 +226,12 @@ class Runtime:
             return None
         if isinstance(message, Drain):
             return None
+        was_fresh = self._is_fresh
         answer = cache.apply(message) if isinstance(message, Part) else cache.confirm(message)
         if isinstance(message, Part) and message.more:
             return None
         self._confirmed_at = time.monotonic()
-        was_fresh, self._is_fresh = self._is_fresh, True
+        self._is_fresh = True
         if cache.held and (cache.held is not before or not was_fresh):
             self._in_force(before, cache.held)
         if cache.held is not before:
@@ -254,17 +257,37 @@ class Runtime:
             raise AssertionError("the stream dials only after prepare")
         return self._cache
 
+    def _show(self, preview: Preview) -> None:
+        """Let a first ruleset decide while it is worked out."""
+        self._preview = preview
+        if self._loaded.is_set():  # then it comes from a server
+            self._confirmed_at = time.monotonic()
+            self._is_fresh = True
+        self._compose()
+        self._changes.tell(preview.keys)
+        if self._is_fresh:
+            self._set_ready()
+        self._loaded.set()
+
+    @property
+    def _deciding(self) -> Held | Preview | None:
+        """The rules in force, worked out or not."""
+        preview = self._preview  # first: it is taken away after the other is there
+        return (self._cache.held if self._cache else None) or preview
+
     def _in_force(self, before: Held | None, after: Held) -> None:
         """Let it decide, then tell whoever wants to know."""
         from rollout_sdk.held import changed_flags
 
+        shown, self._preview = self._preview, None
         self._compose()
         now = frozenset((flag.flag, flag.version) for flag in after.quarantined)
         for flag in after.quarantined:
             if (flag.flag, flag.version) not in self._warned:
                 _log.warning("the newest rules of %s are not in force: %s", flag.flag, flag.error)
         self._warned = now
-        if self._changes and (changed := changed_flags(before, after)):
+        is_news = shown is None or shown.position != after.position  # else nothing changed: it decides as before
+        if self._changes and is_news and (changed := changed_flags(before, after)):
             self._changes.tell(changed)
 
     # -------------------------------------------------------------------------------------------- disk and overrides
@@ -288,7 +311,7 @@ class Runtime:
     def _compose(self) -> None:
         """Swap what decides: rules if there are any, overrides over them if there are any."""
         with self._lock:
-            held = self._cache.held if self._cache else None
+            held = self._deciding
             overrides = self._overrides.current if self._overrides else NONE
             decider: Decides = NotReady()
             flags: dict[str, Flag] = {}
@@ -307,7 +330,8 @@ class Runtime:
 
     def flag(self, key: str) -> Flag | None:
         """Return a flag as it is in force, rules and all."""
-        compiled = self._cache.held.compiled.flags.get(key) if self._cache and self._cache.held else None
+        held = self._deciding
+        compiled = held.compiled.flags.get(key) if held else None
         return compiled.flag if compiled else None
 
     def subscribe(self, callback: OnChange) -> Callable[[], None]:
@@ -341,7 +365,7 @@ class Runtime:
 
     def status(self) -> Status:
         """Return how things stand."""
-        held, decider, confirmed_at = self._cache.held if self._cache else None, self.front.inner, self._confirmed_at
+        held, decider, confirmed_at = self._deciding, self.front.inner, self._confirmed_at
         return Status(
             epoch=held.position.epoch if held else "",
             revision=held.position.revision if held else 0,

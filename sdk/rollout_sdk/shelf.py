@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rollout_sdk.snapshot_file import SnapshotFile
 
 if TYPE_CHECKING:
-    from rollout_sdk.cache import Cache
     from rollout_sdk.held import Held
+    from rollout_sdk.wire.snapshot import Snapshot
 
 
 class Shelf:
@@ -18,12 +18,8 @@ class Shelf:
     def __init__(self, path: str) -> None:
         self._file = SnapshotFile(path)
 
-    def load(self, cache: Cache) -> float | None:
-        """Put what is kept in force.
-
-        Returns:
-            When it was saved, in monotonic seconds; None where nothing was kept, or nobody knows.
-        """
+    def read(self) -> Snapshot | None:
+        """Return what is kept; None where nothing is, or nothing that can be read."""
         from rollout_sdk.wire import snapshot
         from rollout_sdk.wire.records import WireError
 
@@ -31,12 +27,10 @@ class Shelf:
         if data is None:
             return None
         try:
-            found = snapshot.unpack(data)
-            cache.load(found)
+            return snapshot.unpack(data)
         except WireError as error:
             self._file.reject(error)
             return None
-        return _monotonic_s(found.saved_at_ms)
 
     def save(self, held: Held) -> bool:
         """Write what is in force, unless another process has written that or something newer.
@@ -70,6 +64,6 @@ class Shelf:
         self._file.write(snapshot.pack(held.position, records, held.chunks.values(), saved_at_ms=saved_at_ms))
 
 
-def _monotonic_s(at_ms: int) -> float | None:
+def monotonic_s(at_ms: int) -> float | None:
     """Return a moment of the wall clock by the monotonic one, never after now; None for none."""
     return time.monotonic() - max(0, time.time_ns() // 1_000_000 - at_ms) / 1_000 if at_ms else None

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, Never
+from typing import TYPE_CHECKING, NamedTuple, Never, TypeAlias
 
 from rollout_sdk.engine.cohorts import membership
 from rollout_sdk.engine.compiled import CompiledCohort, CompiledFlag, CompiledRollout
@@ -39,11 +39,14 @@ from rollout_sdk.engine.limits import EVALUATION_DEPTH, EVALUATION_NODES, READER
 from rollout_sdk.engine.rules import Parent, compile_killed, compile_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from rollout_sdk.engine.cohorts import Membership
     from rollout_sdk.engine.decide import Watch
     from rollout_sdk.engine.model import Cohort, Condition, Flag, KeySet, Origin, Position, RolloutState, Ruleset
+
+Breathe: TypeAlias = "Callable[[], None]"
+"""Called again and again by long work: lets others have their turn."""
 
 _NOTHING: Mapping[str, Never] = MappingProxyType({})
 _REASON_CHARS = 500
@@ -81,14 +84,21 @@ class CompiledRuleset:
         return Decider(self.flags, self.quarantined, self.versions, origin, watch)
 
 
-def compile_ruleset(ruleset: Ruleset, previous: CompiledRuleset | None = None) -> CompiledRuleset:
+def at_once() -> None:
+    """Do not breathe."""
+
+
+def compile_ruleset(
+    ruleset: Ruleset, previous: CompiledRuleset | None = None, breathe: Breathe = at_once
+) -> CompiledRuleset:
     """Compile a ruleset. Never raises for what is in it: what is wrong is in `quarantined`.
 
     Args:
         ruleset: as read; its flags and cohorts may hold anything that their types allow.
         previous: what was in force before, for last good rules and for what did not change.
+        breathe: called after each flag.
     """
-    return _Compilation(ruleset, previous).run()
+    return _Compilation(ruleset, previous, breathe).run()
 
 
 class _Wanted(NamedTuple):
@@ -101,8 +111,9 @@ class _Wanted(NamedTuple):
 class _Compilation:
     """One run over one ruleset."""
 
-    def __init__(self, ruleset: Ruleset, previous: CompiledRuleset | None) -> None:
+    def __init__(self, ruleset: Ruleset, previous: CompiledRuleset | None, breathe: Breathe) -> None:
         self._ruleset = ruleset
+        self._breathe = breathe
         self._flags_before: Mapping[str, CompiledFlag] = previous.flags if previous else {}
         refused = previous.quarantined if previous else ()
         self._bare_before = {
@@ -260,6 +271,7 @@ class _Compilation:
                 self._flags[key] = self._flag(key, wanted[key], taken_over.get(key) or self._flags_before.get(key))
             except Exception as error:  # noqa: BLE001 - whatever is wrong with one flag harms no other
                 refused[key] = _reason(error)
+            self._breathe()
         return refused
 
     def _flag(self, key: str, wanted: _Wanted, known: CompiledFlag | None) -> CompiledFlag:

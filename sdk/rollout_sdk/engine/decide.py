@@ -105,7 +105,11 @@ class Decider:
         """
         context = context if _class(context) is Context else EMPTY
         found: dict[str, Decision] = {}
-        for key, evaluate, decisions, compiled in self._everything():
+        try:
+            everything = self._everything()
+        except Exception:  # noqa: BLE001 - total by contract: flags that are still to be read, and no stack to do it on
+            everything = []
+        for key, evaluate, decisions, compiled in everything:
             try:
                 number = evaluate(context)
                 try:
@@ -114,7 +118,7 @@ class Decider:
                     found[key] = self._made(compiled, number, decisions)
             except Exception:  # noqa: BLE001 - total by contract
                 found[key] = self._default(key, None, Reason.ERROR)
-        for key in self._quarantined:
+        for key in tuple(self._quarantined):
             if key not in found:
                 found[key] = self._default(key, None, Reason.ERROR)
         return found
@@ -181,7 +185,10 @@ class Decider:
         return decisions[number] if number in decisions else self._made(compiled, number, decisions)
 
     def _default(self, key: str, default: object, reason: Reason) -> Decision:
-        flag = self._flags.get(key)
+        try:
+            flag = self._flags.get(key)
+        except Exception:  # noqa: BLE001 - total by contract: it is still to be read, and there is no stack to do it on
+            flag = None
         version = flag.version if flag is not None else self._versions.get(key, 0)
         # What a caller gives as default is given back, JSON or not.
         return Decision(key, default, reason, None, self.origin, None, version)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ trusts nothing: whatever cannot be evaluated exactly as written raises `WireErro
 
 from __future__ import annotations
 
+from sys import intern
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -75,7 +76,8 @@ def _record(kind: RecordKind, key: str, version: int, payload: bytes) -> WireRec
 
 def wire_record(message: ruleset_pb2.Record) -> WireRecord:
     """Return a record as it came, unread; its `data` is what the digest is taken over."""
-    return WireRecord(int(message.kind), message.key, message.version, message.SerializeToString(deterministic=True))
+    key = intern(message.key)
+    return WireRecord(int(message.kind), key, message.version, message.SerializeToString(deterministic=True))
 
 
 def decode_record(
@@ -147,3 +149,12 @@ def chunk_digests(record: WireRecord) -> frozenset[bytes]:
     except DecodeError:
         return frozenset()
     return frozenset(cohort.include.chunks) | frozenset(cohort.exclude.chunks)
+
+
+def required_flags(record: WireRecord) -> tuple[str, ...]:
+    """Return the keys of the flags that a flag's record requires; none if it does not parse that far."""
+    try:
+        flag = resources_pb2.Flag.FromString(ruleset_pb2.Record.FromString(record.data).payload)
+    except DecodeError:
+        return ()
+    return tuple(need.flag for need in flag.requires)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import sha256
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DIGEST_BYTES = 32
 _MODULUS = 1 << (8 * DIGEST_BYTES)
@@ -62,3 +66,8 @@ class RulesetDigest:
     def to_bytes(self) -> bytes:
         """Return the 32 bytes, big-endian, that travel as `ruleset_digest`."""
         return self.total.to_bytes(DIGEST_BYTES)
+
+
+def digest_of(records: Iterable[WireRecord]) -> RulesetDigest:
+    """Return the digest over all of these, in one sum."""
+    return RulesetDigest(sum([int.from_bytes(sha256(record.data).digest()) for record in records]) % _MODULUS)

@@ -1,5 +1,7 @@
 """What joins cache, stream, disk and overrides, driven by hand: no thread runs here."""
 
+import contextlib
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -10,15 +12,17 @@ import pytest
 
 from rollout_sdk import hosts, lifecycle
 from rollout_sdk.engine.context import Context
-from rollout_sdk.engine.model import Reason
+from rollout_sdk.engine.model import FlagState, Reason
+from rollout_sdk.preview import FLAGS_MIN
+from rollout_sdk.readiness import Readiness
 from rollout_sdk.runtime import Runtime, version
 from rollout_sdk.settings import Settings
 from rollout_sdk.status import Status
-from rollout_sdk.wire.messages import Bookmark, Drain, Part, Reset, Resync
+from rollout_sdk.wire.messages import Acknowledgement, Bookmark, Drain, Part, Reset, Resync
 from rollout_sdk.wire.records import WireRecord
 from rollout_sdk.wire.snapshot import pack, unpack
 from tests.doubles.delivery_server import digest_of, record
-from tests.small_rules import boolean, position
+from tests.small_rules import boolean, broken, position
 
 USER = Context("u")
 WAIT_S = 20
@@ -73,6 +77,154 @@ def test_whoever_wants_to_know_hears_how_the_client_stands() -> None:
     runtime.connected(is_connected=False)
     wait_until(lambda status: not status.connected)
     end()
+
+
+MANY = tuple(record(boolean(f"flag-{number}"), 1) for number in range(FLAGS_MIN))
+BAD = record(broken(boolean("bad")), 1)
+
+
+class Halfway:
+    """Stops a runtime's thread while it reads a first ruleset, after a slice of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reached, self.go_on = threading.Event(), threading.Event()
+        monkeypatch.setattr("rollout_sdk.runtime.Slices", lambda: self.breathe)
+
+    def breathe(self) -> None:
+        self.reached.set()
+        assert self.go_on.wait(WAIT_S)
+
+
+def test_a_first_ruleset_decides_before_it_is_read_and_is_acknowledged_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ready, fresh, at its revision; a bad flag shows when it is asked for, and is acknowledged as such in any case."""
+    halfway = Halfway(monkeypatch)
+    runtime = prepared()
+    answers: list[Acknowledgement | None] = []
+    thread = threading.Thread(target=lambda: answers.append(runtime.receive(snapshot(3, *MANY, BAD))))
+    thread.start()
+    assert halfway.reached.wait(WAIT_S)
+    assert runtime.wait_until_ready(0)
+    assert runtime.status().revision == 3
+    assert not runtime.status().stale
+    assert runtime.flag("flag-2") == boolean("flag-2")
+    assert runtime.front.decider.decide("flag-1", USER).variant == "on"
+    assert runtime.status().quarantined == {}
+    assert runtime.front.decider.decide("bad", USER).variant is None
+    assert runtime.status().quarantined.keys() == {"bad"}
+    assert not answers
+    assert runtime.greet().held is None, "nothing is held yet"
+    halfway.go_on.set()
+    thread.join()
+    assert [each and [bad.flag for bad in each.quarantined] for each in answers] == [["bad"]]
+    assert runtime.greet().held == position(3)
+    assert runtime.front.decider.decide("flag-1", USER).variant == "on"
+
+
+def test_of_a_first_ruleset_is_told_once_when_it_begins_to_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks to be told after that hears nothing of it: when it is read, no decision changes."""
+    halfway = Halfway(monkeypatch)
+    runtime = prepared()
+    told: queue.Queue[tuple[str, frozenset[str]]] = queue.Queue()
+    runtime.subscribe(lambda flags: told.put(("early", flags)))
+    thread = threading.Thread(target=runtime.receive, args=[snapshot(3, *MANY)])
+    thread.start()
+    assert halfway.reached.wait(WAIT_S)
+    assert told.get(timeout=WAIT_S) == ("early", frozenset(each.key for each in MANY))
+    runtime.subscribe(lambda flags: told.put(("late", flags)))
+    halfway.go_on.set()
+    thread.join()
+    runtime.receive(snapshot(4, *MANY[1:]))
+    assert {told.get(timeout=WAIT_S), told.get(timeout=WAIT_S)} == {
+        ("early", frozenset({MANY[0].key})),
+        ("late", frozenset({MANY[0].key})),
+    }
+    assert told.empty()
+
+
+def test_what_comes_meanwhile_follows_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill that came while a first ruleset was read is in force right after it."""
+    halfway = Halfway(monkeypatch)
+    runtime = prepared()
+    kill = record(FlagState("flag-1", killed=True), 4)
+    delta = replace(snapshot(4, kill), snapshot=False, base_revision=3, ruleset_digest=digest_of([*MANY, kill]))
+
+    def receive() -> None:
+        runtime.receive(snapshot(3, *MANY))
+        runtime.receive(delta)
+
+    thread = threading.Thread(target=receive)
+    thread.start()
+    assert halfway.reached.wait(WAIT_S)
+    assert runtime.front.decider.decide("flag-1", USER).variant == "on"
+    halfway.go_on.set()
+    thread.join()
+    assert runtime.front.decider.decide("flag-1", USER).reason is Reason.KILLED
+
+
+def test_overrides_and_staleness_act_while_a_first_ruleset_is_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Both are swaps, whatever decides."""
+    halfway = Halfway(monkeypatch)
+    path = tmp_path / "overrides"
+    runtime = prepared(overrides_path=str(path))
+    thread = threading.Thread(target=runtime.receive, args=[snapshot(3, *MANY)])
+    thread.start()
+    assert halfway.reached.wait(WAIT_S)
+    path.write_text("flag-1: off")
+    runtime._look()
+    assert runtime.front.decider.decide("flag-1", USER).reason is Reason.OVERRIDE
+    runtime.expire()
+    assert runtime.front.decider.decide("flag-2", USER).stale
+    halfway.go_on.set()
+    thread.join()
+    assert runtime.front.decider.decide("flag-1", USER).reason is Reason.OVERRIDE
+    assert not runtime.front.decider.decide("flag-2", USER).stale
+
+
+def test_rules_from_disk_decide_before_they_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Stale, not ready, and the constructor waits no longer."""
+    path = tmp_path / "rules"
+    path.write_bytes(pack(position(9), MANY, ()))
+    path.chmod(0o600)
+    halfway = Halfway(monkeypatch)
+    runtime = Runtime(replace(Settings(), snapshot_path=str(path)))
+    thread = threading.Thread(target=runtime.prepare, args=[never])
+    thread.start()
+    assert runtime._loaded.wait(WAIT_S)
+    decision = runtime.front.decider.decide("flag-1", USER)
+    assert (decision.variant, decision.revision, decision.stale) == ("on", 9, True)
+    assert not runtime.wait_until_ready(0)
+    halfway.go_on.set()
+    thread.join()
+    assert runtime.greet().held == position(9)
+
+
+def test_a_child_that_was_forked_while_a_first_ruleset_was_read_decides_and_asks_for_it_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A fork waits two seconds for the thread; what a slower one has shown is kept, and nothing older follows."""
+    halfway = Halfway(monkeypatch)
+    runtime = prepared()
+    thread = threading.Thread(target=runtime.receive, args=[snapshot(3, *MANY)])
+    thread.start()
+    assert halfway.reached.wait(WAIT_S)
+    pid = os.fork()
+    if pid == 0:
+        with contextlib.suppress(BaseException):
+            runtime._lock, runtime._readiness = threading.Lock(), Readiness(is_ready=True)
+            halfway.go_on = threading.Event()
+            halfway.go_on.set()
+            decides = runtime.front.decider.decide("flag-1", USER).variant == "on"
+            asks = runtime.greet().held is None
+            with pytest.raises(Resync):
+                runtime.receive(snapshot(2, *MANY))
+            acknowledged = runtime.receive(snapshot(3, *MANY)) is not None
+            os._exit(0 if decides and asks and acknowledged else 1)
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    halfway.go_on.set()
+    thread.join()
 
 
 def test_a_flag_can_be_seen_as_it_is_in_force() -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from rollout_sdk import snapshot_file
-from rollout_sdk.cache import Cache
 from rollout_sdk.held import Held, work_out
-from rollout_sdk.shelf import Shelf
+from rollout_sdk.shelf import Shelf, monotonic_s
 from rollout_sdk.wire.messages import Part
 from rollout_sdk.wire.snapshot import unpack
 from tests.doubles.delivery_server import digest_of, record
@@ -26,13 +25,14 @@ def held(revision: int, epoch: str = "epoch-1") -> Held:
 
 def test_what_was_saved_is_loaded_with_its_age(tmp_path: Path) -> None:
     """In monotonic seconds, and never after now."""
-    shelf, cache = Shelf(str(tmp_path / "rules")), Cache()
-    assert shelf.load(cache) is None
+    shelf = Shelf(str(tmp_path / "rules"))
+    assert shelf.read() is None
     before_s = time.monotonic()
     assert shelf.save(held(4))
-    saved_at_s = shelf.load(cache)
-    assert cache.held is not None
-    assert cache.held.position == position(4)
+    found = shelf.read()
+    assert found is not None
+    assert found.position == position(4)
+    saved_at_s = monotonic_s(found.saved_at_ms)
     assert saved_at_s is not None
     assert before_s - 1 <= saved_at_s <= time.monotonic()
 
@@ -64,6 +64,6 @@ def test_damage_is_written_over(tmp_path: Path) -> None:
     path = tmp_path / "rules"
     path.write_bytes(b"torn")
     path.chmod(0o600)
-    assert Shelf(str(path)).load(Cache()) is None
+    assert Shelf(str(path)).read() is None
     assert Shelf(str(path)).save(held(4))
     assert unpack(path.read_bytes()).position == position(4)
