@@ -24,6 +24,19 @@ class Peer(ABC):
     def __init__(self, wire: bytes, users: Sequence[User]) -> None:
         """Start a client on what `write` returned, and make the users' contexts."""
 
+    @classmethod
+    def write_sent(cls, flags: Sequence[Flag]) -> bytes:
+        """Return what its server would send over a connection; mostly no other than what `write` returns."""
+        return cls.write(flags, ())
+
+    @classmethod
+    def fed(cls, sent: bytes, users: Sequence[User]) -> Peer:
+        """Start a client on what `write_sent` returned, and return once it is ready."""
+        return cls(sent, users)
+
+    def settle(self) -> None:  # noqa: B027 - most have nothing to wait for
+        """Wait until nothing is left to do behind a client that is ready."""
+
     @abstractmethod
     def ask(self, flag: str, user: int) -> bool:
         """Decide one flag for one user, the quickest way the library has."""

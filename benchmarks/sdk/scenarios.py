@@ -84,6 +84,7 @@ SCENARIOS: Final = (
     Scenario("tasks", "1,000 asyncio tasks, ten decisions each with a pause between", How.PASSES),
     Scenario("threads", "eight threads, percentage (wall time)", How.THREADS),
     Scenario("wire", "5,000 flags from wire to first decision", How.FRESH, "ms", 1e6, budgets={GROWTHBOOK: 0.8}),
+    Scenario("settled", "the same, and all of them read and compiled", How.FRESH, "ms", 1e6),
     Scenario(
         "memory", "memory added by 5,000 flags and the library", How.FRESH, "MiB", 1 << 20, budgets={STATSIG: 1.0}
     ),

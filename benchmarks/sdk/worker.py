@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -142,18 +143,25 @@ def cost_of_import(name: str) -> float:
     return _cpu(lambda: import_module(IMPORTS[name]))
 
 
-def cost_of_wire(name: str) -> float:
-    """Return ns of CPU, of all threads, from the bytes of 5,000 flags to the first decision; imports do not count."""
+def cost_of_wire(name: str, *, is_settled: bool = False) -> float:
+    """Return ns of CPU, of all threads, from the bytes of 5,000 flags to the first decision; imports do not count.
+
+    Args:
+        name: of the library.
+        is_settled: go on until nothing is left to do behind that decision.
+    """
     flags, first = world.fleet(world.FLEET), world.users()[:1]
     kind = peer_class(name)
-    kind(kind.write(flags[:10], ()), first).close()  # what the library loads late
-    wire = kind.write(flags, ())
+    kind.fed(kind.write_sent(flags[:10]), first).close()  # what the library loads late
+    sent = kind.write_sent(flags)
     gc.collect()
     answers: list[bool] = []
 
     def work() -> None:
-        peer = kind(wire, first)
+        peer = kind.fed(sent, first)
         answers.append(peer.ask(flags[0].key, 0))
+        if is_settled:
+            peer.settle()
 
     spent = _cpu(work)
     if answers != [flags[0].right(first[0])]:
@@ -199,7 +207,13 @@ def main(name: str, once: str = "") -> None:
         sys.stdout.buffer.write(peer_class(name).write(world.fleet(world.FLEET), ()))
         return
     if once:
-        costs = {"import": cost_of_import, "wire": cost_of_wire, "memory": cost_of_memory}
+        settled = partial(cost_of_wire, is_settled=True)
+        costs: dict[str, Callable[[str], float]] = {
+            "import": cost_of_import,
+            "wire": cost_of_wire,
+            "settled": settled,
+            "memory": cost_of_memory,
+        }
         print(json.dumps({"value": costs[once](name)}), flush=True)
         return
     bench = Bench(name)

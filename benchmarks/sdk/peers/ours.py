@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Thread
 
 from benchmarks.sdk.peer import Pass, Peer
 from benchmarks.sdk.world import EVERYBODY, Flag, Rule, User
@@ -10,6 +11,8 @@ from rollout_sdk import Client, Context
 from rollout_sdk.engine import model
 from rollout_sdk.engine.bucketing import salt16
 from rollout_sdk.engine.cohorts import key_set
+from rollout_sdk.runtime import Runtime
+from rollout_sdk.settings import Settings
 
 VARIANTS = (model.Variant("on", value=True), model.Variant("off", value=False))
 PPM_PER_PERCENT = 10_000
@@ -37,6 +40,24 @@ class Ours(Peer):
 
     def ask(self, flag: str, user: int) -> bool:
         return self._client.decide(flag, self._contexts[user]).value is True
+
+    @classmethod
+    def write_sent(cls, flags: Sequence[Flag]) -> bytes:
+        from rollout_sdk.wire import delivery, snapshot
+        from rollout_sdk.wire.v1 import delivery_pb2, ruleset_pb2
+
+        kept = snapshot.unpack(cls.write(flags, ()))
+        update = delivery_pb2.Update(
+            snapshot=True,
+            position=delivery.write_position(kept.position),
+            ruleset_digest=kept.ruleset_digest,
+            records=[ruleset_pb2.Record.FromString(record.data) for record in kept.records],
+        )
+        return delivery_pb2.WatchResponse(update=update).SerializeToString()
+
+    @classmethod
+    def fed(cls, sent: bytes, users: Sequence[User]) -> Fed:
+        return Fed(sent, users)
 
     def asking(self, flag: str) -> Pass:
         decide, contexts = self._client.decide, self._contexts
@@ -66,6 +87,36 @@ class Ours(Peer):
 
     def close(self) -> None:
         self._client.close()
+
+
+class Fed(Ours):
+    """A client whose thread gets what a server sends, without the server: ready when the client is."""
+
+    def __init__(self, wire: bytes, users: Sequence[User]) -> None:
+        self._runtime = Runtime(Settings())
+        self._runtime.prepare(lambda: False)
+        self._contexts = [Context(user.key, **user.attributes) for user in users]
+        self._thread = Thread(target=self._receive, args=[wire])
+        self._thread.start()
+        self._runtime.wait_until_ready(None)
+
+    def _receive(self, wire: bytes) -> None:
+        from rollout_sdk.wire.delivery import read_response
+        from rollout_sdk.wire.v1 import delivery_pb2
+
+        message = read_response(delivery_pb2.WatchResponse.FromString(wire))
+        if message is not None:
+            self._runtime.receive(message)
+
+    def ask(self, flag: str, user: int) -> bool:
+        return self._runtime.front.decider.decide(flag, self._contexts[user]).value is True
+
+    def settle(self) -> None:
+        self._thread.join()
+
+    def close(self) -> None:
+        self._thread.join()
+        self._runtime.close(0)
 
 
 def _flag(flag: Flag) -> model.Flag:
