@@ -101,7 +101,7 @@ def said_by(done: subprocess.CompletedProcess[str]) -> Said:
 def run(target: str, program: str, *, file: Path | None = None, **more: str) -> Said:
     """Run a program to its end; return what it said, by name. It must say nothing on stderr and exit with 0."""
     done = run_whole(target, program, file=file, **more)
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert (done.returncode, done.stderr) == (0, ""), f"exit {done.returncode}\n{done.stdout}{done.stderr}"
     return said_by(done)
 
 

@@ -226,8 +226,8 @@ class Reporter:
             self._changed.notify_all()
 
     def _say(self, reason: str) -> None:
-        """Warn once for each kind of trouble, not once for each attempt."""
-        if reason != self._last_said:
+        """Warn once for each kind of trouble, not once for each attempt; a report given up for a fork is none."""
+        if reason != self._last_said and not self._must_hang_up():
             self._last_said = reason
             _log.warning("no report to %s: %s; what is counted waits, sending again", self._settings.target, reason)
 

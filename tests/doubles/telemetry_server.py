@@ -20,6 +20,8 @@ class TelemetryServer(telemetry_pb2_grpc.TelemetryServiceServicer):
         self.answer: grpc.StatusCode | None = None
         self.loses_answers = False
         self.report_every_ms = 100
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         self.heard = threading.Condition()
         self._server = grpc.server(ThreadPoolExecutor(8))
         telemetry_pb2_grpc.add_TelemetryServiceServicer_to_server(self, self._server)
@@ -34,6 +36,7 @@ class TelemetryServer(telemetry_pb2_grpc.TelemetryServiceServicer):
             if code is None:
                 self.taken.append(request)
             self.heard.notify_all()
+        self.may_answer.wait(20)
         if code is not None or self.loses_answers:
             context.abort(code or grpc.StatusCode.UNAVAILABLE, "as the test says")
         return telemetry_pb2.ReportResponse(report_every_ms=self.report_every_ms)

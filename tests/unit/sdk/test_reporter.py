@@ -164,6 +164,23 @@ def test_stopping_for_a_fork_keeps_what_waits_and_the_next_sends_it(
     assert [request.sequence for request in server.taken] == [1, 2]
 
 
+def test_a_report_given_up_for_a_fork_is_no_trouble(
+    server: TelemetryServer, start: Callable[..., Reporter], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next reporter sends it; whoever forks under load is not alarmed."""
+    source, outbox = Source(), Outbox()
+    server.may_answer.clear()
+    first = start(source, outbox)
+    source.counts = 4
+    assert not first.flush(0)
+    server.wait(1)
+    first.ask_to_stop(says_all=False)
+    assert first.join(WAIT_S)
+    server.may_answer.set()
+    assert start(source, outbox, first).flush(WAIT_S)
+    assert caplog.text == ""
+
+
 def test_the_end_of_the_process_says_all(server: TelemetryServer, start: Callable[..., Reporter]) -> None:
     """What was counted in the last moment, too."""
     source = Source()
