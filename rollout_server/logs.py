@@ -45,14 +45,20 @@ FIELDS = frozenset(
         "peer",
         "revision",
         "role",
+        "rollout",
         "signal",
+        "store",
         "time",
         "token_id",
         "version",
+        "why",
         "within_ms",
     }
 )
-"""Names of everything that is ever logged. None of them takes a unit's key, an attribute, a secret or a header."""
+"""Names of everything that is ever logged. None of them takes a unit's key, an attribute, a secret or a header.
+
+`why` is a sentence about what this server stands on (a store, a lease, a rollout, an upstream), never about a call.
+"""
 
 _SECRET = re.compile(r"rg_([0-9a-f]{8})_[A-Za-z0-9]+|(?i:bearer)\s+\S+", re.ASCII)
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}

@@ -46,6 +46,14 @@ def test_a_field_that_is_not_listed_is_left_out_by_name(out: io.StringIO) -> Non
     assert lines(out)[0]["withheld"] == ["attributes", "context", "unit_key"]
 
 
+def test_what_the_pages_promise_is_told(out: io.StringIO) -> None:
+    """docs/deploy.md sends people to the log for the reason why a rollout waits, a lease or an upstream is away."""
+    get_logger().warning("a rollout waits", rollout="launch", why="it is frozen", hint="thaw it", store="redis://h")
+    (line,) = lines(out)
+    assert (line["rollout"], line["why"], line["store"]) == ("launch", "it is frozen", "redis://h")
+    assert "withheld" not in line
+
+
 def test_no_listed_field_is_made_for_people_or_secrets() -> None:
     assert not {"unit", "unit_key", "key", "attributes", "context", "token", "secret", "person", "message"} & FIELDS
 
