@@ -233,9 +233,10 @@ class Environment:
 
     async def _catch_up(self, *, is_whole: bool) -> bool:
         """Go on where we stand if the store still holds our history whole, else take over what it holds."""
+        ours = self.position  # as of now: what is committed here while the store is read is not in what it answers
         try:
             stored = await self.journal.load()
-            is_ours = await self._is_our_history(stored.position)
+            is_ours = await self._is_our_history(ours, stored.position)
             if is_ours is False and stored.position.epoch == self.position.epoch:
                 stored = await self._rename()
         except Exception as error:  # noqa: BLE001 - memory answers on, and the store is asked again
@@ -243,7 +244,8 @@ class Environment:
                 self.report("the journal cannot be read; memory answers on", error)
             self._is_following = False
             return False
-        if stored.position != self.position and not (is_ours and is_whole):
+        is_ahead = is_ours is not False and self.position.revision >= stored.position.revision
+        if not is_ahead and not (is_ours and is_whole):
             self._take_over(stored)
         self._is_following = True
         return True
@@ -259,9 +261,8 @@ class Environment:
         )
         return await self.journal.load()
 
-    async def _is_our_history(self, stored: Position) -> bool | None:
+    async def _is_our_history(self, ours: Position, stored: Position) -> bool | None:
         """Whether the store holds what was applied here; None where that was compacted away, so nobody can tell."""
-        ours = self.position
         if stored.epoch != ours.epoch or stored.revision < ours.revision:
             return False
         if stored.revision == ours.revision:

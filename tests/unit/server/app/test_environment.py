@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -272,6 +272,45 @@ async def test_a_history_that_was_only_compacted_keeps_its_name() -> None:
         await heard.wait()
         await environment.catch_up()
         assert (environment.position.epoch, environment.position.revision) == (epoch, 4)
+
+
+class Overtaken(FailingTail):
+    """While it is read anew, an entry is committed that its answer does not hold any more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.overtake: Callable[[], Awaitable[object]] | None = None
+        self.overtaken = asyncio.Event()
+
+    async def load(self) -> State:
+        state = await super().load()
+        if self.overtake is not None:
+            overtake, self.overtake = self.overtake, None
+            await overtake()
+            asyncio.get_running_loop().call_soon(self.overtaken.set)
+        return state
+
+
+@pytest.mark.parametrize(
+    "failure", [Unavailable("store", "it was away"), NotFound("revision", "1"), RuntimeError("a bug")]
+)
+async def test_what_is_committed_while_the_store_is_read_anew_is_not_taken_for_lost(failure: Exception) -> None:
+    """No new epoch, which would send every SDK the whole state, and nothing goes back."""
+    journal = Overtaken()
+    async with opened(journal) as environment:
+        await journal.commit(draft("aaaaaaaa"))
+        await environment.wait_for(1)  # by the tail, which runs from now on
+        seen, listener = watcher(environment)
+        environment.subscribe(listener)
+        epoch = environment.position.epoch
+        journal.overtake = lambda: environment.commit(draft("cccccccc"))
+        journal.failures.append(failure)
+        await environment.commit(draft("bbbbbbbb"))
+        await asyncio.wait_for(journal.overtaken.wait(), 30)
+        await environment.commit(draft("dddddddd"))
+        await environment.catch_up()
+        assert environment.position.epoch == epoch
+        assert seen == [(2, 1, 2), (3, 2, 3), (4, 3, 4)]
 
 
 async def test_a_commit_that_never_arrives_is_not_told_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
