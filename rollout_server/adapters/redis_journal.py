@@ -63,7 +63,8 @@ class RedisJournal:
         answer = await self.link.ask(scripts.LOAD, self.ground.key, *([known.revision] if known else []))
         now, state = rows.read_state(answer, self.environment)
         if known is None or now.epoch != self.ground.epoch or now.is_after(known, now.digests[0]):
-            self.ground.known = now.head
+            if self.ground.known is known or now.epoch != self.ground.epoch:
+                self.ground.known = now.head  # else a commit was quicker than this answer
             self.ground.lost.clear()
         self.ground.epoch = now.epoch
         return state
@@ -77,7 +78,7 @@ class RedisJournal:
                 entry, line = commit(ground, draft)
                 try:
                     answer, is_confirmed = await self._send(attempt, draft, entry, line, ground)
-                    made = self._judge(draft, entry, answer)
+                    made = self._judge(draft, entry, answer, ground)
                     doubt = None
                 except InDoubt as error:
                     made, doubt = None, error
@@ -187,7 +188,7 @@ class RedisJournal:
             has_written=lambda answer: answer[0] in {b"done", b"known"},
         )
 
-    def _judge(self, draft: Draft, entry: Entry, answer: list[bytes]) -> Entry | None:
+    def _judge(self, draft: Draft, entry: Entry, answer: list[bytes], ground: Head) -> Entry | None:
         """Return the entry that was written, now or under this key before; None where another was quicker."""
         word, *rest = answer
         match word:
@@ -205,24 +206,29 @@ class RedisJournal:
             case b"gone":
                 raise rows.gone(self.environment)
             case b"head":
-                self._take_ground(rest)
+                self._take_ground(rest, ground)
                 return None
             case _:
                 pass
         raise AssertionError(f"commit.lua said {word!r}")
 
-    def _take_ground(self, answer: list[bytes]) -> None:
-        """Build the next attempt upon the head that the store has, if that is of the history known here."""
-        revision, digest, at_ms, oldest, digest_at_known = answer
+    def _take_ground(self, answer: list[bytes], sent: Head) -> None:
+        """Build the next attempt upon the head that the store has, if that is of the history known here.
+
+        Args:
+            answer: of the store.
+            sent: the head that it was asked about. What is known by now may be later than the answer: the tail goes on.
+        """
+        revision, digest, at_ms, oldest, digest_at_sent = answer
         now = Head(int(revision), digest, int(at_ms))
-        if self.ground.known is not None and not rows.is_after(self.ground.known, now, int(oldest), digest_at_known):
+        if not rows.is_after(sent, now, int(oldest), digest_at_sent):
             self.ground.lost.set()
             raise Unavailable(
                 "redis",
-                f"{self.link.where}: it no longer has revision {self.ground.known.revision}, which this server knows",
+                f"{self.link.where}: it no longer has revision {sent.revision}, which this server knows",
                 "nothing was changed; the history is read anew, try again in a moment",
             )
-        self.ground.known = now
+        self.ground.advance(now)
 
     async def _settle(self, attempt: str, line: Line, doubt: InDoubt) -> tuple[bool, bool]:
         """Find out what became of a commit whose answer was lost, and keep it from running later.

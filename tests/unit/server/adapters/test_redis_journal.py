@@ -13,7 +13,9 @@ import pytest
 from rollout_server.adapters import redis_journal, redis_link
 from rollout_server.adapters.redis_journal import RedisJournal
 from rollout_server.adapters.redis_link import Wait
+from rollout_server.adapters.redis_scripts import Script
 from rollout_server.adapters.redis_store import RedisStore
+from rollout_server.domain.entries import Head
 from rollout_server.domain.journal import Entry
 from rollout_server.errors import Conflict, Corrupt, Unavailable, Unknown
 from tests.doubles.faulty_wire import FaultyWire
@@ -272,3 +274,34 @@ async def test_what_replicas_have_not_confirmed_is_unknown_until_they_do() -> No
             await journal.recall("k", "f")
         assert await journal.recall("other", "f") is None
         await store.close()
+
+
+async def test_an_answer_that_the_tail_overtook_is_no_loss(wired: Wired) -> None:
+    """The store had revision 2 when it said that another server was quicker; by now the tail has brought 3."""
+    ground = wired.journal.ground
+    first = await wired.journal.commit(draft(flag("a")))
+    second, third = [await wired.beside.commit(draft(flag(key))) for key in ("b", "c")]
+    sent = ground.known
+    assert sent is not None
+    ground.advance(Head(third.revision, third.digest, third.at_ms))
+    wired.journal._take_ground([b"2", second.digest, str(second.at_ms).encode(), b"0", first.digest], sent)
+    assert ground.known == Head(third.revision, third.digest, third.at_ms)
+    assert not ground.lost.is_set()
+
+
+async def test_a_load_that_a_commit_overtook_forgets_nothing(wired: Wired, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was acknowledged meanwhile stays known: a store that lost it would not be found out."""
+    ask = wired.store.link.ask
+
+    async def overtaken(script: Script, key: str, *arguments: object) -> object:
+        answer = await ask(script, key, *arguments)
+        monkeypatch.undo()
+        await wired.journal.commit(draft(flag("b")))
+        return answer
+
+    await wired.journal.commit(draft(flag("a")))
+    await wired.journal.load()
+    monkeypatch.setattr(wired.store.link, "ask", overtaken)
+    assert (await wired.journal.load()).position.revision == 1
+    assert wired.journal.ground.known is not None
+    assert wired.journal.ground.known.revision == 2
