@@ -75,7 +75,7 @@ async def test_nothing_is_kept_before_there_is_a_ruleset(monkeypatch: pytest.Mon
         await asyncio.sleep(0)
         assert shelf.data is None
         relayed.take([WHOLE], 42)
-        await asyncio.sleep(0.05)
+        await until(lambda: shelf.tries > 0)
         shelf.is_full = False
         relayed.admit(TOKENS)
         await until(lambda: shelf.data is not None)
