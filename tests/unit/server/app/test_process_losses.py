@@ -57,6 +57,18 @@ async def test_a_process_that_was_cut_off_and_comes_back_is_no_loss() -> None:
     assert await stand.count() == (1, 0)
 
 
+async def test_processes_behind_a_relay_that_is_cut_off_are_nobodys_loss() -> None:
+    """They may well live; one that dies behind a relay that is there counts like any other."""
+    stand = Stand()
+    unseen, dead = stand.join(1), stand.join(2)
+    await stand.count()
+    stand.instances.disconnect(unseen, is_out_of_sight=True)
+    stand.instances.disconnect(dead)
+    await stand.count()
+    stand.clock.advance(LOST_AFTER_MS)
+    assert await stand.count() == (1, 1)
+
+
 async def test_a_process_that_ended_without_goodbye_is_lost_once() -> None:
     """Killed, crashed, or out of memory."""
     stand = Stand()
