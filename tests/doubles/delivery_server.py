@@ -204,6 +204,12 @@ class DeliveryServer(delivery_pb2_grpc.DeliveryServiceServicer):
         self._streams.put(stream)
         return iter(stream._to_send.get, None)
 
+    def Relay(  # noqa: N802 - the method's name in the proto
+        self, request_iterator: Iterator[delivery_pb2.RelayRequest], context: grpc.ServicerContext
+    ) -> Iterator[delivery_pb2.RelayResponse]:
+        del request_iterator
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "this double serves processes only")
+
 
 def _pump(requests: Iterator[delivery_pb2.WatchRequest], stream: Stream) -> None:
     try:

@@ -108,6 +108,13 @@ class _Delivery(delivery_pb2_grpc.DeliveryServiceServicer):
         finally:
             self._ledger.leave(hello.instance_id, has_ended)
 
+    def Relay(  # noqa: N802 - the contract's name
+        self, request_iterator: Iterator[delivery_pb2.RelayRequest], context: grpc.ServicerContext
+    ) -> Iterator[delivery_pb2.RelayResponse]:
+        """Refuse: no relay stands before a test's server."""
+        del request_iterator
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "the server of a test takes no relays")
+
     def _speak(self, hello: delivery_pb2.Hello, has_ended: threading.Event) -> Iterator[delivery_pb2.WatchResponse]:
         held = read_position(hello.held) if hello.HasField("held") else None
         if held is not None and not self._board.holds(held):
