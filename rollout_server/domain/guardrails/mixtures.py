@@ -26,9 +26,9 @@ _SMALLEST = 0.04
 _LARGEST = 4.0
 _COMMON = (0.07, 1.2)  # sizes between are alike in prior weight; beyond, it falls off with the fourth power
 
-FROM_START = 0.6  # share of the prior on "it was so from the first window"
+FROM_START = 0.64  # share of the prior on "it was so from the first window"
 DAY = 1440  # windows whose restarts share the first part of what is left, evenly
-FIRST_DAY = 0.9  # that part; later days share the rest, the d-th 1 / (d (d - 1)) of it
+FIRST_DAY = 0.95  # that part; later days share the rest, the d-th 1 / (d (d - 1)) of it
 
 _EXPONENT_MAX = 600.0
 _VALUE_MAX = 1e250  # evidence beyond it says nothing new, and floats end at 1e308

@@ -25,7 +25,7 @@ from rollout_server.domain.guardrails.sample_ratio import LAW as RATIO_LAW
 from rollout_server.domain.guardrails.sample_ratio import RatioState, Shares
 from rollout_server.errors import Corrupt
 
-LAW = 2  # of the statistics: grids, priors and increments; evidence of another law cannot be continued
+LAW = 3  # of the statistics: grids, priors and increments; evidence of another law cannot be continued
 
 
 @dataclass(frozen=True, slots=True)
