@@ -62,6 +62,10 @@ class Server:
         """Kill it, if it runs, and return when it is gone."""
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
+        self.wait()
+
+    def wait(self) -> None:
+        """Return when somebody has killed it."""
         if self.process is not None:
             self.process.wait()
 

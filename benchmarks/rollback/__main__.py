@@ -158,7 +158,7 @@ def through_crash(server: Server, operator: Operator, crowd: Crowd, keys: Sequen
         crowd.tell_first("kill", key, server.pid)
         with contextlib.suppress(grpc.RpcError):
             operator.stub.Rollback(pb.RollbackRequest(rollout=key), metadata=operator.metadata, timeout=10)
-        server.stop()
+        server.wait()
         before = len(crowd.obeyed(key))
         began = time.time()
         accepted = server.start()

@@ -102,9 +102,19 @@ async def transact(
         if entry is not None:
             return Written(entry, None)
         epoch = environment.position.epoch
-        composed = await _compose(environment, compose)
+        try:
+            composed = await _compose(environment, compose)
+        except (Unavailable, Corrupt):
+            raise
+        except RolloutError:
+            # The first call with this key may have been written since: then it is that which stands in the way.
+            entry = await _recall(environment, request)
+            if entry is None:
+                raise
+            return Written(entry, None)
         if not composed.changes:
-            return Written(None, composed.answer)
+            entry = await _recall(environment, request)
+            return Written(entry, None if entry is not None else composed.answer)
         at_ms, before = environment.clock.now_ms(), environment.state.resources
         # Whatever edits what a running rollout rests on opens a new allocation in the same entry, whoever edits it.
         changes = with_reopened(before, composed.changes, request.actor, at_ms)

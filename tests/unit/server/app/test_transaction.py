@@ -13,7 +13,7 @@ from rollout_server.app.kill import Kill, Unkill, kill, unkill
 from rollout_server.app.transaction import ATTEMPTS_MAX, Composed, Request, transact
 from rollout_server.domain.journal import Change, Draft, Entry
 from rollout_server.domain.resources import FlagStatus, ResourceId
-from rollout_server.errors import Conflict, InvalidInput, NotFound, Unavailable
+from rollout_server.errors import Conflict, InvalidInput, NotFound, Refused, Unavailable
 from tests.doubles.fake_clock import START_MS
 from tests.doubles.memory_journal import MemoryJournal
 from tests.small_environment import MIA, flag, flag_id, opened, put
@@ -86,6 +86,25 @@ async def test_a_repeat_is_not_composed_again() -> None:
         assert (second.entry, second.answer, verb.calls) == (first.entry, None, 1)
         with pytest.raises(Conflict, match="idempotency key"):
             await transact(environment, request("key-1", "another"), verb.compose)
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+async def test_a_repeat_that_overtook_its_first_call_hears_of_that(*, is_refused: bool) -> None:
+    """What stands in the way of the second, or makes it needless, is the first with the same key."""
+    async with opened() as environment:
+        await put(environment, flag("a"))
+        first = Verb(environment)
+
+        async def compose() -> Composed[str]:
+            await transact(environment, request("key-1"), first.compose)
+            if is_refused:
+                raise Refused("phase", "it was started", "nothing")
+            return Composed({}, (), "it is so already")
+
+        written = await transact(environment, request("key-1"), compose)
+        assert written.entry is not None
+        assert (written.entry.idempotency_key, written.answer) == ("key-1", None)
+        assert first.calls == 1
 
 
 async def test_lost_races_are_run_again_until_it_is_enough() -> None:
