@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from rollout_server.domain.closures import with_reopened
-from rollout_server.domain.journal import Draft
+from rollout_server.domain.journal import Draft, Entry
 from rollout_server.errors import Conflict, Corrupt, RolloutError, Unavailable
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rollout_server.app.environment import Environment
     from rollout_server.app.intent import Intent
-    from rollout_server.domain.journal import Change, Entry
+    from rollout_server.domain.journal import Change
     from rollout_server.domain.resources import ResourceId
 
 T = TypeVar("T")
@@ -102,19 +102,11 @@ async def transact(
         if entry is not None:
             return Written(entry, None)
         epoch = environment.position.epoch
-        try:
-            composed = await _compose(environment, compose)
-        except (Unavailable, Corrupt):
-            raise
-        except RolloutError:
-            # The first call with this key may have been written since: then it is that which stands in the way.
-            entry = await _recall(environment, request)
-            if entry is None:
-                raise
-            return Written(entry, None)
+        composed = await _compose_or_recall(environment, request, compose)
+        if isinstance(composed, Entry):
+            return Written(composed, None)
         if not composed.changes:
-            entry = await _recall(environment, request)
-            return Written(entry, None if entry is not None else composed.answer)
+            return Written(None, composed.answer)
         at_ms, before = environment.clock.now_ms(), environment.state.resources
         # Whatever edits what a running rollout rests on opens a new allocation in the same entry, whoever edits it.
         changes = with_reopened(before, composed.changes, request.actor, at_ms)
@@ -138,6 +130,24 @@ async def transact(
                 raise
             await environment.catch_up()
     raise AssertionError("at least one attempt is made")
+
+
+async def _compose_or_recall(
+    environment: Environment, request: Request, compose: Callable[[], Awaitable[Composed[T]]]
+) -> Composed[T] | Entry:
+    """Compose; where that refuses or has nothing to write, the first call with its key may be why: return its entry."""
+    try:
+        composed = await _compose(environment, compose)
+    except (Unavailable, Corrupt):
+        raise
+    except RolloutError:
+        entry = await _recall(environment, request)
+        if entry is None:
+            raise
+        return entry
+    if composed.changes:
+        return composed
+    return await _recall(environment, request) or composed
 
 
 async def _compose(environment: Environment, compose: Callable[[], Awaitable[Composed[T]]]) -> Composed[T]:
