@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import multiprocessing
 import os
 import platform
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -70,6 +72,44 @@ class Server:
             self.process.wait()
 
 
+class Processes:
+    """Processes full of streams, spoken to as one: each answers orders on a pipe of its own."""
+
+    def __init__(self, body: Callable[..., None], shares: Iterable[tuple[object, ...]]) -> None:
+        """Start a process for each share.
+
+        Args:
+            body: of a process; importable, and called with a share's values and its end of the pipe.
+            shares: arguments, a process each.
+        """
+        spawn = multiprocessing.get_context("spawn")
+        self._lines: list[Connection] = []
+        self._processes = []
+        for share in shares:
+            ours, theirs = spawn.Pipe()
+            process = spawn.Process(target=body, args=(*share, theirs), daemon=True)
+            process.start()
+            self._lines.append(ours)
+            self._processes.append(process)
+
+    def ask(self, *order: object) -> list[Any]:
+        """Return what each process answers."""
+        for line in self._lines:
+            line.send(list(order))
+        return [line.recv() for line in self._lines]
+
+    def tell_first(self, *order: object) -> None:
+        """Give an order to one process only."""
+        self._lines[0].send(list(order))
+        self._lines[0].recv()
+
+    def end(self) -> None:
+        """Stop them."""
+        for process in self._processes:
+            process.terminate()
+            process.join()
+
+
 class Operator:
     """Somebody with the control contract."""
 
@@ -94,6 +134,19 @@ class Operator:
     def sdk_token(self) -> str:
         """Return a new token for SDKs."""
         return str(self.ask("CreateToken", pb.CreateTokenRequest(role="sdk", person="bench")).secret)
+
+
+def until(reached: Callable[[], bool], what: str, within_s: float = 180) -> None:
+    """Wait.
+
+    Raises:
+        TimeoutError: it did not come so far.
+    """
+    end = time.monotonic() + within_s
+    while not reached():
+        if time.monotonic() > end:
+            raise TimeoutError(what)
+        time.sleep(0.1)
 
 
 def show(text: str) -> None:

@@ -6,19 +6,17 @@ python -m benchmarks.fanout [--streams 1000 10000] [--rounds 30] [--write]
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from benchmarks.fanout.crowd import serve
-from benchmarks.own_server import PAGE, Operator, Server, machine, percentile, show, write
+from benchmarks.own_server import PAGE, Operator, Processes, Server, machine, percentile, show, until, write
 
 PROCESSES = 2
 SETTINGS = {"log_level": "error", "http_listen": ""}
@@ -57,27 +55,13 @@ class Figures:
     returned_lost: int = 0
 
 
-class Crowds:
-    """Processes full of streams, spoken to as one."""
+class Listeners(Processes):
+    """Streams that note when a revision arrives."""
 
     def __init__(self, server: Server, token: str, streams: int) -> None:
         """Dial."""
-        spawn = multiprocessing.get_context("spawn")
-        self._lines: list[Connection] = []
-        self._processes = []
-        for number in range(PROCESSES):
-            ours, theirs = spawn.Pipe()
-            names = [f"stream-{at}" for at in range(number, streams, PROCESSES)]
-            process = spawn.Process(target=serve, args=(server.port, token, names, theirs), daemon=True)
-            process.start()
-            self._lines.append(ours)
-            self._processes.append(process)
-
-    def ask(self, *order: object) -> list[Any]:
-        """Return what each process answers."""
-        for line in self._lines:
-            line.send(list(order))
-        return [line.recv() for line in self._lines]
+        names = [f"stream-{number}" for number in range(streams)]
+        super().__init__(serve, [(server.port, token, names[number::PROCESSES]) for number in range(PROCESSES)])
 
     def heard(self) -> tuple[int, int]:
         """Return how many streams were spoken to on their present connection, and how many were ever lost."""
@@ -87,25 +71,6 @@ class Crowds:
     def lags_ms(self, revision: int) -> list[float]:
         """Return from commit to arrival of a revision, for each stream that has it."""
         return [lag for part in self.ask("arrived", revision) for lag in part]
-
-    def end(self) -> None:
-        """Stop them."""
-        for process in self._processes:
-            process.terminate()
-            process.join()
-
-
-def until(reached: Callable[[], bool], what: str, within_s: float = 120) -> None:
-    """Wait.
-
-    Raises:
-        TimeoutError: it did not come so far.
-    """
-    end = time.monotonic() + within_s
-    while not reached():
-        if time.monotonic() > end:
-            raise TimeoutError(what)
-        time.sleep(0.05)
 
 
 def resident_kib(pid: int) -> int:
@@ -130,7 +95,7 @@ def measure(streams: int, rounds: int) -> Figures:
         operator.apply([changed(0)])
         token, empty_kib = operator.sdk_token(), resident_kib(server.pid)
         began = time.monotonic()
-        crowds = Crowds(server, token, streams)
+        crowds = Listeners(server, token, streams)
         try:
             until(lambda: crowds.heard()[0] == streams, "every stream is spoken to")
             figures.opened_s, figures.opened_lost = time.monotonic() - began, crowds.heard()[1]
@@ -147,7 +112,7 @@ def measure(streams: int, rounds: int) -> Figures:
     return figures
 
 
-def change(operator: Operator, crowds: Crowds, number: int, figures: Figures) -> None:
+def change(operator: Operator, crowds: Listeners, number: int, figures: Figures) -> None:
     """Write one change, and wait until every stream has it."""
     began = time.monotonic()
     revision = operator.apply([changed(number)]).position.revision
@@ -161,7 +126,7 @@ def change(operator: Operator, crowds: Crowds, number: int, figures: Figures) ->
         show(f"{figures.streams} streams, change {number}: at the last one after {max(lags_ms):.0f} ms")
 
 
-def storm(server: Server, crowds: Crowds, streams: int) -> float:
+def storm(server: Server, crowds: Listeners, streams: int) -> float:
     """Kill the server, start it again, and return how long after its first accept all were spoken to."""
     server.stop()
     until(lambda: crowds.heard()[0] == 0, "every stream noticed")

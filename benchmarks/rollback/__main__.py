@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import multiprocessing
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import grpc
 
-from benchmarks.own_server import PAGE, Operator, Server, machine, percentile, show, write
+from benchmarks.own_server import PAGE, Operator, Processes, Server, machine, percentile, show, until, write
 from benchmarks.rollback.streams import STEADY_AFTER_S, Obeyed, serve
 from rollout_sdk.wire.v1 import control_pb2 as pb
 
@@ -51,63 +49,26 @@ class Figures:
     redialled: list[float] = field(default_factory=list)
 
 
-class Crowd:
-    """Processes full of streams, spoken to as one."""
+class Obedient(Processes):
+    """Streams that note when a rollout is back at its old variant."""
 
     def __init__(self, address: str, token: str, streams: int) -> None:
         """Start them."""
-        spawn = multiprocessing.get_context("spawn")
         self.streams = streams
-        self._lines: list[Connection] = []
-        self._processes = []
-        for number in range(PROCESSES):
-            ours, theirs = spawn.Pipe()
-            share = streams // PROCESSES + (number < streams % PROCESSES)
-            process = spawn.Process(target=serve, args=(address, token, share, number, theirs), daemon=True)
-            process.start()
-            self._lines.append(ours)
-            self._processes.append(process)
-
-    def ask(self, *order: object) -> list[Any]:
-        """Return what each process answers."""
-        for line in self._lines:
-            line.send(list(order))
-        return [line.recv() for line in self._lines]
-
-    def tell_first(self, *order: object) -> None:
-        """Give an order to one process only."""
-        self._lines[0].send(list(order))
-        self._lines[0].recv()
-
-    def until(self, reached: Callable[[], bool], what: str, within_s: float = 180) -> None:
-        """Wait.
-
-        Raises:
-            TimeoutError: it did not come so far.
-        """
-        end = time.monotonic() + within_s
-        while not reached():
-            if time.monotonic() > end:
-                raise TimeoutError(what)
-            time.sleep(0.1)
+        counts = [streams // PROCESSES + (number < streams % PROCESSES) for number in range(PROCESSES)]
+        super().__init__(serve, [(address, token, count, number) for number, count in enumerate(counts)])
 
     def until_exposing(self, rollout: str) -> None:
         """Wait until every stream serves the new variant to somebody."""
-        self.until(lambda: sum(self.ask("exposing", rollout)) == self.streams, f"{rollout} is exposed everywhere")
+        until(lambda: sum(self.ask("exposing", rollout)) == self.streams, f"{rollout} is exposed everywhere")
 
     def until_obeyed(self, rollout: str) -> None:
         """Wait until every stream is back at the old variant."""
-        self.until(lambda: len(self.obeyed(rollout)) == self.streams, f"{rollout} is rolled back everywhere")
+        until(lambda: len(self.obeyed(rollout)) == self.streams, f"{rollout} is rolled back everywhere")
 
     def obeyed(self, rollout: str) -> list[Obeyed]:
         """Return when each stream was back, as far as they are."""
         return [Obeyed(*one) for part in self.ask("obeyed", rollout) for one in part]
-
-    def end(self) -> None:
-        """Stop them."""
-        for process in self._processes:
-            process.terminate()
-            process.join()
 
 
 def start(operator: Operator, key: str) -> None:
@@ -131,7 +92,7 @@ def _trees(key: str) -> list[dict[str, Any]]:
     return [{"kind": kind, "metadata": {"key": names.get(kind, key)}, "spec": spec} for kind, spec in specs.items()]
 
 
-def by_verdict(operator: Operator, crowd: Crowd, keys: Sequence[str], at_once: int, figures: Figures) -> None:
+def by_verdict(operator: Operator, crowd: Obedient, keys: Sequence[str], at_once: int, figures: Figures) -> None:
     """Let each rollout be rolled back by its guardrail, and measure the way to every stream; so many run at once."""
     for number, key in enumerate(keys):
         if number % at_once == 0:
@@ -149,7 +110,7 @@ def by_verdict(operator: Operator, crowd: Crowd, keys: Sequence[str], at_once: i
         show(f"verdict {number + 1} of {len(keys)}: last acknowledgement after {found.last_ack_ms} ms")
 
 
-def through_crash(server: Server, operator: Operator, crowd: Crowd, keys: Sequence[str], figures: Figures) -> None:
+def through_crash(server: Server, operator: Operator, crowd: Obedient, keys: Sequence[str], figures: Figures) -> None:
     """Roll back by hand, kill the server as the first stream hears of it, start it again, and measure the rest."""
     for number, key in enumerate(keys, start=1):
         time.sleep(STEADY_AFTER_S)  # an SDK is shier of a server that breaks again soon
@@ -193,9 +154,9 @@ def measure(streams: int, rounds: int, at_once: int, crashes: int) -> Figures:
         operator = Operator(server)
         operator.apply([tree for key in (*verdicts, *stops) for tree in _trees(key)])
         token = operator.sdk_token()
-        crowd = Crowd(server.address, token, streams)
+        crowd = Obedient(server.address, token, streams)
         try:
-            crowd.until(lambda: sum(crowd.ask("connected")) == streams, "every stream is connected")
+            until(lambda: sum(crowd.ask("connected")) == streams, "every stream is connected")
             with shop(server, token, home, verdicts):
                 by_verdict(operator, crowd, verdicts, at_once, figures)
             through_crash(server, operator, crowd, stops, figures)

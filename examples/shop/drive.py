@@ -73,6 +73,7 @@ def main() -> int:
     options = parser.parse_args()
     address = urlsplit(options.shop)
     last: tuple[object, ...] = ()
+    said = ""
     done = 0
     patient_until = time.monotonic() + options.patience_s
     while True:
@@ -80,13 +81,14 @@ def main() -> int:
         try:
             served = round_of(connection, options.users)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            if time.monotonic() > patient_until:
-                print(
-                    f"{time.strftime('%H:%M:%S')} the shop at {options.shop} does not answer: {error}", file=sys.stderr
-                )
+            away = f"the shop at {options.shop} does not answer: {error}"
+            if time.monotonic() > patient_until and away != said:
+                said, last = away, ()
+                print(f"{time.strftime('%H:%M:%S')} {away}", file=sys.stderr)
                 if options.rounds:
                     return AWAY_EXIT
         else:
+            said = ""
             if len(served.revisions) == 1 and (served.checkout, served.page_limit) != last:
                 last = (served.checkout, served.page_limit)
                 print(f"{time.strftime('%H:%M:%S')} {sentence(served, options.users)}", flush=True)

@@ -38,7 +38,7 @@ def find_rollout(resources: Mapping[ResourceId, Resource], target: str) -> Resou
     if not of_flag:
         keys = [id_.key for id_ in resources if id_.kind is Kind.ROLLOUT]
         flags = [resource.spec.flag for resource in resources.values() if isinstance(resource.spec, RolloutSpec)]
-        raise NotFound("rollout", cut(target), did_you_mean(key, [*keys, *flags]))
+        raise NotFound("rollout", cut(target), did_you_mean(key, [*keys, *flags], "rollouts"))
     under_way = [one for one in of_flag if is_under_way(one)]
     if len(under_way or of_flag) > 1:
         names = ", ".join(one.metadata.key for one in under_way or of_flag)

@@ -135,7 +135,7 @@ def _found(environment: Environment, id_: ResourceId) -> Resource:
     resource = environment.resource(id_)
     if resource is None:
         keys = [one.key for one in environment.state.resources if one.kind is Kind.FREEZE]
-        raise NotFound("freeze", cut(id_.key), did_you_mean(id_.key, keys) if keys else "there is none")
+        raise NotFound("freeze", cut(id_.key), did_you_mean(id_.key, keys, "freezes") if keys else "there is none")
     return resource
 
 

@@ -1,4 +1,4 @@
-"""Near misses: what somebody named, and the flags that may have been meant."""
+"""Near misses: what somebody named, and what may have been meant."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ def cut(key: str) -> str:
     return key if len(key) <= KEY_CHARS else f"{key[:KEY_CHARS]}..."
 
 
-def did_you_mean(key: str, flags: Iterable[str]) -> str:
-    """Return a hint for who named a flag that is not there."""
-    near = difflib.get_close_matches(key[:KEY_CHARS], dict.fromkeys(flags), n=3)
-    return f"did you mean {' or '.join(near)}?" if near else "`rollout get flags` lists what there is"
+def did_you_mean(key: str, known: Iterable[str], kind: str = "flags") -> str:
+    """Return a hint for who named something that is not there.
+
+    Args:
+        key: as it was named.
+        known: what there is.
+        kind: of it, as `rollout get` lists them.
+    """
+    near = difflib.get_close_matches(key[:KEY_CHARS], dict.fromkeys(known), n=3)
+    return f"did you mean {' or '.join(near)}?" if near else f"`rollout get {kind}` lists what there is"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 KIND = "RolloutPlan"
 FORMAT = 1
 _BYTES_MAX = 256 << 20
+_DOCUMENTS_HINT = "apply documents with -f FILE; save a plan with: rollout plan --save FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +86,11 @@ def load(path: str) -> SavedPlan:
         with Path(path).open("rb") as file:
             tree = json.loads(file.read(_BYTES_MAX))
     except OSError as error:
-        raise usage(f"the plan {path} cannot be read: {error.strerror}") from error
+        raise usage(f"the plan {path} cannot be read: {error.strerror}", _DOCUMENTS_HINT) from error
     except (ValueError, RecursionError):
         tree = None
     if not isinstance(tree, dict) or tree.get("kind") != KIND:
-        raise usage(
-            f"{path} is no saved plan", "apply documents with -f FILE; save a plan with: rollout plan --save FILE"
-        )
+        raise usage(f"{path} is no saved plan", _DOCUMENTS_HINT)
     if tree.get("format") != FORMAT:
         raise usage(
             f"{path} is a plan of format {tree.get('format')!r}; this command line knows {FORMAT}", "plan again"

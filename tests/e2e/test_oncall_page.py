@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from rollout_sdk.wire.v1 import control_pb2 as pb
+from tests.eventually import WITHIN_S, until
 from tests.small_server import Person, ServerProcess, admin_of, channel_to, document, free_port
 
 pytestmark = [pytest.mark.xdist_group("oncall"), pytest.mark.timeout(180)]
@@ -25,7 +26,6 @@ SHOP = Path(__file__).with_name("night_child.py")
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(host|server|you)\$ (.*?)(?:   # exits (\d+))?")
 PACE = {"window_ms": 500, "report_every_ms": 200, "tick_ms": 200}
-WITHIN_S = 60.0
 PIPELINE = {
     "stages": [{"name": "quarter", "share": "25%", "soak": "1h"}],
     "guardrails": [{"metric": "failed", "limit": "+50%", "action": "rollback"}],
@@ -48,13 +48,6 @@ def documents() -> list[pb.Document]:
 def flat(text: str) -> str:
     """What a terminal folds and pads is the same text."""
     return " ".join(text.split())
-
-
-async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
-    """Ask again and again."""
-    async with asyncio.timeout(WITHIN_S):
-        while not await is_so():  # noqa: ASYNC110 - what is asked is in other processes
-            await asyncio.sleep(0.05)
 
 
 @dataclass

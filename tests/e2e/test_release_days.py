@@ -6,13 +6,14 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from tests.eventually import WITHIN_S, until
 from tests.small_server import serving
 
 pytestmark = [pytest.mark.xdist_group("release-days"), pytest.mark.timeout(180)]
@@ -20,7 +21,6 @@ pytestmark = [pytest.mark.xdist_group("release-days"), pytest.mark.timeout(180)]
 SHOP = Path(__file__).with_name("night_child.py")
 PACE = {"window_ms": 500, "report_every_ms": 200, "tick_ms": 200}
 PEOPLE = {"root": "admin", "mia": "operator", "kai": "approver"}
-WITHIN_S = 60.0
 RELEASE = """\
 kind: Policy
 metadata: {key: people, owner: release}
@@ -48,13 +48,6 @@ kind: Rollout
 metadata: {key: checkout-v2, owner: payments}
 spec: {flag: checkout-v2, from: "off", to: "on", pipeline: careful}
 """
-
-
-async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
-    """Ask again and again."""
-    async with asyncio.timeout(WITHIN_S):
-        while not await is_so():  # noqa: ASYNC110 - what is asked is in other processes
-            await asyncio.sleep(0.1)
 
 
 @dataclass

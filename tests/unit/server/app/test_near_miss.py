@@ -28,6 +28,7 @@ def test_a_refusal_stays_short() -> None:
 def test_a_very_long_key_costs_nothing() -> None:
     """Matching is bounded by the longest key there can be."""
     assert "rollout get flags" in did_you_mean("x" * 10_000_000, ["checkout"])
+    assert did_you_mean("zzz", ["launch"], "rollouts") == "`rollout get rollouts` lists what there is"
 
 
 def test_a_name_that_two_things_share_is_said_once() -> None:
