@@ -25,6 +25,14 @@ class FleetSummary:
     unreachable: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class AckTimes:
+    """When a revision was acknowledged, by this server's clock: since its commit, the first and the last so far."""
+
+    first_ms: int
+    last_ms: int
+
+
 class Fleet(Protocol):
     """The SDK processes of one environment."""
 

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.model import Position
-from rollout_server.app.fleet import FleetSummary
+from rollout_server.app.fleet import AckTimes, FleetSummary
 from rollout_server.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -111,14 +111,6 @@ class Certificate:
         return not (self.quarantined or self.straggling or self.unreachable or self.forgotten)
 
 
-@dataclass(frozen=True, slots=True)
-class AckTimes:
-    """When a revision was acknowledged, by this server's clock: since its commit, the first and the last so far."""
-
-    first_ms: int
-    last_ms: int
-
-
 @dataclass(slots=True)
 class _Seat:
     """The place of a process: the newest stream that greeted with its id holds it."""
@@ -139,6 +131,8 @@ class Instances:
     Attributes:
         changes: counts who came and went.
         began_at_ms: since when it knows of anybody, by this server's clock.
+        given_up: processes that counted no more after an hour out of reach, while nobody was connected; 0 once
+            somebody is.
     """
 
     def __init__(
@@ -169,6 +163,7 @@ class Instances:
         self._forgotten_at_ms: deque[int] = deque(maxlen=instances_max)
         self.changes = 0
         self.began_at_ms = clock.now_ms()
+        self.given_up = 0
 
     @property
     def connected(self) -> int:
@@ -204,6 +199,7 @@ class Instances:
             instance = replace(instance, in_force=greeting.held, quarantined=flags, error=error)
         self._seats[key] = _Seat(instance, stream)
         self.changes += 1
+        self.given_up = 0
         return stream
 
     def known(self) -> tuple[Instance, ...]:
@@ -370,6 +366,7 @@ class Instances:
             for key, seat in self._seats.items()
             if not seat.instance.is_connected and seat.instance.last_seen_at_ms < since_ms
         ]
+        self.given_up += len(gone) if not self.connected else 0
         for key in gone:
             self._forget(key)
         while self._forgotten_at_ms and self._forgotten_at_ms[0] < since_ms:

@@ -56,6 +56,8 @@ class Reporting:
                 connected_by_ms=connected_by_ms,
                 began_at_ms=self._instances.began_at_ms,
             )
+            if not feed.expected and self._instances.given_up:
+                feed = Feed(self._instances.given_up, 0)  # gone for longer than they count, and nobody has come since
             self._feeds[window] = feed
         return feed
 

@@ -71,3 +71,22 @@ async def test_a_watermark_is_looked_at_once() -> None:
         assert [await reporting.up_to(passed) for _ in range(3)] == [Feed(1, 1)] * 3
         assert await reporting.up_to(passed - 1) == Feed(1, 1)
         assert asked == [(passed + 1) * 1_000, passed * 1_000]
+
+
+async def test_a_fleet_that_is_cut_off_for_hours_is_still_missed() -> None:
+    """Until somebody comes, or all had said goodbye: a stage that asks for time alone must not go on meanwhile."""
+    async with room(*documents(pipeline={"guardrails": guarded()})) as stand:
+        await stand.start()
+        stand.connect()
+
+        async def feed() -> Feed:
+            return await Reporting(stand.ingest, stand.instances, stand.clock).up_to(stand.ingest.watermark(0))
+
+        stand.instances.disconnect(stand.stream)
+        for _ in range(5):
+            stand.clock.advance(50 * 60_000)
+            assert await feed() == Feed(1, 0)
+        stand.connect()
+        stand.instances.leave(stand.stream)
+        stand.clock.advance(50 * 60_000)
+        assert await feed() == Feed(0, 0)
