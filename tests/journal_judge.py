@@ -35,7 +35,8 @@ from rollout_server.domain.machine import (
 from rollout_server.domain.machine.effects import SetReaches
 from rollout_server.domain.machine.run import Trigger
 from rollout_server.domain.resources import FlagStatus, Kind, Resource, ResourceId, RolloutStatus
-from tests.machine_laws import LAWS, Ghost, Moment, demanded_ms, follow_ghost, full_ppm, is_healthy
+from tests.machine_laws import LAWS
+from tests.machine_moments import Ghost, Moment, demanded_ms, follow_ghost, full_ppm, is_healthy
 
 READ_OFF = (
     "degraded rolls back from every phase that exposes anyone",

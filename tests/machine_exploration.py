@@ -20,7 +20,8 @@ from rollout_server.domain.machine import (
     write_progress,
     write_run,
 )
-from tests.machine_laws import LAWS, Ghost, Moment, follow_ghost
+from tests.machine_laws import LAWS
+from tests.machine_moments import Ghost, Moment, follow_ghost
 from tests.machine_worlds import NUMBER, World
 
 RESTART = "a restart changes nothing, and a checkpoint of another transition counts for nothing"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from rollout_sdk.engine.model import PPM
-from rollout_server.domain.guardrails.verdict import Standing
 from rollout_server.domain.machine import (
     FINISH,
     TABLE,
@@ -17,7 +15,6 @@ from rollout_server.domain.machine import (
     Event,
     Finish,
     FlagOff,
-    Judged,
     Kill,
     Outcome,
     Pause,
@@ -37,130 +34,84 @@ from rollout_server.domain.machine import (
 )
 from rollout_server.domain.machine.growth import enter
 from rollout_server.domain.machine.run import Approved, Entered
-from rollout_server.domain.machine.table import Cell, follow
-from rollout_server.domain.rollouts import AfterHold, OnBlind
+from rollout_server.domain.machine.table import Cell
 from tests.machine_exploration import REAL, RESTART, TOTAL, Machine
-from tests.machine_worlds import ACTIONS, APPROVALS, BLINDNESS, PATIENCE, RAMPS, World
+from tests.machine_faults_of_ticks import FAULTS as FAULTS_OF_TICKS
+from tests.machine_worlds import ACTIONS, APPROVALS, RAMPS
+from tests.seeded_faults import (
+    ALLOCATION,
+    CONTROL,
+    DEGRADED,
+    NO_APPROVAL_SKIPPED,
+    ORDER,
+    Fault,
+    Faults,
+    other,
+)
 
-Step = Callable[[Run, Event], Outcome]
-DEGRADED = "degraded rolls back from every phase that exposes anyone"
-NO_SOAK_SKIPPED = "no soak is skipped"
-SOAK_COUNTS = "soak and evidence go on: each running, unblind tick at full share counts, frozen or not"
-SOAK_BOUND = "no more soak than time passed running"
-NO_APPROVAL_SKIPPED = "no approval is skipped"
-NEVER_BLIND = "blind or skewed never advances"
-ORDER = "no stage runs twice or is skipped unless a person said so"
-FROZEN = "frozen, nothing grows"
-CONTROL = "no share beyond what the pipeline says, and the control stands until the finish"
-TOO_LONG = "blind too long leads to what the pipeline says, and not before"
-EXIT = "a stage is left only when its exit is met"
-ALLOCATION = "reach stands still within an allocation"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing done wrong.
-
-    Attributes:
-        law: that breaks first or later; the exploration must name it.
-    """
-
-    name: str
-    law: str
-    world: World
-    machine: Machine
-
-
-FAULTS: list[Fault] = []
-
-
-def fault(name: str, law: str, world: World) -> Callable[[Step], Step]:
-    """Name a faulty step."""
-
-    def add(faulty: Step) -> Step:
-        FAULTS.append(Fault(name, law, world, Machine(step=faulty)))
-        return faulty
-
-    return add
-
-
-def _cells(changed: Mapping[tuple[Phase, type[Event]], Cell]) -> Step:
-    table = {**TABLE, **changed}
-    return lambda run, event: follow(table, run, event)
-
-
-def _other(run: Run, event: Event, **fields: object) -> Outcome:
-    return step(run, replace(event, **fields))  # type: ignore[arg-type]  # fields of that event
-
-
-def _saying(tick: Tick, was: Standing, now: Standing, guards: tuple[str, ...] = ()) -> Tick:
-    verdicts = tuple(
-        replace(one, standing=now) if one.standing is was and (not guards or one.guard in guards) else one
-        for one in tick.verdicts
-    )
-    return replace(tick, verdicts=verdicts)
+FAULTS = Faults(FAULTS_OF_TICKS)
 
 
 def _idle(run: Run, tick: Tick) -> Outcome:
     return replace(run, progress=replace(run.progress, last_tick_ms=tick.now_ms)), ()
 
 
-def _in_table(name: str, law: str, world: World, changed: Mapping[tuple[Phase, type[Event]], Cell]) -> None:
-    FAULTS.append(Fault(name, law, world, Machine(step=_cells(changed))))
-
-
-_in_table(
+FAULTS.seed_in_table(
     "guardrails are not watched while approval is awaited",
     DEGRADED,
     APPROVALS,
     {(Phase.AWAITING_APPROVAL, Tick): Cell(_idle, {})},
 )
-_in_table("guardrails are not watched while paused", DEGRADED, APPROVALS, {(Phase.PAUSED, Tick): Cell(_idle, {})})
-_in_table("guardrails are not watched while held", DEGRADED, ACTIONS, {(Phase.HELD, Tick): Cell(_idle, {})})
-_in_table("nothing is watched after the last stage", DEGRADED, ACTIONS, {(Phase.WATCHING, Tick): Cell(_idle, {})})
-_in_table(
+FAULTS.seed_in_table(
+    "guardrails are not watched while paused", DEGRADED, APPROVALS, {(Phase.PAUSED, Tick): Cell(_idle, {})}
+)
+FAULTS.seed_in_table("guardrails are not watched while held", DEGRADED, ACTIONS, {(Phase.HELD, Tick): Cell(_idle, {})})
+FAULTS.seed_in_table(
+    "nothing is watched after the last stage", DEGRADED, ACTIONS, {(Phase.WATCHING, Tick): Cell(_idle, {})}
+)
+FAULTS.seed_in_table(
     "rollback is refused while paused",
     "rollback is always possible",
     APPROVALS,
     {(Phase.PAUSED, Rollback): TABLE[Phase.PAUSED, Start]},
 )
-_in_table(
+FAULTS.seed_in_table(
     "a kill leaves its run running",
     "kill ends its run in the same step",
     APPROVALS,
     {(Phase.RUNNING, Kill): Cell(lambda run, _event: (run, (FlagOff(run.flag),)), {})},
 )
-_in_table(
+FAULTS.seed_in_table(
     "cancel works while somebody is exposed",
     "cancel only before the first exposure",
     APPROVALS,
     {(Phase.RUNNING, Cancel): TABLE[Phase.SCHEDULED, Cancel]},
 )
-_in_table(
+FAULTS.seed_in_table(
     "pause does nothing while held",
     "pause keeps who is exposed",
     ACTIONS,
     {(Phase.HELD, Pause): Cell(lambda run, _event: (run, ()), {})},
 )
-_in_table(
+FAULTS.seed_in_table(
     "a hold cannot be paused",
     "pausing is possible wherever a run goes on",
     ACTIONS,
     {(Phase.HELD, Pause): TABLE[Phase.SCHEDULED, Pause]},
 )
-_in_table(
+FAULTS.seed_in_table(
     "a rolled back run starts again",
     "an ended run stays ended",
     APPROVALS,
     {(Phase.ROLLED_BACK, Start): TABLE[Phase.SCHEDULED, Start]},
 )
-_in_table(
+FAULTS.seed_in_table(
     "an edit of the closure is not noticed",
     "an edit of the closure is noticed",
     RAMPS,
     {(Phase.RUNNING, ClosureEdited): Cell(lambda run, _event: (run, ()), {})},
 )
-_in_table(
+FAULTS.seed_in_table(
     "a paused run ticks on as if it ran",
     "a paused run does not move",
     RAMPS,
@@ -168,153 +119,7 @@ _in_table(
 )
 
 
-@fault("a degraded verdict is ignored while frozen", DEGRADED, APPROVALS)
-def _(run: Run, event: Event) -> Outcome:
-    if isinstance(event, Tick) and event.is_frozen:
-        event = _saying(event, Standing.DEGRADED, Standing.UNDECIDED)
-    return step(run, event)
-
-
-@fault("watching ignores absolute limits", DEGRADED, BLINDNESS)
-def _(run: Run, event: Event) -> Outcome:
-    if isinstance(event, Tick) and run.phase is Phase.WATCHING:
-        event = _saying(event, Standing.DEGRADED, Standing.UNJUDGED, ("errors",))
-    return step(run, event)
-
-
-@fault("the first verdict of a guard hides its second", DEGRADED, ACTIONS)
-def _(run: Run, event: Event) -> Outcome:
-    if isinstance(event, Tick):
-        first = {one.guard: one for one in reversed(event.verdicts)}
-        event = replace(event, verdicts=tuple(first.values()))
-    return step(run, event)
-
-
-@fault("the soak is skipped after a resume", NO_SOAK_SKIPPED, APPROVALS)
-def _(run: Run, event: Event) -> Outcome:
-    after, effects = step(run, event)
-    if isinstance(event, Resume) and after.stage:
-        after = replace(after, progress=replace(after.progress, soak_ms=after.stage.soak_ms))
-    return after, effects
-
-
-@fault("the soak restarts after a resume", "no soak is lost while the stage stands", APPROVALS)
-def _(run: Run, event: Event) -> Outcome:
-    after, effects = step(run, event)
-    if isinstance(event, Resume):
-        after = replace(after, progress=replace(after.progress, soak_ms=0))
-    return after, effects
-
-
-@fault("a pause counts as soak", SOAK_BOUND, APPROVALS)
-def _(run: Run, event: Event) -> Outcome:
-    after, effects = step(run, event)
-    if isinstance(event, Resume) and not any(isinstance(effect, Refusal) for effect in effects):
-        after = replace(after, progress=replace(after.progress, last_tick_ms=0))
-    return after, effects
-
-
-@fault("a freeze stops the soak", SOAK_COUNTS, APPROVALS)
-def _(run: Run, event: Event) -> Outcome:
-    after, effects = step(run, event)
-    if isinstance(event, Tick) and event.is_frozen:
-        after = replace(after, progress=replace(after.progress, soak_ms=run.progress.soak_ms))
-    return after, effects
-
-
-@fault("a jump of the clock counts in full", SOAK_BOUND, RAMPS)
-def _(run: Run, event: Event) -> Outcome:
-    return _other(run, event, tick_ms=10**6) if isinstance(event, Tick) else step(run, event)
-
-
-@fault("a clock that goes back adds soak", "time going backwards changes nothing", APPROVALS)
-def _(run: Run, event: Event) -> Outcome:
-    if isinstance(event, Tick) and event.now_ms < 0:
-        return _other(run, event, now_ms=-event.now_ms)
-    return step(run, event)
-
-
-@fault("soak counts while the ramp is under way", SOAK_BOUND, RAMPS)
-def _(run: Run, event: Event) -> Outcome:
-    after, effects = step(run, event)
-    if isinstance(event, Tick) and event.now_ms > 0 and after.place == run.place == 1 and after.phase is Phase.RUNNING:
-        after = replace(after, progress=replace(after.progress, soak_ms=min(40, run.progress.soak_ms + 10)))
-    return after, effects
-
-
-@fault("the watch after the last stage is skipped", NO_SOAK_SKIPPED, BLINDNESS)
-def _(run: Run, event: Event) -> Outcome:
-    if isinstance(event, Tick) and run.phase is Phase.WATCHING:
-        run = replace(run, progress=replace(run.progress, soak_ms=run.pipeline.finish.watch_ms))
-    return step(run, event)
-
-
-@fault("a frozen tick grows", FROZEN, APPROVALS)
-def _(run: Run, event: Event) -> Outcome:
-    return _other(run, event, is_frozen=False) if isinstance(event, Tick) else step(run, event)
-
-
-@fault("people grow through a freeze", FROZEN, APPROVALS)
-def _(run: Run, event: Event) -> Outcome:
-    return _other(run, event, is_frozen=False) if isinstance(event, Start | Promote) else step(run, event)
-
-
-@fault("a run is finished through a freeze though that grows", FROZEN, APPROVALS)
-def _(run: Run, event: Event) -> Outcome:
-    return _other(run, event, is_frozen=False) if isinstance(event, Finish) else step(run, event)
-
-
-@fault("rollback is refused while frozen", "rollback is always possible", PATIENCE)
-def _(run: Run, event: Event) -> Outcome:
-    if isinstance(event, Rollback) and run.is_frozen:
-        return run, (Refusal("freeze", "frozen", "wait"),)
-    return step(run, event)
-
-
-@fault("a run grows out of its turn", "out of turn, nothing grows", RAMPS)
-def _(run: Run, event: Event) -> Outcome:
-    return _other(run, event, may_grow=True) if isinstance(event, Tick) else step(run, event)
-
-
-@fault("blind advances", NEVER_BLIND, BLINDNESS)
-def _(run: Run, event: Event) -> Outcome:
-    return step(run, _saying(event, Standing.BLIND, Standing.HEALTHY) if isinstance(event, Tick) else event)
-
-
-@fault("skewed advances", NEVER_BLIND, APPROVALS)
-def _(run: Run, event: Event) -> Outcome:
-    return step(run, _saying(event, Standing.SKEWED, Standing.HEALTHY) if isinstance(event, Tick) else event)
-
-
-@fault("a guard without a verdict passes for healthy", NEVER_BLIND, APPROVALS)
-def _(run: Run, event: Event) -> Outcome:
-    if isinstance(event, Tick):
-        said = {one.guard for one in event.verdicts}
-        silent = tuple(Judged(guard.name, Standing.HEALTHY) for guard in run.guards if guard.name not in said)
-        event = replace(event, verdicts=(*event.verdicts, *silent))
-    return step(run, event)
-
-
-@fault("blindness starts anew at each tick", TOO_LONG, BLINDNESS)
-def _(run: Run, event: Event) -> Outcome:
-    return step(replace(run, progress=replace(run.progress, blind_ms=0, blind_since_ms=None)), event)
-
-
-@fault("blindness rolls back a tick early", TOO_LONG, BLINDNESS)
-def _(run: Run, event: Event) -> Outcome:
-    shorter = replace(run.pipeline, on_blind=OnBlind(10, AfterHold.ROLLBACK))
-    after, effects = step(replace(run, pipeline=shorter), event)
-    return replace(after, pipeline=run.pipeline), effects
-
-
-@fault("blindness rolls back though the pipeline says hold", TOO_LONG, PATIENCE)
-def _(run: Run, event: Event) -> Outcome:
-    eager = replace(run.pipeline, on_blind=OnBlind(0, AfterHold.ROLLBACK))
-    after, effects = step(replace(run, pipeline=eager), event)
-    return replace(after, pipeline=run.pipeline), effects
-
-
-@fault("an approval is carried over to the next stage", NO_APPROVAL_SKIPPED, APPROVALS)
+@FAULTS.seed("an approval is carried over to the next stage", NO_APPROVAL_SKIPPED, APPROVALS)
 def _(run: Run, event: Event) -> Outcome:
     after, effects = step(run, event)
     if after.place > run.place:
@@ -323,26 +128,26 @@ def _(run: Run, event: Event) -> Outcome:
     return after, effects
 
 
-@fault("one person approves twice", NO_APPROVAL_SKIPPED, APPROVALS)
+@FAULTS.seed("one person approves twice", NO_APPROVAL_SKIPPED, APPROVALS)
 def _(run: Run, event: Event) -> Outcome:
     if isinstance(event, Approve) and Approved(event.by, run.stage_name, 0) in run.approvals:
-        return _other(run, event, by=f"{event.by} again")
+        return other(run, event, by=f"{event.by} again")
     return step(run, event)
 
 
-@fault("a rejection leaves the approvals standing", NO_APPROVAL_SKIPPED, APPROVALS)
+@FAULTS.seed("a rejection leaves the approvals standing", NO_APPROVAL_SKIPPED, APPROVALS)
 def _(run: Run, event: Event) -> Outcome:
     after, effects = step(run, event)
     return (replace(after, approvals=run.approvals) if isinstance(event, Reject) else after), effects
 
 
-@fault("going back leaves later approvals standing", NO_APPROVAL_SKIPPED, APPROVALS)
+@FAULTS.seed("going back leaves later approvals standing", NO_APPROVAL_SKIPPED, APPROVALS)
 def _(run: Run, event: Event) -> Outcome:
     after, effects = step(run, event)
     return (replace(after, approvals=run.approvals) if after.place < run.place else after), effects
 
 
-@fault("promote passes an approval", NO_APPROVAL_SKIPPED, APPROVALS)
+@FAULTS.seed("promote passes an approval", NO_APPROVAL_SKIPPED, APPROVALS)
 def _(run: Run, event: Event) -> Outcome:
     if not isinstance(event, Promote):
         return step(run, event)
@@ -351,12 +156,12 @@ def _(run: Run, event: Event) -> Outcome:
     return replace(after, pipeline=run.pipeline), effects
 
 
-@fault("promote skips without a reason", "forward by hand needs a reason", RAMPS)
+@FAULTS.seed("promote skips without a reason", "forward by hand needs a reason", RAMPS)
 def _(run: Run, event: Event) -> Outcome:
-    return _other(run, event, reason="none") if isinstance(event, Promote) else step(run, event)
+    return other(run, event, reason="none") if isinstance(event, Promote) else step(run, event)
 
 
-@fault("promote goes back to a stage it jumped over", "back by hand only shrinks", RAMPS)
+@FAULTS.seed("promote goes back to a stage it jumped over", "back by hand only shrinks", RAMPS)
 def _(run: Run, event: Event) -> Outcome:
     after, effects = step(run, event)
     if isinstance(event, Promote) and any(isinstance(one, Refusal) and one.rule == "order" for one in effects):
@@ -366,21 +171,21 @@ def _(run: Run, event: Event) -> Outcome:
     return after, effects
 
 
-@fault("verbs act on whatever stage there is", "verbs act on the stage that they name", APPROVALS)
+@FAULTS.seed("verbs act on whatever stage there is", "verbs act on the stage that they name", APPROVALS)
 def _(run: Run, event: Event) -> Outcome:
     if isinstance(event, Resume | Promote | Approve | Reject | Finish):
-        return _other(run, event, expects=run.stage_name)
+        return other(run, event, expects=run.stage_name)
     return step(run, event)
 
 
-@fault("a refusal leaves a trace", "a refusal changes nothing", APPROVALS)
+@FAULTS.seed("a refusal leaves a trace", "a refusal changes nothing", APPROVALS)
 def _(run: Run, event: Event) -> Outcome:
     after, effects = step(run, event)
     is_refused = any(isinstance(effect, Refusal) for effect in effects)
     return (replace(after, alarmed=("trace",)) if is_refused else after), effects
 
 
-@fault("two stages pass in one tick", ORDER, RAMPS)
+@FAULTS.seed("two stages pass in one tick", ORDER, RAMPS)
 def _(run: Run, event: Event) -> Outcome:
     after, effects = step(run, event)
     if isinstance(event, Tick) and after.place > run.place and after.stage:
@@ -388,7 +193,7 @@ def _(run: Run, event: Event) -> Outcome:
     return after, effects
 
 
-@fault("a stage runs twice", ORDER, RAMPS)
+@FAULTS.seed("a stage runs twice", ORDER, RAMPS)
 def _(run: Run, event: Event) -> Outcome:
     after, effects = step(run, event)
     if isinstance(event, Tick) and after.place == run.place + 1 == 1:
@@ -396,22 +201,7 @@ def _(run: Run, event: Event) -> Outcome:
     return after, effects
 
 
-@fault("undecided passes for healthy", EXIT, APPROVALS)
-def _(run: Run, event: Event) -> Outcome:
-    return step(run, _saying(event, Standing.UNDECIDED, Standing.HEALTHY) if isinstance(event, Tick) else event)
-
-
-@fault("unjudged passes for healthy", EXIT, APPROVALS)
-def _(run: Run, event: Event) -> Outcome:
-    return step(run, _saying(event, Standing.UNJUDGED, Standing.HEALTHY) if isinstance(event, Tick) else event)
-
-
-@fault("nobody counts the exposed", EXIT, RAMPS)
-def _(run: Run, event: Event) -> Outcome:
-    return _other(run, event, exposed_units=10**6) if isinstance(event, Tick) else step(run, event)
-
-
-@fault("the finish drops the control early", CONTROL, APPROVALS)
+@FAULTS.seed("the finish drops the control early", CONTROL, APPROVALS)
 def _(run: Run, event: Event) -> Outcome:
     after, effects = step(run, event)
     if after.stage_name == FINISH:
@@ -419,7 +209,7 @@ def _(run: Run, event: Event) -> Outcome:
     return after, effects
 
 
-@fault("completing writes the final variant", CONTROL, RAMPS)
+@FAULTS.seed("completing writes the final variant", CONTROL, RAMPS)
 def _(run: Run, event: Event) -> Outcome:
     after, effects = step(run, event)
     if after.phase is Phase.COMPLETED and run.phase is Phase.RUNNING:
@@ -427,7 +217,7 @@ def _(run: Run, event: Event) -> Outcome:
     return after, effects
 
 
-@fault("rolling back a finished run leaves its variant in the flag", "rollback is always possible", APPROVALS)
+@FAULTS.seed("rolling back a finished run leaves its variant in the flag", "rollback is always possible", APPROVALS)
 def _(run: Run, event: Event) -> Outcome:
     after, effects = step(run, event)
     if isinstance(event, Rollback):
@@ -435,7 +225,7 @@ def _(run: Run, event: Event) -> Outcome:
     return after, effects
 
 
-@fault("SDKs are not told", "SDKs see what is committed", RAMPS)
+@FAULTS.seed("SDKs are not told", "SDKs see what is committed", RAMPS)
 def _(run: Run, event: Event) -> Outcome:
     after, effects = step(run, event)
     if isinstance(event, Tick):
@@ -443,7 +233,7 @@ def _(run: Run, event: Event) -> Outcome:
     return after, effects
 
 
-@fault("a ramp steps within an allocation", ALLOCATION, RAMPS)
+@FAULTS.seed("a ramp steps within an allocation", ALLOCATION, RAMPS)
 def _(run: Run, event: Event) -> Outcome:
     after, effects = step(run, event)
     if after.place == run.place and after.entered != run.entered:
@@ -451,49 +241,20 @@ def _(run: Run, event: Event) -> Outcome:
     return after, effects
 
 
-@fault("a new allocation is not opened where evidence is kept", ALLOCATION, RAMPS)
+@FAULTS.seed("a new allocation is not opened where evidence is kept", ALLOCATION, RAMPS)
 def _(run: Run, event: Event) -> Outcome:
     after, effects = step(run, event)
     return after, effects[:1]
 
 
-@fault("evidence of before an edit leads on", "verdicts of an earlier allocation lead nowhere", RAMPS)
+@FAULTS.seed("evidence of before an edit leads on", "verdicts of an earlier allocation lead nowhere", RAMPS)
 def _(run: Run, event: Event) -> Outcome:
     if isinstance(event, Tick) and event.closure not in {None, run.closure}:
         run = replace(step(run, ClosureEdited("ann", 0, event.closure or ()))[0], transition=run.transition)
     return step(run, event)
 
 
-@fault("action hold does not hold", "a guard with action hold holds", ACTIONS)
-def _(run: Run, event: Event) -> Outcome:
-    if isinstance(event, Tick):
-        event = _saying(event, Standing.DEGRADED, Standing.UNDECIDED, ("conversion",))
-    return step(run, event)
-
-
-@fault("an outage of both arms does not hold", "a guard with action hold holds", ACTIONS)
-def _(run: Run, event: Event) -> Outcome:
-    if isinstance(event, Tick):
-        event = replace(event, verdicts=tuple(replace(one, hold=False) for one in event.verdicts))
-    return step(run, event)
-
-
-@fault("a hold never ends", "what no longer holds lets go", ACTIONS)
-def _(run: Run, event: Event) -> Outcome:
-    after, effects = step(run, event)
-    if isinstance(event, Tick) and run.phase is Phase.HELD and after.phase in {Phase.RUNNING, Phase.WATCHING}:
-        return run, ()
-    return after, effects
-
-
-@fault("relative guards hold a run that has no control left", SOAK_COUNTS, BLINDNESS)
-def _(run: Run, event: Event) -> Outcome:
-    absolute = tuple(replace(guard, is_absolute=True) for guard in run.guards)
-    after, effects = step(replace(run, guards=absolute), event)
-    return replace(after, guards=run.guards), effects
-
-
-@fault("an acknowledgement does not stop the escalation", "acknowledged, nobody else is called", ACTIONS)
+@FAULTS.seed("an acknowledgement does not stop the escalation", "acknowledged, nobody else is called", ACTIONS)
 def _(run: Run, event: Event) -> Outcome:
     if not isinstance(event, Tick) or run.need is None or not run.need.acknowledged_by:
         return step(run, event)
@@ -503,18 +264,18 @@ def _(run: Run, event: Event) -> Outcome:
     return after, effects
 
 
-@fault("the pager is never called", "waiting for a person counts", ACTIONS)
+@FAULTS.seed("the pager is never called", "waiting for a person counts", ACTIONS)
 def _(run: Run, event: Event) -> Outcome:
     return step(replace(run, progress=replace(run.progress, waited_ms=-100)), event)
 
 
-@fault("the pager is called at once", "whoever is needed is called when their time has come", ACTIONS)
+@FAULTS.seed("the pager is called at once", "whoever is needed is called when their time has come", ACTIONS)
 def _(run: Run, event: Event) -> Outcome:
     after, effects = step(run, event)
     return (replace(after, need=replace(after.need, told=2)) if after.need else after), effects
 
 
-@fault(
+@FAULTS.seed(
     "notices are lost with the process that sends them", "transitions are numbered, and carry their notices", ACTIONS
 )
 def _(run: Run, event: Event) -> Outcome:
@@ -522,14 +283,14 @@ def _(run: Run, event: Event) -> Outcome:
     return replace(after, notices=()), effects
 
 
-@fault("an exposing phase is missing from the table", TOTAL, ACTIONS)
+@FAULTS.seed("an exposing phase is missing from the table", TOTAL, ACTIONS)
 def _(run: Run, event: Event) -> Outcome:
     if run.phase is Phase.WATCHING and isinstance(event, Acknowledge):
         raise KeyError(run.phase)
     return step(run, event)
 
 
-@fault("approval leads where the table does not say", "the table says where it leads", APPROVALS)
+@FAULTS.seed("approval leads where the table does not say", "the table says where it leads", APPROVALS)
 def _(run: Run, event: Event) -> Outcome:
     after, effects = step(run, event)
     if isinstance(event, Approve) and after.phase is Phase.PAUSED and after != run:
@@ -537,7 +298,7 @@ def _(run: Run, event: Event) -> Outcome:
     return after, effects
 
 
-@fault("a held run ramps on", "only start, promote and a running tick grow", ACTIONS)
+@FAULTS.seed("a held run ramps on", "only start, promote and a running tick grow", ACTIONS)
 def _(run: Run, event: Event) -> Outcome:
     after, effects = step(run, event)
     if run.phase is Phase.HELD and after.phase is Phase.RUNNING and after.place == 0:

@@ -56,6 +56,11 @@ def flag(  # noqa: PLR0913 - one argument a field
     return Flag(key, value_type, variants, off, default, salt or salt16(key), unit, never, requires, targets, rules)
 
 
+def requiring(key: str, *parents: str, default: str = "on") -> Flag:
+    """A flag that is on where all these are."""
+    return flag(key, requires=tuple(Requirement(parent, ("on",)) for parent in parents), default=default)
+
+
 def valued(key: str, value_type: ValueType, value: Json) -> Flag:
     """A flag with one variant, of this value."""
     return flag(key, value_type=value_type, variants=(Variant("only", value),), default="only")

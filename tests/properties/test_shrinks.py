@@ -10,7 +10,8 @@ from rollout_sdk.engine.compile import compile_ruleset
 from rollout_sdk.engine.decide import Decider
 from rollout_sdk.engine.model import Decision, Origin, Ruleset
 from rollout_sdk.engine.shrinks import proof
-from tests.random_worlds import Dice, edited
+from tests.random_edits import edited
+from tests.random_worlds import Dice
 
 EDITS_OF_ONE_WORLD = 4
 SOAK_EDITS = 50_000

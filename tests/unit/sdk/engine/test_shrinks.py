@@ -29,8 +29,6 @@ ASIA = leaf("country", "in", ("KR", "TH", "JP"))
 PRO = leaf("plan", "equals", "pro")
 BETA = InCohort("beta")
 BETA_COHORT = cohort("beta", ["u-1", "u-2"])
-
-
 PILOTS, CANARY, WIDE = Reach("pilots", PPM, PRO), Reach("canary", 10_000), Reach("wide", 250_000)
 MOVED = flag("f", by_rollout())
 
