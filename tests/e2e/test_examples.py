@@ -157,8 +157,13 @@ async def test_script(server: World) -> None:
     assert await run("script", "report.py", env=nobody) == "20 rows a page\n"
 
 
+@pytest.mark.timeout(300)
 async def test_celery(tmp_path: Path) -> None:
-    """A prefork worker whose children end after each task: each outcome arrives, in the arm that its sender decided."""
+    """A prefork worker whose children end after each task: each outcome arrives, in the arm that its sender decided.
+
+    Orders come one by one, and before the worker: Celery's broker of files makes a file first and fills it then, so
+    that whoever reads in between dies of an empty message.
+    """
     environment, orders = broker(tmp_path), 4
     with Server() as server:
         await asyncio.to_thread(server.apply, EXAMPLES / "flags")
@@ -166,12 +171,10 @@ async def test_celery(tmp_path: Path) -> None:
         server.set({"new-cart": True})
         server.expose("checkout-v2-launch", 500_000)
         environment |= server.variables
+        printed = [await run("celery", "order.py", f"u-{n}", str(n), env=environment) for n in range(orders)]
         worker = ("-m", "celery", "-A", "tasks", "worker", "--pool=prefork", "--concurrency=2", "--loglevel=warning")
         async with started("celery", *worker, "--max-tasks-per-child=1", env=environment) as process:
-            printed = await asyncio.gather(
-                *(run("celery", "order.py", f"u-{n}", str(n), env=environment) for n in range(orders))
-            )
-            async with asyncio.timeout(WITHIN_S):
+            async with asyncio.timeout(2 * WITHIN_S):
                 await shipped(process, orders)
         clicks = sum(each == "one click\n" for each in printed)
         assert 0 < clicks < orders
