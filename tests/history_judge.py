@@ -6,6 +6,9 @@ as soon as it holds never spoils another order, since it changes nothing: so the
 undecided that the log can tell, and takes time in proportion to the history. `tests/properties/test_history_judge.py`
 holds it against every order there is.
 
+A store may have failed over to a copy that lacked its last entries. What it held when it died is then a dead branch:
+no acknowledgement may rest on one, and what was read of one must be as it says.
+
 Moments are numbers that only rise, given out by one clock as calls begin and end.
 """
 
@@ -34,6 +37,7 @@ OWN = "a replica shows what it acknowledged"
 SDK_FORWARD = "an SDK never goes back"
 SDK_DECIDES = "an SDK decides as its revision says"
 ONE_EPOCH = "a history that lost nothing keeps its epoch"
+ONE_BRANCH = "a branch that died has a history of its own after the last entry that survived"
 
 
 class Verb(Enum):
@@ -93,7 +97,11 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What a replica answered; the value is None where the answer does not tell it."""
+    """What a replica answered; the value is None where the answer does not tell it.
+
+    Attributes:
+        digest: of the revision, which tells branches apart; empty where there is but one.
+    """
 
     replica: str
     asked: int
@@ -101,6 +109,7 @@ class Read:
     epoch: str
     revision: int
     found: Mapping[str, tuple[int, int | None, bool]]
+    digest: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,19 @@ class Logged:
     digest: bytes
     key: str
     flags: Mapping[str, Standing]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """What a store held.
+
+    Attributes:
+        epoch: the name that its history had in the end.
+        log: from the first entry on.
+    """
+
+    epoch: str
+    log: Sequence[Logged]
 
 
 @dataclass
@@ -157,20 +179,35 @@ class Verdict:
     settled: int
 
 
-def judge(history: History, log: Sequence[Logged]) -> Verdict:
-    """Hold a whole history against the log that it ended in."""
+def judge(history: History, log: Sequence[Logged], dead: Sequence[Branch] = (), epoch: str = "") -> Verdict:
+    """Hold a whole history against the log that it ended in.
+
+    Args:
+        history: what everybody asked and was told.
+        log: what the store holds in the end.
+        dead: what the stores before it held when they died, in that order.
+        epoch: the name of the history in the end, where a store died.
+    """
     is_whole = [one.revision for one in log] == list(range(1, len(log) + 1))
     unknown = [one.key for one in history.writes if one.outcome is Outcome.UNKNOWN]
     present = {one.key for one in log}
     undecided = () if is_whole else tuple(key for key in unknown if key not in present)
+    logs = [log, *(one.log for one in dead)]
+    excused = _moved_by_the_dead(history.writes, log, dead)
     found = (
         *_judge_log(history, log),
-        *_judge_order(history.writes, log),
-        *_judge_reads(history, log),
-        *_judge_sdks(history.sightings, _Past(log)),
-        *_judge_epochs(history),
+        *_judge_order([one for one in history.writes if one.key not in excused], log),
+        *_judge_reads(history, logs),
+        *judge_sightings(history.sightings, logs),
+        *(_judge_branches(history, [*dead, Branch(epoch, log)]) if dead else _judge_epochs(history)),
     )
     return Verdict(found, undecided, len(unknown) - len(undecided))
+
+
+def lost_of(branch: Sequence[Logged], log: Sequence[Logged]) -> Sequence[Logged]:
+    """Return the entries of a branch that are not in the log."""
+    kept = {(one.revision, one.digest) for one in log}
+    return [one for one in branch if (one.revision, one.digest) not in kept]
 
 
 class _Past:
@@ -332,29 +369,46 @@ def _judge_order(writes: Sequence[Write], log: Sequence[Logged]) -> Iterator[Vio
 # ------------------------------------------------------------------------------------------------------------- reads
 
 
-def _judge_reads(history: History, log: Sequence[Logged]) -> Iterator[Violation]:
-    past = _Past(log)
+def _judge_reads(history: History, logs: Sequence[Sequence[Logged]]) -> Iterator[Violation]:
     asked = {one.key: one.asked for one in history.writes}
-    began = [asked.get(one.key, 0) for one in log]
-    for number in range(1, len(began)):
-        began[number] = max(began[number], began[number - 1])
+    branches = [_Shown(log, asked) for log in logs]
     for read in history.reads:
-        if read.revision > past.head or (read.revision and began[read.revision - 1] > read.answered):
-            yield Violation(NOT_AHEAD, f"{read}")
-            continue
-        for flag, (version, value, killed) in read.found.items():
-            was = past.at(flag, read.revision)
-            if (version, killed) != (was.version, was.killed) or value not in {None, was.value}:
-                yield Violation(SHOWN, f"{flag} was {was}: {read}")
+        yield from next((one for one in branches if one.has(read)), branches[0]).judge(read)
     for replica in sorted({one.replica for one in history.reads}):
         reads = sorted((one for one in history.reads if one.replica == replica), key=lambda one: one.asked)
-        yield from _judge_rising(FORWARD, reads, [(one.answered, one.revision) for one in reads])
+        for epoch in sorted({one.epoch for one in reads}):
+            same = [one for one in reads if one.epoch == epoch]
+            yield from _judge_rising(FORWARD, same, [(one.answered, one.revision) for one in same])
         own = [
             (one.answered, one.told[-1][0])
             for one in history.writes
             if one.replica == replica and one.outcome is Outcome.WRITTEN
         ]
         yield from _judge_rising(OWN, reads, own)
+
+
+class _Shown:
+    """One log, and what could be read of it when."""
+
+    def __init__(self, log: Sequence[Logged], asked: Mapping[str, int]) -> None:
+        self._past = _Past(log)
+        self._digests = [b"", *(one.digest for one in log)]
+        self._began = [asked.get(one.key, 0) for one in log]
+        for number in range(1, len(self._began)):
+            self._began[number] = max(self._began[number], self._began[number - 1])
+
+    def has(self, read: Read) -> bool:
+        """Whether this is the log that was read."""
+        return read.revision <= self._past.head and read.digest in {b"", self._digests[read.revision]}
+
+    def judge(self, read: Read) -> Iterator[Violation]:
+        if not self.has(read) or (read.revision and self._began[read.revision - 1] > read.answered):
+            yield Violation(NOT_AHEAD, f"{read}")
+            return
+        for flag, (version, value, killed) in read.found.items():
+            was = self._past.at(flag, read.revision)
+            if (version, killed) != (was.version, was.killed) or value not in {None, was.value}:
+                yield Violation(SHOWN, f"{flag} was {was}: {read}")
 
 
 def _judge_rising(law: str, reads: Iterable[Read], known: Iterable[tuple[int, int]]) -> Iterator[Violation]:
@@ -367,20 +421,58 @@ def _judge_rising(law: str, reads: Iterable[Read], known: Iterable[tuple[int, in
             yield Violation(law, f"revision {least} was known before: {read}")
 
 
-def _judge_sdks(sightings: Iterable[Sighting], past: _Past) -> Iterator[Violation]:
+def judge_sightings(sightings: Iterable[Sighting], logs: Sequence[Sequence[Logged]]) -> Iterator[Violation]:
+    """Hold what SDKs served against the logs, of which any may be the one that they followed."""
     newest: dict[tuple[str, str], int] = {}
+    pasts = [_Past(log) for log in logs]
     for one in sightings:
         before = newest.get((one.sdk, one.epoch), 0)
         if one.revision < before:
             yield Violation(SDK_FORWARD, f"{one} after revision {before}")
         newest[one.sdk, one.epoch] = max(before, one.revision)
-        for flag, served in one.served.items():
-            was = past.at(flag, one.revision)
-            if served != (0 if was.killed else was.value):
-                yield Violation(SDK_DECIDES, f"{flag} was {was}: {one}")
+        if not any(past.head >= one.revision and _is_served(one, past) for past in pasts):
+            yield Violation(SDK_DECIDES, f"{one}, and not {[pasts[0].at(flag, one.revision) for flag in one.served]}")
+
+
+def _is_served(sighting: Sighting, past: _Past) -> bool:
+    standing = {flag: past.at(flag, sighting.revision) for flag in sighting.served}
+    return all(
+        value == (0 if standing[flag].killed else standing[flag].value) for flag, value in sighting.served.items()
+    )
 
 
 def _judge_epochs(history: History) -> Iterator[Violation]:
     epochs = {one.epoch for one in history.reads} | {one.epoch for one in history.sightings}
     if len(epochs) > 1:
         yield Violation(ONE_EPOCH, f"{sorted(epochs)} were seen")
+
+
+# ---------------------------------------------------------------------------------------------------------- branches
+
+
+def _judge_branches(history: History, branches: Sequence[Branch]) -> Iterator[Violation]:
+    """A store that lost what its predecessor held has another name, given once; no other has."""
+    known = {one.epoch for one in branches}
+    seen = {one.epoch for one in history.reads} | {one.epoch for one in history.sightings}
+    if seen - known:
+        yield Violation(ONE_EPOCH, f"{sorted(seen - known)} were seen, which no store had in the end")
+    for number, (before, after) in enumerate(pairwise(branches), start=1):
+        lost = lost_of(before.log, after.log)
+        if before.epoch != after.epoch and not lost:
+            yield Violation(ONE_EPOCH, f"failover {number} lost nothing, and {before.epoch} became {after.epoch}")
+        shown = {(one.revision, one.digest) for one in history.reads if one.epoch == before.epoch}
+        if before.epoch == after.epoch and any((one.revision, one.digest) in shown for one in lost):
+            yield Violation(ONE_BRANCH, f"failover {number} lost what was read, and is still {after.epoch}")
+
+
+def _moved_by_the_dead(writes: Sequence[Write], log: Sequence[Logged], dead: Iterable[Branch]) -> set[str]:
+    """Return the keys of refusals ("another version") that lost entries explain.
+
+    A refusal says how things stood where it was asked, and nobody acts on it: it may show what does not survive, as a
+    read may. An acknowledgement may not, and "it is so already" is one.
+    """
+    asked = {one.key: one.asked for one in writes}
+    lost = [entry for branch in dead for entry in lost_of(branch.log, log)]
+    began = [(flag, asked.get(entry.key, 0)) for entry in lost for flag in entry.flags]
+    refused = [one for one in writes if one.outcome is Outcome.MOVED]
+    return {one.key for one in refused if any(flag == one.flag and at <= one.answered for flag, at in began)}

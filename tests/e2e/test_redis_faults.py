@@ -1,6 +1,6 @@
 """Real processes, killed and paused: what was acknowledged is there, and nothing is written by who may no longer.
 
-The long forms are promises 6 and 9 and the failover of docs/redis.md: `make soak`.
+The long forms are promises 6 and 9: `make soak`. Failovers under servers and SDKs: test_failover.py.
 """
 
 from __future__ import annotations
@@ -9,16 +9,13 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from rollout_server.adapters.redis_journal import RedisJournal
 from rollout_server.adapters.redis_link import Wait
@@ -27,9 +24,10 @@ from rollout_server.domain.journal import Entry, State
 from rollout_server.errors import Unavailable, Unknown
 from tests.doubles.fake_clock import FakeClock
 from tests.journal_world import draft, flag, redis_store
-from tests.real_redis import RealRedis, free_port, own_redis, redis_directory, redis_program
+from tests.real_redis import own_redis
 from tests.small_server import Person, bearer, channel_to, serving
 from tests.small_server import flag as flag_document
+from tests.watched_redis import watched_redis
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITERS = 6
@@ -216,80 +214,10 @@ async def test_200_paused_controllers() -> None:
     await pause_holders(200, term_ms=600)
 
 
-@asynccontextmanager
-async def watched() -> AsyncIterator[tuple[list[RealRedis], int]]:
-    """A primary, a replica, and a Sentinel that promotes."""
-    ports = [free_port() for _ in range(2)]
-    sentinel_port = free_port()
-    common = {"appendfsync": "everysec", "repl_ping_replica_period": "1", "repl_timeout": "2"}
-    async with (
-        own_redis(port=ports[0], **common) as primary,
-        own_redis(port=ports[1], replicaof=f"127.0.0.1 {ports[0]}", **common) as replica,
-    ):
-        with redis_directory() as directory:
-            config = directory / "sentinel.conf"
-            config.write_text(
-                f"port {sentinel_port}\nbind 127.0.0.1\ndir {directory}\nlogfile {directory}/sentinel.log\n"
-                f"sentinel monitor main 127.0.0.1 {ports[0]} 1\nsentinel down-after-milliseconds main 800\n"
-                "sentinel failover-timeout main 3000\nsentinel parallel-syncs main 1\n",
-                encoding="ascii",
-            )
-            sentinel = await asyncio.create_subprocess_exec(
-                redis_program(), str(config), "--sentinel", stdout=asyncio.subprocess.DEVNULL
-            )
-            try:
-                yield [primary, replica], sentinel_port
-            finally:
-                sentinel.kill()
-                await sentinel.wait()
-
-
-async def linked(servers: list[RealRedis], sentinel_port: int, *, may_promote: bool) -> RealRedis:
-    """Wait until a replica is in step with whoever the Sentinel names; return that one.
-
-    On a busy machine a Sentinel may find a healthy server down, and promote once more than the test asked for.
-    """
-    seen: dict[str, Any] = {}
-    try:
-        async with asyncio.timeout(90), Redis(host="127.0.0.1", port=sentinel_port, protocol=2) as sentinel:
-            while True:
-                with suppress(RedisError):
-                    answer: Any = await sentinel.sentinel_masters()
-                    primary = next(each for each in servers if each.port == answer["main"]["port"])
-                    async with primary.client() as client:
-                        seen = await client.info("replication")
-                    # A Sentinel promotes only what it has heard of, and it listens every ten seconds.
-                    heard: Any = await sentinel.sentinel_slaves("main") if may_promote else ()
-                    is_known = not may_promote or any(
-                        not each["is_sdown"] and each["master-link-status"] == "ok" for each in heard
-                    )
-                    is_online = seen["role"] == "master" and seen.get("slave0", {}).get("state") == "online"
-                    if is_known and is_online:
-                        return primary
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise AssertionError(f"no replica came: {seen}") from None
-
-
-async def promoted(replica: RealRedis, sentinel_port: int) -> None:
-    """Wait until the Sentinel has made it the primary, and says so: before that it may still change its mind."""
-    client, sentinel = replica.client(), Redis(host="127.0.0.1", port=sentinel_port, protocol=2)
-    named, role = 0, ""
-    async with asyncio.timeout(60):
-        while named != replica.port or role != "master":
-            with suppress(RedisError):
-                answer: Any = await sentinel.sentinel_masters()
-                named, role = answer["main"]["port"], (await client.info("replication"))["role"]
-            await asyncio.sleep(0.02)
-    await client.aclose()
-    await sentinel.aclose()
-
-
 async def fail_over(rounds: int) -> Tally:
-    """Writers that wait for one replica; the primary is killed, its replica promoted, and it comes back as one."""
-    async with watched() as (servers, sentinel_port):
-        url = f"redis+sentinel://127.0.0.1:{sentinel_port}/main"
-        store = await retried(lambda: redis_store(url, wait=Wait(1, 200)))  # the Sentinel may still be starting
+    """Writers that wait for one replica; the primary is killed, its replica promoted, and an empty one attached."""
+    async with watched_redis() as redis:
+        store = await retried(lambda: redis_store(redis.url, wait=Wait(1, 200)))  # the Sentinel may still be starting
         tally = Tally()
         journal = store.journal("production")
         # What no replica had confirmed may be lost, and the history is then a new epoch: an environment sees to that.
@@ -298,13 +226,8 @@ async def fail_over(rounds: int) -> Tally:
         writing = [asyncio.create_task(tally.write(journal, f"w{number}")) for number in range(WRITERS)]
         for _ in range(rounds):
             await tally.grow(25)
-            old = await linked(servers, sentinel_port, may_promote=True)
-            (new,) = (each for each in servers if each is not old)
-            old.kill()
-            await promoted(new, sentinel_port)
-            old.options["replicaof"] = f"127.0.0.1 {new.port}"
-            old.start()
-            await linked(servers, sentinel_port, may_promote=False)
+            await redis.linked()
+            await redis.fail_over()
             await tally.grow(25)
         tally.is_over = True
         await asyncio.gather(*writing)
@@ -320,13 +243,6 @@ async def fail_over(rounds: int) -> Tally:
 async def test_a_failover_loses_nothing_that_a_replica_confirmed() -> None:
     """WAIT 1 and a real Sentinel: what was acknowledged survives, what was refused does not, the rest was unknown."""
     assert len((await fail_over(1)).acknowledged) >= 50
-
-
-@pytest.mark.soak
-@pytest.mark.timeout(3_600)
-async def test_100_failovers() -> None:
-    """docs/redis.md, the row of redis_wait_replicas."""
-    await fail_over(100)
 
 
 async def test_after_a_loss_every_server_follows_what_survived(tmp_path: Path) -> None:
