@@ -237,8 +237,9 @@ def _chores(
 async def _open_environments(settings: Settings, stores: Stores, stack: AsyncExitStack) -> dict[str, Served]:
     clock = SystemClock()
     served: dict[str, Served] = {}
-    for name in settings.environments:
-        environment = Environment(stores.journal(name), clock, settings.change_wait_days * _DAY_MS)
+    wait_ms, names = settings.change_wait_days * _DAY_MS, settings.environments
+    for name in names:
+        environment = Environment(stores.journal(name), clock, wait_ms, names)
         await environment.start()
         stack.push_async_callback(environment.close)
         one = Served(

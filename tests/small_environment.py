@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -24,11 +24,13 @@ SPLIT = {"split": {"on": "25%", "off": "75%"}}
 
 
 @asynccontextmanager
-async def opened(journal: MemoryJournal | None = None, clock: FakeClock | None = None) -> AsyncIterator[Environment]:
+async def opened(
+    journal: MemoryJournal | None = None, clock: FakeClock | None = None, environments: Collection[str] = ()
+) -> AsyncIterator[Environment]:
     """A started environment; closed, with its journal, at the end."""
     clock = clock or FakeClock()
     journal = journal or MemoryJournal(clock=clock)
-    environment = Environment(journal, clock)
+    environment = Environment(journal, clock, environments=environments)
     await environment.start()
     try:
         yield environment

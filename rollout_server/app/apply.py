@@ -90,7 +90,7 @@ async def apply(environment: Environment, command: Apply, actor: Actor, fleet: F
         Unavailable: the store is away; nothing was written.
     """
     specs = await asyncio.to_thread(read_documents, command.documents)
-    wish = Wish(specs.resources, command.prune, origins=specs.origins)
+    wish = Wish(specs.resources, command.prune, origins=specs.origins, environments=environment.environments)
 
     asked = Asked(
         ChangeAction.APPLY,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
 from rollout_sdk.engine.model import Position
@@ -47,12 +47,20 @@ class Environment:
         journal: the store; verbs read history from it, and write through `commit` only.
         clock: wall time for what verbs write.
         change_wait_ms: how long a change may wait for approval.
+        environments: names of all of this server, this one among them; empty where it is the only one at hand.
     """
 
-    def __init__(self, journal: Journal, clock: Clock, change_wait_ms: int = CHANGE_WAIT_MS) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        change_wait_ms: int = CHANGE_WAIT_MS,
+        environments: Collection[str] = (),
+    ) -> None:
         self.journal = journal
         self.clock = clock
         self.change_wait_ms = change_wait_ms
+        self.environments = environments
         self._moments = Moments(journal, State(Position("", 0)))
         self._listeners: list[Listener] = []
         self._waiting: set[tuple[int, asyncio.Future[None]]] = set()

@@ -13,14 +13,11 @@ from rollout_sdk.engine.model import Origin
 from rollout_server.app.contexts import read_contexts
 from rollout_server.app.documents import read_documents
 from rollout_server.app.moments import NOW, At
+from rollout_server.app.plan_warnings import warnings_of
 from rollout_server.app.publish import unsupported
-from rollout_server.app.status import is_expired
 from rollout_server.domain import plan as domain
-from rollout_server.domain.diff import Operation
-from rollout_server.domain.frozen import held_back
 from rollout_server.domain.policy import demands
 from rollout_server.domain.population import Tally, units_of
-from rollout_server.domain.resources import FlagStatus, Kind
 from rollout_server.domain.synthetic import members_of, synthetic
 from rollout_server.errors import InvalidInput
 
@@ -90,12 +87,14 @@ class PlanResult:
 class PlanSession:
     """A plan while its population is streamed in. For one thread at a time, any thread."""
 
-    def __init__(self, question: PlanQuestion, moment: Moment, planned: domain.Plan, fleet: Fleet, now_ms: int) -> None:
+    def __init__(
+        self, question: PlanQuestion, moment: Moment, planned: domain.Plan, fleet: Fleet, warnings: tuple[str, ...]
+    ) -> None:
         """Compile both sides; see `open_plan`."""
         self._question = question
         self._moment = moment
         self._planned = planned
-        self._now_ms = now_ms
+        self._warnings = warnings
         self._unsupported = unsupported(planned, fleet)
         before, after = planned.rulesets
         origin = Origin(before.position.epoch, before.position.revision)
@@ -132,7 +131,7 @@ class PlanSession:
             population=self._tally.population,
             population_is_synthetic=is_synthetic,
             unsupported=self._unsupported,
-            warnings=self._warnings(),
+            warnings=self._warnings,
             demands=demands(self._moment.state, planned),
         )
         return moves, result
@@ -146,23 +145,6 @@ class PlanSession:
                     listed.append(move)
         return tuple(listed)
 
-    def _warnings(self) -> tuple[str, ...]:
-        """What a release manager would want to have been told."""
-        resources = self._moment.state.resources
-        held = held_back(resources, self._planned, self._now_ms)
-        warnings = [f"{id_} is frozen: whom its freeze does not exempt cannot apply this now" for id_ in held]
-        for change in self._planned.changes:
-            before, after = resources.get(change.id), self._planned.after.resources.get(change.id)
-            if change.operation is Operation.DELETE and change.id.kind is Kind.FLAG:
-                warnings.append(f"{change.id} is deleted: callers get their own default from then on")
-            if after is None or change.operation is Operation.UNCHANGED:
-                continue
-            if before is not None and isinstance(before.status, FlagStatus) and before.status.killed:
-                warnings.append(f"{change.id} is killed and stays so: nobody sees this change until `rollout unkill`")
-            if is_expired(after, self._now_ms):
-                warnings.append(f"{change.id} expired on {after.metadata.expires}: remove it, or give it a later date")
-        return tuple(warnings)
-
 
 async def open_plan(environment: Environment, question: PlanQuestion, fleet: Fleet) -> PlanSession:
     """Read and validate the documents, and compile both sides.
@@ -175,11 +157,12 @@ async def open_plan(environment: Environment, question: PlanQuestion, fleet: Fle
     now_ms = environment.clock.now_ms()
     specs = await asyncio.to_thread(read_documents, question.documents)
     moment = await environment.moment(question.at)
-    wish = domain.Wish(specs.resources, question.prune, origins=specs.origins)
+    wish = domain.Wish(specs.resources, question.prune, origins=specs.origins, environments=environment.environments)
     planned = await asyncio.to_thread(domain.plan, moment.state, wish, moment.ruleset)
     if planned.problems:
         raise InvalidInput(planned.problems)
-    return await asyncio.to_thread(PlanSession, question, moment, planned, fleet, now_ms)
+    warnings = warnings_of(planned, moment.state, environment.name, now_ms)
+    return await asyncio.to_thread(PlanSession, question, moment, planned, fleet, warnings)
 
 
 async def plan(environment: Environment, question: PlanQuestion, fleet: Fleet) -> PlanResult:

@@ -34,7 +34,7 @@ from rollout_server.domain.stamps import facts, stamp
 from rollout_server.domain.validation import Scope, validate_resources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from rollout_sdk.engine.model import Json, Ruleset
     from rollout_server.domain.resources import Resource
@@ -120,12 +120,15 @@ class Wish:
         prune: delete everything that people could have written and no document holds.
         delete: delete these too; those that do not exist are passed over.
         origins: where each document was read, copied into problems.
+        environments: all of the server, for documents that wait for another one; empty where they were compared with
+            them before, or nobody knows.
     """
 
     documents: Sequence[Resource]
     prune: bool = False
     delete: frozenset[ResourceId] = frozenset()
     origins: Mapping[ResourceId, str] = field(default_factory=lambda: MappingProxyType({}))
+    environments: Collection[str] = ()
 
 
 def plan(before: State, wish: Wish, ruleset: Ruleset | None = None) -> Plan:
@@ -142,7 +145,7 @@ def plan(before: State, wish: Wish, ruleset: Ruleset | None = None) -> Plan:
     ruleset_before = ruleset if ruleset is not None else ruleset_of(before)
     rulesets = ruleset_before, ruleset_after(ruleset_before, before, after, changed, None)
     graph = Graph(before, after)
-    problems += _problems(rulesets[1], changed, graph, before, after)
+    problems += _problems(rulesets[1], changed, graph, (before, after), wish.environments)
     policies = {id_ for id_ in before.resources if id_.kind is Kind.POLICY}  # what they demand was checked
     reads = _reads(before, graph.ground(changed, named) | policies)
     changes = tuple(
@@ -204,15 +207,21 @@ def _gone(before: State, after: State) -> set[ResourceId]:
     return {id_ for id_ in before.resources if id_ not in after.resources}
 
 
-def _problems(ruleset: Ruleset, changed: set[ResourceId], graph: Graph, before: State, after: State) -> list[Problem]:
+def _problems(
+    ruleset: Ruleset,
+    changed: set[ResourceId],
+    graph: Graph,
+    states: tuple[State, State],
+    environments: Collection[str],
+) -> list[Problem]:
     """Validate what changed and what refers to it; a deletion that others stand on is told of what is deleted."""
+    before, after = states
     flags, cohorts, rollouts = (
         {id_.key for id_ in changed if id_.kind is kind} for kind in (Kind.FLAG, Kind.COHORT, Kind.ROLLOUT)
     )
     found = list(validate_change(ruleset.flags, ruleset.cohorts, flags, cohorts, ruleset.rollouts, rollouts))
-    scope = Scope(
-        touched=graph.touched(changed), written=changed, created={id_ for id_ in changed if id_ not in before.resources}
-    )
+    created = {id_ for id_ in changed if id_ not in before.resources}
+    scope = Scope(touched=graph.touched(changed), written=changed, created=created, environments=environments)
     found += validate_resources(after.resources, ruleset.cohorts, scope)
     named = {str(id_) for id_ in changed}
     problems = [problem for problem in found if problem.resource in named or problem.code not in _LOST]

@@ -15,7 +15,7 @@ from rollout_server.domain.validation.freezes import check_freeze
 from rollout_server.domain.validation.metrics import check_metric
 from rollout_server.domain.validation.pipelines import check_pipeline
 from rollout_server.domain.validation.policies import check_channel, check_demands, check_policy
-from rollout_server.domain.validation.rollouts import check_flag_rules, check_rollout
+from rollout_server.domain.validation.rollouts import check_after, check_flag_rules, check_rollout
 from rollout_server.domain.validation.world import World
 
 if TYPE_CHECKING:
@@ -34,11 +34,13 @@ class Scope:
         touched: what is written and all that names it, at any remove; ids that do not exist are passed over.
         written: created or edited: policies make demands of these.
         created: policies make demands of their names too.
+        environments: all of the server; empty where nobody knows them, as without a server.
     """
 
     touched: Collection[ResourceId]
     written: Collection[ResourceId]
     created: Collection[ResourceId]
+    environments: Collection[str] = ()
 
 
 def validate_resources(
@@ -62,6 +64,8 @@ def validate_resources(
         _check(findings, world, audiences, resource)
         if id_ in scope.written and id_.kind in PLANNED:
             check_demands(findings, world, resource, is_new=id_ in scope.created)
+            if scope.environments and isinstance(resource.spec, RolloutSpec):
+                check_after(findings, resource.spec, scope.environments)
     return tuple(findings.problems)
 
 

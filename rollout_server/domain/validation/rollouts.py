@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.bucketing import salt16
@@ -11,6 +12,8 @@ from rollout_sdk.engine.model import ByRollout
 from rollout_server.domain.validation.pipelines import too_small, without_control
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from rollout_sdk.engine.findings import Findings
     from rollout_server.domain.rollouts import RolloutSpec
     from rollout_server.domain.validation.audiences import Audiences
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 _MOMENT_HINT = 'write it like "2026-12-01T09:00:00+09:00", with its zone'
 _LOCAL = "Z"
+_NAMED_MAX = 10
 
 
 def check_rollout(findings: Findings, world: World, audiences: Audiences, key: str) -> None:
@@ -35,6 +39,21 @@ def check_rollout(findings: Findings, world: World, audiences: Audiences, key: s
     if spec.start:
         check_moment(findings, spec.start, "spec.start")
     _check_running(findings, world, key, spec)
+
+
+def check_after(findings: Findings, spec: RolloutSpec, environments: Collection[str]) -> None:
+    """Note an environment to wait for that this server does not have: the rollout could never start.
+
+    Asked of what is written, and not of what stands: a server that was started without an environment refuses no edit
+    elsewhere because of it.
+    """
+    name = spec.after_environment
+    if name and name not in environments:
+        near = get_close_matches(name, environments, 1)
+        listed = ", ".join(sorted(environments)[:_NAMED_MAX])
+        hint = f"did you mean {show(near[0])}?" if near else f"this server has: {listed}; or take `after` out here"
+        message = f"there is no environment {show(name)} on this server to wait for"
+        findings.add("spec.after.environment", "unknown_environment", message, hint)
 
 
 def _check_audiences(findings: Findings, world: World, audiences: Audiences, spec: RolloutSpec, salt: str) -> None:

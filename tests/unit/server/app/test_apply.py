@@ -105,6 +105,25 @@ async def test_one_wrong_document_stops_all() -> None:
         assert environment.position.revision == 0
 
 
+async def test_a_rollout_that_waits_for_no_environment_of_this_server_is_refused() -> None:
+    """When it is written, planned or applied, and not when its moment has come; with what was meant."""
+    launch = {"flag": "checkout", "from": "off", "to": "on", "pipeline": "careful", "after": {"environment": "stagin"}}
+    stage = {"name": "canary", "share": "1%"}
+    documents = (
+        flag("checkout", {"rollout": "launch"}),
+        document("Pipeline", "careful", {"stages": [stage]}),
+        document("Rollout", "launch", launch),
+    )
+    async with opened(environments=("production", "staging")) as environment:
+        for attempt in (applied(environment, *documents), plan(environment, PlanQuestion(documents), NoFleet())):
+            with pytest.raises(InvalidInput) as refused:
+                await attempt
+            assert [(one.path, one.hint) for one in refused.value.problems] == [
+                ("spec.after.environment", 'did you mean "staging"?')
+            ]
+        assert environment.position.revision == 0
+
+
 async def test_prune_deletes_what_no_document_holds_but_never_tokens() -> None:
     """After a pruning apply, flags and cohorts are exactly the documents; who may come in stays."""
     async with opened() as environment:

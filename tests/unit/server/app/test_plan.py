@@ -17,7 +17,7 @@ from rollout_server.app.moments import At
 from rollout_server.app.plan import PlanQuestion, open_plan, plan
 from rollout_server.domain.diff import Operation
 from rollout_server.errors import InvalidInput, NotFound
-from tests.small_environment import MIA, cohort, document, flag, opened, put
+from tests.small_environment import MIA, cohort, flag, opened
 
 QUARTER = {"split": {"on": "25%", "off": "75%"}}
 HALF = {"split": {"on": "50%", "off": "50%"}}
@@ -135,22 +135,3 @@ async def test_wrong_documents_and_contexts_are_told_whole() -> None:
         with pytest.raises(InvalidInput) as refusal:
             session.feed([USERS[0], "{", '{"unit": {}}'])
         assert [problem.path for problem in refusal.value.problems] == ["population[12]", "population[13]"]
-
-
-async def test_surprises_are_warned_of() -> None:
-    """A deletion, an edit of a killed flag and an edit of an expired one are said before they happen."""
-    async with opened() as environment:
-        await put(environment, flag("gone"), flag("dead"))
-        await kill(environment, Kill("dead"), MIA)
-        documents = flag("dead", QUARTER), document("Flag", "old", {}, expires="2020-01-01")
-        result = await plan(environment, PlanQuestion(documents, prune=True), NoFleet())
-        assert [warning.split(" ")[0] for warning in result.warnings] == ["flag/dead", "flag/gone", "flag/old"]
-
-
-async def test_who_plans_what_is_frozen_is_told() -> None:
-    """Before it is refused; what shrinks is not mentioned."""
-    freeze = document("Freeze", "holidays", {"from": "2001-01-01T00:00:00Z", "to": "2099-01-01T00:00:00Z"})
-    async with opened() as environment:
-        await put(environment, flag("a", QUARTER), flag("b", QUARTER), freeze)
-        result = await plan(environment, PlanQuestion((flag("a", HALF), flag("b"))), NoFleet())
-        assert [warning.split(":")[0] for warning in result.warnings] == ["flag/a is frozen"]

@@ -7,10 +7,11 @@ import pytest
 
 from rollout_server.domain.journal import Change, State
 from rollout_server.domain.machine import Phase, Run
+from rollout_server.domain.plan import Wish, plan
 from rollout_server.domain.resources import Kind, RolloutStatus
 from rollout_server.domain.rollouts import PipelineSpec, Stage
 from tests.small_rollouts import STATE, id_of, pipeline, places, rollout, wrong
-from tests.small_state import committed, flag_document
+from tests.small_state import applied, committed, flag_document
 
 LAUNCH = {"id": "launch", "rollout": "launch"}
 
@@ -45,6 +46,21 @@ def test_a_rollout_that_fits_its_flag_is_good() -> None:
 def test_a_rollout_that_could_not_move_its_flag_is_refused(spec: dict[str, Anything], place: str, code: str) -> None:
     """Names, variants, moments; what its absence means for the flag is said there too."""
     assert (place, code) in [(path, found) for who, path, found in wrong(rollout(**spec)) if who == "rollout/launch"]
+
+
+def test_an_environment_to_wait_for_exists_on_this_server() -> None:
+    """Else it could never start; what stands is left alone, as is everything where nobody knows the environments."""
+    mistyped = rollout(after={"environment": "stagin"})
+
+    def told(*environments: str, state: State = STATE) -> list[tuple[str, str, str]]:
+        found = plan(state, Wish((mistyped, flag_document("new")), environments=environments)).problems
+        return [(one.path, one.message, one.hint) for one in found]
+
+    place, message = "spec.after.environment", 'there is no environment "stagin" on this server to wait for'
+    assert told("production", "staging") == [(place, message, 'did you mean "staging"?')]
+    assert told("tests") == [(place, message, "this server has: tests; or take `after` out here")]
+    assert told() == told("stagin") == []
+    assert told("production", state=applied(STATE, mistyped)) == []
 
 
 def test_flag_and_rollout_name_each_other() -> None:
