@@ -121,18 +121,20 @@ class Client:
         from pathlib import Path
 
         from rollout_sdk.cache import Cache
+        from rollout_sdk.shelf import monotonic_s
         from rollout_sdk.wire.records import WireError
         from rollout_sdk.wire.snapshot import unpack
 
         where = "the ruleset given" if isinstance(source, bytes) else os.fspath(source)
         data = source if isinstance(source, bytes) else Path(source).read_bytes()
         try:
-            held = Cache().load(unpack(data))
+            snapshot = unpack(data)
+            held = Cache().load(snapshot)
         except WireError as error:
             raise Corrupt(where, str(error), "write it anew with `rollout export`") from None
         client, runtime = cls.__new__(cls), Runtime(Settings())
         client._hold(runtime)  # noqa: SLF001 - a constructor
-        runtime.serve_offline(held)
+        runtime.serve_offline(held, monotonic_s(snapshot.saved_at_ms))
         return client
 
     # ------------------------------------------------------------------------------------------------------ decisions

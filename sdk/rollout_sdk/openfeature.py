@@ -58,6 +58,7 @@ _MESSAGES: Final[Mapping[str, str]] = {
     "PARSE_ERROR": "this SDK cannot read the flag's rules; `rollout sdks` says why",
 }
 
+_NOTHING: Final = "no server has answered yet, and no rules are on disk; defaults are served"
 _NO_STRUCTURE: Final = "the flag serves JSON that is neither a map nor a list"
 
 
@@ -67,7 +68,8 @@ class RolloutProvider(AbstractProvider):
     Reasons are those of the specification: STATIC where a flag has nothing to decide by, DEFAULT where nothing of it
     matched, TARGETING_MATCH, SPLIT (rollouts too), DISABLED (killed, or a requirement unmet), STALE for whatever the
     server has not confirmed lately, ERROR with a code. The flag metadata holds the exact reason, and what else a
-    `Decision` says: `reason`, `rule`, `rollout`, `run`, `stage`, `arm`, `epoch`, `revision`, `flag_version`, `stale`.
+    `Decision` says: `reason`, `rule`, `rollout`, `run`, `stage`, `arm`, `epoch`, `revision`, `flag_version`, `stale`,
+    and of a stale one its age, `confirmed_ms_ago`.
     """
 
     def __init__(
@@ -96,7 +98,7 @@ class RolloutProvider(AbstractProvider):
         self._closes_client = closes_client
         self._is_shut_down = False
         self._is_settled = False
-        self._has_rules = Event()
+        self._is_told = Event()
         self._state = ProviderStatus.NOT_READY
         self._endings: list[Callable[[], None]] = []
 
@@ -115,22 +117,26 @@ class RolloutProvider(AbstractProvider):
 
         Raises:
             ProviderNotReadyError: there are none yet. PROVIDER_READY follows when they come.
-            ProviderFatalError: it was shut down, and the client is closed.
+            ProviderFatalError: there are none, and the server refuses this client, most likely its token; or the
+                provider was shut down, and the client is closed.
         """
         if self._is_shut_down and self._closes_client:
             raise ProviderFatalError("the client of this provider is closed; make another client and provider")
         self._is_settled = False
-        self._has_rules.clear()
+        self._is_told.clear()
         self._endings.append(self._client.on_status(self._stand))
         self._stand(self._client.status())
-        has_rules = self._has_rules.wait(self._ready_timeout_s)
-        self._state = ProviderStatus.READY if has_rules else ProviderStatus.ERROR
+        self._is_told.wait(self._ready_timeout_s)
+        status = self._client.status()
+        self._state = ProviderStatus.READY if status.epoch else _without_rules(status)
         settling = Timer(_SETTLE_S, self._settle)
         settling.daemon = True
         settling.start()
         self._endings += [self._client.on_change(self._changed), settling.cancel]
-        if not has_rules:
-            raise ProviderNotReadyError("no server has answered yet, and no rules are on disk; defaults are served")
+        if self._state is ProviderStatus.FATAL:
+            raise ProviderFatalError(_refusal(status))
+        if self._state is ProviderStatus.ERROR:
+            raise ProviderNotReadyError(_NOTHING)
 
     def shutdown(self) -> None:
         """Deliver what was recorded; close the client, unless it is somebody else's."""
@@ -153,19 +159,30 @@ class RolloutProvider(AbstractProvider):
 
     def _stand(self, status: Status) -> None:
         """Emit what the OpenFeature SDK does not know yet of how the client stands."""
+        if status.epoch or status.refused:
+            self._is_told.set()
         if not status.epoch:
-            return
-        self._has_rules.set()
-        state = ProviderStatus.STALE if status.stale else ProviderStatus.READY
+            state = _without_rules(status)
+        else:
+            state = ProviderStatus.STALE if status.stale else ProviderStatus.READY
         if not (self._is_settled and self._endings) or state is self._state:
             return
         self._state = state
         if state is ProviderStatus.STALE:
             ago_ms = status.confirmed_ms_ago
             since = "since this process began" if ago_ms is None else f"for {ago_ms} ms"
-            self.emit_provider_stale(ProviderEventDetails(message=f"no server has confirmed the rules {since}"))
-        else:
+            because = f"; {_refusal(status)}" if status.refused else ""
+            self.emit_provider_stale(
+                ProviderEventDetails(message=f"no server has confirmed the rules {since}{because}")
+            )
+        elif state is ProviderStatus.READY:
             self.emit_provider_ready(ProviderEventDetails(message=f"the rules are those of revision {status.revision}"))
+        elif state is ProviderStatus.FATAL:
+            details = ProviderEventDetails(message=_refusal(status), error_code=ErrorCode.PROVIDER_FATAL)
+            self.emit_provider_error(details)
+        else:
+            details = ProviderEventDetails(message=_NOTHING, error_code=ErrorCode.PROVIDER_NOT_READY)
+            self.emit_provider_error(details)
 
     # ------------------------------------------------------------------------------------------------------ decisions
 
@@ -251,6 +268,15 @@ class RolloutProvider(AbstractProvider):
         return Context.of(named, {name: _aware(value) for name, value in attributes.items()})
 
 
+def _without_rules(status: Status) -> ProviderStatus:
+    """Time mends no refusal, so that is fatal: OpenFeature asks nothing more. Hence not where overrides answer."""
+    return ProviderStatus.FATAL if status.refused and not status.overridden else ProviderStatus.ERROR
+
+
+def _refusal(status: Status) -> str:
+    return f"the server refuses this client: {status.refused}; check its token, and that the token's role is sdk"
+
+
 def _aware(value: object) -> object:
     """The specification takes a time without a zone for one in UTC."""
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
@@ -274,6 +300,8 @@ def _metadata(decision: Decision) -> dict[str, bool | int | float | str]:
         "flag_version": decision.flag_version,
         "stale": decision.stale,
     }
+    if decision.stale and decision.confirmed_ms_ago is not None:  # a fresh one reads no clock
+        metadata["confirmed_ms_ago"] = decision.confirmed_ms_ago
     if decision.rule is not None:
         metadata["rule"] = decision.rule
     if decision.rollout is not None:

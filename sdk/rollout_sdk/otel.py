@@ -33,7 +33,8 @@ def trace(client: Client, *, context_id: str = "") -> Callable[[], None]:
     """Add an event to the span around each decision, from now on; where no span records, nothing is made.
 
     Of a decision: key, variant, reason, revision, and for a default the error's type. `rollout_guard.rollout`, `.run`,
-    `.stage` and `.arm` say which rollout it was. Never the value, and of the context nothing unless asked for.
+    `.stage` and `.arm` say which rollout it was, `rollout_guard.confirmed_ms_ago` how old the rules of a stale decision
+    are. Never the value, and of the context nothing unless asked for.
 
     Args:
         client: whose decisions.
@@ -64,6 +65,8 @@ def _attributes(client: Client, decision: Decision) -> dict[str, str | int]:
     }
     if decision.variant is not None:
         attributes["feature_flag.result.variant"] = decision.variant
+    if decision.stale and decision.confirmed_ms_ago is not None:
+        attributes["rollout_guard.confirmed_ms_ago"] = decision.confirmed_ms_ago
     error = ERROR_CODES.get(decision.reason)
     if error is not None:
         attributes["error.type"] = error.lower()

@@ -37,9 +37,9 @@ def export(client: Client, registry: CollectorRegistry = REGISTRY) -> Callable[[
     """Count each decision, and show how the client stands, from now on.
 
     `rollout_sdk_decisions_total{flag, variant, reason}`; variant is "" where the caller's default was served.
-    `rollout_sdk_connected`, `rollout_sdk_ready`, `rollout_sdk_stale` (0 or 1), `rollout_sdk_revision`,
-    `rollout_sdk_quarantined_flags`, and `rollout_sdk_staleness_seconds`: since a server last confirmed the rules,
-    missing where none has.
+    `rollout_sdk_connected`, `rollout_sdk_refused`, `rollout_sdk_ready`, `rollout_sdk_stale` (0 or 1),
+    `rollout_sdk_revision`, `rollout_sdk_quarantined_flags`, and `rollout_sdk_staleness_seconds`: since a server last
+    confirmed the rules, connected or not; missing where nobody knows.
 
     Args:
         client: whose.
@@ -108,6 +108,7 @@ class _Standing:
     def collect(self) -> Iterator[GaugeMetricFamily]:
         status = self._client.status()
         yield _gauge("connected", "Whether a server answers.", status.connected)
+        yield _gauge("refused", "Whether the server sends this client away, of its token mostly.", bool(status.refused))
         yield _gauge("ready", "Whether the rules in force were ever confirmed.", status.ready)
         yield _gauge("stale", "Whether decisions say that they are stale.", status.stale)
         yield _gauge("revision", "Of the rules in force.", status.revision)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import logging
 import os
 import random
-import sys
 import threading
 import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from rollout_sdk import lifecycle, surroundings
+from rollout_sdk.confirmation import Confirmation
 from rollout_sdk.counting import Counting
 from rollout_sdk.engine.model import Origin
 from rollout_sdk.front import Front
@@ -79,7 +79,8 @@ class Runtime:
         self._is_fresh = False
         self._is_connected = False
         self._is_closed = False
-        self._confirmed_at: float | None = None
+        self._refused = ""
+        self._confirmation = Confirmation()
         self._loaded = threading.Event()
         self._readiness = Readiness()
         self._gone = threading.Event()
@@ -107,7 +108,7 @@ class Runtime:
             except RuntimeError as error:  # no more threads, or too late for any: the process ends
                 surroundings.say_once(f"{error}: the client decides by defaults and gets no changes; free some threads")
                 return
-        if not _is_in_event_loop():
+        if not surroundings.is_in_event_loop():
             self.wait_for_disk()
 
     def wait_for_disk(self) -> None:
@@ -115,12 +116,13 @@ class Runtime:
         if self._shelf and not self._is_closed:
             self._loaded.wait(LOAD_WAIT_S)
 
-    def serve_offline(self, held: Held) -> None:
+    def serve_offline(self, held: Held, confirmed_at_s: float | None = None) -> None:
         """Decide by these rules, without threads and without a connection. May be called again with others."""
         from rollout_sdk.cache import Cache
 
         before = self._cache.held if self._cache else None
         self._cache = Cache(held)
+        self._confirmation = Confirmation(confirmed_at_s)
         self._is_fresh = True
         self._set_ready()
         self._in_force(before, held)
@@ -192,7 +194,7 @@ class Runtime:
         self._cache = cache = Cache(show=self._show, breathe=Slices())
         found = self._shelf.read() if self._shelf else None
         if found:
-            self._confirmed_at = monotonic_s(found.saved_at_ms)
+            self._confirmation = Confirmation(monotonic_s(found.saved_at_ms))
             self._in_force(None, cache.load(found))
         self._loaded.set()
 
@@ -230,7 +232,10 @@ class Runtime:
         answer = cache.apply(message) if isinstance(message, Part) else cache.confirm(message)
         if isinstance(message, Part) and message.more:
             return None
-        self._confirmed_at = time.monotonic()
+        if cache.held is before:
+            self._confirmation.renew()
+        else:
+            self._confirmation = Confirmation.just_now()
         self._is_fresh = True
         if cache.held and (cache.held is not before or not was_fresh):
             self._in_force(before, cache.held)
@@ -239,11 +244,11 @@ class Runtime:
         self._set_ready()
         return answer
 
-    def connected(self, *, is_connected: bool) -> None:
+    def connected(self, *, is_connected: bool, refused: str = "") -> None:
         """Note whether a server answers."""
         if is_connected:
             _log.info("connected to %s", self._settings.target)
-        self._is_connected = is_connected
+        self._is_connected, self._refused = is_connected, refused
         self._standings.tell()
 
     def expire(self) -> None:
@@ -261,7 +266,7 @@ class Runtime:
         """Let a first ruleset decide while it is worked out."""
         self._preview = preview
         if self._loaded.is_set():  # then it comes from a server
-            self._confirmed_at = time.monotonic()
+            self._confirmation = Confirmation.just_now()
             self._is_fresh = True
         self._compose()
         self._changes.tell(preview.keys)
@@ -317,8 +322,7 @@ class Runtime:
             flags: dict[str, Flag] = {}
             if held:
                 position = held.position
-                confirmed_at = None if self._is_fresh else self._confirmed_at
-                origin = Origin(position.epoch, position.revision, not self._is_fresh, confirmed_at)
+                origin = Origin(position.epoch, position.revision, not self._is_fresh, self._confirmation)
                 decider = held.compiled.bind(origin, self.counting.watch(held))
                 flags = {key: held.compiled.flags[key].flag for key in overrides if key in held.compiled.flags}
                 if self._overrides:
@@ -365,24 +369,19 @@ class Runtime:
 
     def status(self) -> Status:
         """Return how things stand."""
-        held, decider, confirmed_at = self._deciding, self.front.inner, self._confirmed_at
+        held, decider = self._deciding, self.front.inner
         return Status(
             epoch=held.position.epoch if held else "",
             revision=held.position.revision if held else 0,
             connected=self._is_connected,
+            refused=self._refused,
             ready=self._readiness.is_ready,
             stale=held is not None and not self._is_fresh,
-            confirmed_ms_ago=None if confirmed_at is None else int((time.monotonic() - confirmed_at) * 1000),
+            confirmed_ms_ago=self._confirmation.ms_ago,
             quarantined={flag.flag: flag.error for flag in held.quarantined} if held else {},
             overridden=decider.forced if isinstance(decider, Overridden) else (),
             instance_id=self.instance_id,
         )
-
-
-def _is_in_event_loop() -> bool:
-    """Whether an event loop runs on this thread, which must not wait for anything."""
-    asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 - documented, for libraries
 
 
 def version() -> str:

@@ -12,6 +12,7 @@ class Status:
     Attributes:
         epoch, revision: of the rules in force; "" and 0 before the first.
         connected: a server answers on the stream.
+        refused: why the server sends this client away, of its token mostly; "" where it does not, or does not answer.
         ready: a server (or an offline file) has confirmed the rules in force.
         stale: decisions say `stale`.
         confirmed_ms_ago: since a server last confirmed them, by the monotonic clock; for rules from disk since they
@@ -24,6 +25,7 @@ class Status:
     epoch: str
     revision: int
     connected: bool
+    refused: str
     ready: bool
     stale: bool
     confirmed_ms_ago: int | None

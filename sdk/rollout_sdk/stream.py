@@ -55,8 +55,8 @@ class Receiver(Protocol):
             Resync: the stream is to be opened again.
         """
 
-    def connected(self, *, is_connected: bool) -> None:
-        """The server answered, or is gone."""
+    def connected(self, *, is_connected: bool, refused: str = "") -> None:
+        """The server answered, or is gone; `refused` says why it sends this client away."""
 
     def expire(self) -> None:
         """The server was not heard for `stale_after_ms`."""
@@ -135,7 +135,7 @@ class Stream:
                 ended = self._converse(attempt)
                 if self._stopping.is_set():
                     return
-                self._receiver.connected(is_connected=False)
+                self._receiver.connected(is_connected=False, refused=ended.reason if ended.is_refusal else "")
                 self._say(ended)
                 is_steady = (time.monotonic() - began_at) * 1000 >= self._settings.steady_after_ms
                 attempt = 0 if is_steady else attempt

@@ -74,6 +74,12 @@ def is_patched() -> bool:
     return monkey is not None and bool(monkey.is_module_patched("threading"))
 
 
+def is_in_event_loop() -> bool:
+    """Whether an event loop runs on this thread, which must not wait for anything."""
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 - documented, for libraries
+
+
 EARLY: Final = (
     "wait_until_ready was called where uWSGI will fork: nothing runs before that, so it does not wait; call it in a "
     "worker (uwsgidecorators.postfork), or start uWSGI with --lazy-apps"

@@ -11,7 +11,7 @@ import pytest
 from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.event import EventDetails, ProviderEvent
-from openfeature.exception import ErrorCode
+from openfeature.exception import ErrorCode, ProviderFatalError
 from openfeature.flag_evaluation import Reason as Told
 from openfeature.provider import ProviderStatus
 
@@ -97,4 +97,26 @@ async def test_an_outage_is_told_and_its_end(tmp_path: Path) -> None:
         await heard.until(ProviderEvent.PROVIDER_READY)
         again = client.get_boolean_details("plain", default_value=False, evaluation_context=USER)
         assert (again.value, again.reason) == (True, Told.STATIC)
+        await asyncio.to_thread(api.shutdown)
+
+
+async def test_a_refused_token_is_fatal_and_mending_it_is_ready(tmp_path: Path) -> None:
+    """At once, by the server's own word. Who dialled the wrong server, and then the right one, restarts nothing."""
+    listen = f"127.0.0.1:{free_port()}"
+    async with serving(tmp_path / "right", listen=listen) as running, channel_to(listen) as channel:
+        token = await running.token("sdk")
+        await Person(channel, bearer(await running.token("admin"))).apply(flag("plain", "on"))
+    heard = Heard()
+    client = api.get_client()
+    async with serving(tmp_path / "wrong", listen=listen):
+        backend = Client.of(Settings(listen, token, backoff_base_ms=10, backoff_max_ms=100))
+        with pytest.raises(ProviderFatalError, match="UNAUTHENTICATED"):
+            await asyncio.to_thread(api.set_provider_and_wait, RolloutProvider(backend, ready_timeout=WAIT_S * 60))
+        assert (await heard.until(ProviderEvent.PROVIDER_ERROR)).error_code is ErrorCode.PROVIDER_FATAL
+        assert client.get_provider_status() is ProviderStatus.FATAL
+        details = client.get_boolean_details("plain", default_value=False)
+        assert (details.value, details.error_code) == (False, ErrorCode.PROVIDER_FATAL)
+    async with serving(tmp_path / "right", listen=listen):
+        await heard.until(ProviderEvent.PROVIDER_READY)
+        assert client.get_boolean_value("plain", default_value=False) is True
         await asyncio.to_thread(api.shutdown)

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from rollout_sdk.engine.metrics import MetricDeclaration
+from rollout_sdk.engine.origin import Origin as Origin  # noqa: PLC0414 - a word of decisions: imported from here
 
 PPM = 1_000_000
 """One whole, in parts per million."""
@@ -342,21 +343,6 @@ class Arm(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a decision comes from; shared by every decision of one ruleset in force.
-
-    Attributes:
-        stale: the ruleset was not confirmed by a server lately, or came from disk.
-        confirmed_at_s: when one last did, by this process's monotonic clock; None while fresh, or if nobody knows.
-    """
-
-    epoch: str = ""
-    revision: int = 0
-    stale: bool = False
-    confirmed_at_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
     """What one flag serves one context, and why. Interned: the same answer is the same object.
 
@@ -397,3 +383,8 @@ class Decision:
     def stale(self) -> bool:
         """Whether the ruleset may be out of date."""
         return self.origin.stale
+
+    @property
+    def confirmed_ms_ago(self) -> int | None:
+        """Milliseconds since a server last confirmed the ruleset, read from the clock now; None if nobody knows."""
+        return self.origin.confirmed_ms_ago

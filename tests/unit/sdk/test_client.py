@@ -4,6 +4,7 @@ import asyncio
 import logging
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,16 @@ def test_an_offline_client_decides_by_a_file(tmp_path: Path) -> None:
         assert client.status().quarantined.keys() == {"b"}
         assert client.wait_until_ready(0)
         client.close()
+
+
+def test_an_offline_client_says_how_old_its_file_is() -> None:
+    """Since it was written; where the file does not say, nobody knows."""
+    an_hour_ago_ms = time.time_ns() // 1_000_000 - 3_600_000
+    dated = Client.offline(pack(position(4), [record(boolean("a"), 4)], (), saved_at_ms=an_hour_ago_ms))
+    age_ms = dated.decide("a", USER).confirmed_ms_ago
+    assert age_ms is not None
+    assert age_ms >= 3_600_000
+    assert Client.offline(FILE).decide("a", USER).confirmed_ms_ago is None
 
 
 def test_a_file_that_is_none_is_refused_by_name(tmp_path: Path) -> None:

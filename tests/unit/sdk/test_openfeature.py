@@ -47,6 +47,7 @@ from tests.rulesets import flag, valued
 from tests.small_rules import boolean, broken, by_rollout, position, rollout
 
 WAIT_S = 20
+REFUSAL = "UNAUTHENTICATED: no such token"
 USER = EvaluationContext("u-1", {"country": "TH"})
 FLAGS = (
     valued("plain", ValueType.BOOLEAN, value=True),
@@ -293,9 +294,13 @@ def test_2_4_1_initialisation_is_done_when_there_are_rules(client: OpenFeatureCl
 class Unready(Client):
     """A client whose server has not answered yet; a test lets it."""
 
-    def __init__(self) -> None:
-        self._hold(Runtime(Settings()))
+    def __init__(self, overrides_path: str = "") -> None:
+        self._hold(Runtime(Settings(overrides_path=overrides_path)))
         self._runtime.prepare(lambda: False)
+        self._runtime._look()
+
+    def refuse(self, why: str = REFUSAL) -> None:
+        self._runtime.connected(is_connected=False, refused=why)
 
     def receive(self, revision: int = 1) -> None:
         one = record(boolean("a"), 1)
@@ -327,6 +332,59 @@ def test_2_4_2_1_and_5_3_2_without_rules_initialisation_fails_and_ready_follows(
     heard.until(ProviderEvent.PROVIDER_READY)
     assert client.get_provider_status() is ProviderStatus.READY
     assert client.get_boolean_value("a", default_value=False) is True
+
+
+def test_2_4_2_1_a_refused_token_is_fatal_at_once() -> None:
+    """Nobody waits for the time that a slow server is given: the specification calls bad credentials irrecoverable."""
+    backend, heard = Unready(), Heard()
+    backend.refuse()
+    with pytest.raises(ProviderFatalError, match=REFUSAL):
+        api.set_provider_and_wait(RolloutProvider(backend, ready_timeout=3_600))
+    client = api.get_client()
+    assert client.get_provider_status() is ProviderStatus.FATAL
+    told = heard.until(ProviderEvent.PROVIDER_ERROR)
+    assert told.error_code is ErrorCode.PROVIDER_FATAL
+    details = client.get_boolean_details("a", default_value=False)
+    assert (details.value, details.reason, details.error_code) == (False, Told.ERROR, ErrorCode.PROVIDER_FATAL)
+
+
+def test_5_1_5_a_refusal_after_initialisation_is_an_error_event_and_ready_follows_a_mended_token() -> None:
+    """The client goes on dialling: whoever mends the token restarts nothing."""
+    backend, heard = Unready(), Heard()
+    with pytest.raises(ProviderNotReadyError):
+        api.set_provider_and_wait(RolloutProvider(backend, ready_timeout=0))
+    assert heard.until(ProviderEvent.PROVIDER_ERROR).error_code is ErrorCode.PROVIDER_NOT_READY
+    backend.refuse()
+    told = heard.until(ProviderEvent.PROVIDER_ERROR)
+    assert told.error_code is ErrorCode.PROVIDER_FATAL
+    assert REFUSAL in (told.message or "")
+    backend.refuse("")
+    assert heard.until(ProviderEvent.PROVIDER_ERROR).error_code is ErrorCode.PROVIDER_NOT_READY
+    backend.receive()
+    heard.until(ProviderEvent.PROVIDER_READY)
+    assert api.get_client().get_boolean_value("a", default_value=False) is True
+
+
+def test_a_token_that_is_revoked_takes_nobodys_rules_away() -> None:
+    """OpenFeature asks a fatal provider nothing more; so it is only stale, and says why."""
+    backend, heard = Unready(), Heard()
+    backend.receive(1)
+    api.set_provider_and_wait(RolloutProvider(backend))
+    heard.until(ProviderEvent.PROVIDER_READY)
+    backend.refuse()
+    backend.expire()
+    assert REFUSAL in (heard.until(ProviderEvent.PROVIDER_STALE).message or "")
+    assert api.get_client().get_boolean_value("a", default_value=False) is True
+
+
+def test_overrides_are_served_under_a_refused_token(tmp_path: Path) -> None:
+    """The file for emergencies needs no server, so no provider with one is fatal."""
+    (tmp_path / "overrides").write_text("a: on\n", encoding="utf-8")
+    backend = Unready(overrides_path=str(tmp_path / "overrides"))
+    backend.refuse()
+    with pytest.raises(ProviderNotReadyError):
+        api.set_provider_and_wait(RolloutProvider(backend))
+    assert api.get_client().get_boolean_value("a", default_value=False) is True
 
 
 def test_setting_the_provider_does_not_wait_for_a_server() -> None:
@@ -364,6 +422,9 @@ def test_5_1_1_stale_and_ready_follow_the_connection() -> None:
     details = client.get_boolean_details("a", default_value=False)
     assert (details.value, details.reason, details.error_code) == (True, Told.STALE, None)
     assert details.flag_metadata["reason"] == "default"
+    age_ms = details.flag_metadata["confirmed_ms_ago"]
+    assert isinstance(age_ms, int)
+    assert age_ms >= 0
     backend.receive(2)
     heard.until(ProviderEvent.PROVIDER_READY)
     assert client.get_provider_status() is ProviderStatus.READY

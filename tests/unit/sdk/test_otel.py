@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from opentelemetry.semconv._incubating.attributes import feature_flag_attributes
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, NonRecordingSpan, use_span
 
 from rollout_sdk import Context, otel
+from rollout_sdk.confirmation import Confirmation
 from rollout_sdk.engine.model import FlagState, Ruleset
 from rollout_sdk.front import Observed
 from rollout_sdk.otel import EVENT, trace
@@ -69,6 +71,19 @@ def test_a_decision_is_an_event_of_the_span_around_it(client: RulesetClient) -> 
         "rollout_guard.stage": decision.stage,
         "rollout_guard.arm": decision.arm.value,
     }
+
+
+def test_a_stale_decision_says_how_old_its_rules_are(client: RulesetClient) -> None:
+    """A fresh one reads no clock for it."""
+    traced = Traced()
+    trace(client)
+    client._runtime._confirmation = Confirmation(time.monotonic() - 90)
+    client._runtime.expire()
+    with traced.span():
+        client.enabled("checkout", USER)
+    (event,) = traced.events
+    assert event[names.FEATURE_FLAG_RESULT_REASON] == "stale"
+    assert event["rollout_guard.confirmed_ms_ago"] >= 90_000
 
 
 def test_a_default_says_what_went_wrong(client: RulesetClient) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from rollout_sdk import Client, Context, prometheus
+from rollout_sdk.confirmation import Confirmation
+from rollout_sdk.engine.model import Ruleset
 from rollout_sdk.prometheus import OTHER, SERIES_MAX, UNKNOWN_MAX, export
-from rollout_sdk.testing import Server, fixed
+from rollout_sdk.testing import RulesetClient, Server, fixed
+from tests.small_rules import boolean, position
 
 USER = Context("u-1")
 
@@ -66,6 +71,21 @@ def test_a_client_of_a_server_shows_how_long_ago_it_was_confirmed(registry: Coll
         age_s = registry.get_sample_value("rollout_sdk_staleness_seconds")
         assert age_s is not None
         assert 0 <= age_s < 20
+
+
+def test_the_age_of_rules_is_told_while_nobody_is_connected(registry: CollectorRegistry) -> None:
+    """A refused token is a number to alert on, and the rules go on ageing by the second."""
+    runtime = RulesetClient(Ruleset(position(7), {"a": boolean("a")}, {}, {}))
+    runtime._runtime._confirmation = Confirmation(time.monotonic() - 90)
+    export(runtime, registry)
+    value = registry.get_sample_value
+    assert value("rollout_sdk_refused") == 0
+    runtime._runtime.connected(is_connected=False, refused="UNAUTHENTICATED: no such token")
+    assert (value("rollout_sdk_refused"), value("rollout_sdk_connected")) == (1, 0)
+    age_s = value("rollout_sdk_staleness_seconds")
+    assert age_s is not None
+    assert age_s >= 90
+    assert value("rollout_sdk_revision") == 7
 
 
 def test_names_that_callers_invent_are_bounded(registry: CollectorRegistry) -> None:

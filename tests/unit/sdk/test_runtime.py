@@ -58,6 +58,38 @@ def test_rules_come_into_force_fresh_and_go_stale() -> None:
     assert not runtime.front.decider.decide("a", USER).stale
 
 
+def test_every_decision_knows_the_age_of_its_rules() -> None:
+    """Fresh or stale, and as of the moment it is asked: who keeps a decision keeps its ruleset's confirmation."""
+    runtime = prepared()
+    assert runtime.front.decider.decide("a", USER).confirmed_ms_ago is None
+    runtime.receive(snapshot(1, A))
+    first = runtime.front.decider.decide("a", USER)
+    fresh_at_s = first.origin.confirmed_at_s
+    assert fresh_at_s is not None
+    runtime.receive(Bookmark(position(1), digest_of([A])))
+    assert first.origin.confirmed_at_s is not None
+    assert first.origin.confirmed_at_s > fresh_at_s
+    runtime.expire()
+    stale = runtime.front.decider.decide("a", USER)
+    assert stale.origin.confirmed_at_s == first.origin.confirmed_at_s
+    runtime.receive(snapshot(2, A))
+    second = runtime.front.decider.decide("a", USER)
+    assert second.origin.confirmed_at_s is not None
+    assert second.origin.confirmed_at_s > first.origin.confirmed_at_s  # nobody confirms revision 1 any more
+    assert second.confirmed_ms_ago is not None
+    assert runtime.status().confirmed_ms_ago is not None
+
+
+def test_a_refusal_is_told_until_a_server_answers() -> None:
+    """With the server's words, for health checks; a server that is merely away refuses nobody."""
+    runtime = prepared()
+    assert runtime.status().refused == ""
+    runtime.connected(is_connected=False, refused="UNAUTHENTICATED: no such token")
+    assert (runtime.status().refused, runtime.status().connected) == ("UNAUTHENTICATED: no such token", False)
+    runtime.connected(is_connected=True)
+    assert runtime.status().refused == ""
+
+
 def test_whoever_wants_to_know_hears_how_the_client_stands() -> None:
     """Rules, staleness and connection: each change is told, at the latest with the next."""
     runtime = prepared()

@@ -1,5 +1,6 @@
 """What cannot work is said once, with what to do."""
 
+import asyncio
 import logging
 import sys
 import tomllib
@@ -80,3 +81,9 @@ def test_eventlet_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert surroundings.of_eventlet() == ""
     patcher.__dict__["is_monkey_patched"] = {"thread": True}.get
     assert "use gevent" in surroundings.of_eventlet()
+
+
+async def test_a_loop_on_this_thread_is_noticed() -> None:
+    """And one on another thread is not: only this one must not wait."""
+    assert surroundings.is_in_event_loop()
+    assert await asyncio.to_thread(surroundings.is_in_event_loop) is False
