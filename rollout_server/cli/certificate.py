@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rollout_server.cli.yaml_text import Data
 
 POLL_MS = 100
+_STATE_WIDTH = 13
 _REACHED = frozenset({"in force", "quarantined", "straggling"})
 
 
@@ -120,14 +121,29 @@ def tell(session: Session, certificate: Certificate, serving: str, remedy: str) 
         return
     screen.tell(Mark("✘ ", BAD), f"only {obeying} of {total:,} processes are known to {serving}")
     for item in certificate.waiting:
-        screen.tell("  ", Mark("straggling   ", BAD), f"{_name(item)}, still at revision {item.in_force.revision}")
+        tell_lacking(session, "straggling", straggling(item))
     for item in certificate.unreachable:
-        seen = ago(item.last_seen_at_ms, session.now_ms)
-        screen.tell(
-            "  ", Mark("unreachable  ", BAD), f"{_name(item)}, last seen {seen} at revision {item.in_force.revision}"
-        )
+        tell_lacking(session, "unreachable", unreachable(item, session.now_ms))
     screen.tell(Mark("next: ", BAD), remedy)
 
 
-def _name(item: control_pb2.Instance) -> str:
-    return f"{item.service or 'a process'} on {item.host} (pid {item.pid})"
+def tell_lacking(session: Session, state_: str, phrase: str) -> None:
+    """Draw a process that is not known to obey, and what it is instead."""
+    session.screen.tell("  ", Mark(f"{state_:<{_STATE_WIDTH}}", BAD), phrase)
+
+
+def straggling(item: control_pb2.Instance) -> str:
+    """Say of a connected process where it still is."""
+    return f"{name(item)}, still at revision {item.in_force.revision}"
+
+
+def unreachable(item: control_pb2.Instance, now_ms: int) -> str:
+    """Say of a process that cannot be asked when it was heard of, and what it had then."""
+    return f"{name(item)}, last seen {ago(item.last_seen_at_ms, now_ms)} at revision {item.in_force.revision}"
+
+
+def name(item: control_pb2.Instance) -> str:
+    """Return a process's name as the server writes it: "web@host-1 (pid 7) behind eu-west"."""
+    host = f"@{item.host}" if item.host else ""
+    behind = f" behind {item.behind}" if item.behind else ""
+    return f"{item.service or 'unnamed'}{host} (pid {item.pid}){behind}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import messages, rollout_answers
+from rollout_server.cli import certificate, messages, rollout_answers
 from rollout_server.cli.failures import CommandFailed, Exit, Finished, ServerRefused, usage
 from rollout_server.cli.screen import BAD, DIM, GOOD, STRONG, Mark, quantity
 from rollout_server.cli.session import Session, told_how_to_repeat
@@ -110,18 +110,41 @@ def tell(session: Session, proof: control_pb2.Certificate) -> None:
         screen.tell(Mark("✔ ", GOOD), f"{done:,} of {total:,} processes serve `{proof.variant}`{times}")
     else:
         screen.tell(Mark("✘ ", BAD), f"only {done:,} of {total:,} processes are known to serve `{proof.variant}`")
-        for words, names in (
-            ("straggling", proof.straggling),
-            ("quarantined", proof.quarantined),
-            ("unreachable", proof.unreachable),
-        ):
-            for name in names:
-                screen.tell("  ", Mark(f"{words:<13}", BAD), name)
-        if proof.forgotten:
-            screen.tell("  ", Mark(f"{'forgotten':<13}", BAD), quantity(proof.forgotten, "more process"))
+        for state, phrase in _lacking(session, proof):
+            certificate.tell_lacking(session, state, phrase)
         screen.tell(Mark("next: ", BAD), _remedy(proof))
     for label, text in _facts(proof):
         screen.tell(Mark(f"{label:<11}", STRONG), text)
+
+
+def _lacking(session: Session, proof: control_pb2.Certificate) -> Iterator[tuple[str, str]]:
+    """Yield who is not known to obey: in which state, and in what words, those of `rollout kill`."""
+    known = _known(session)
+    now_ms = session.now_ms
+    for name in proof.straggling:
+        found = known.get(name)
+        yield "straggling", certificate.straggling(found.pop()) if found else name
+    yield from (("quarantined", name) for name in proof.quarantined)
+    for name in proof.unreachable:
+        found = known.get(name)
+        yield "unreachable", certificate.unreachable(found.pop(), now_ms) if found else name
+    if proof.forgotten:
+        yield "forgotten", quantity(proof.forgotten, "more process")
+
+
+def _known(session: Session) -> dict[str, list[control_pb2.Instance]]:
+    """Ask for what else is known of the processes, by name; nothing where the server went away: the names stand."""
+    from rollout_sdk.wire.v1 import control_pb2
+
+    connection = session.connection
+    try:
+        instances = connection.ask(connection.stub.ListInstances, control_pb2.ListInstancesRequest()).instances
+    except ServerRefused:
+        return {}
+    known: dict[str, list[control_pb2.Instance]] = {}
+    for item in instances:
+        known.setdefault(certificate.name(item), []).append(item)
+    return known
 
 
 def _facts(proof: control_pb2.Certificate) -> Iterator[tuple[str, str]]:

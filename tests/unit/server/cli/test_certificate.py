@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from rollout_sdk.wire.v1 import control_pb2 as pb
 from rollout_sdk.wire.v1.ruleset_pb2 import Position
-from rollout_server.cli.certificate import certify
+from rollout_server.cli.certificate import certify, name
 
 INSTANCES = st.builds(
     lambda revision, state: pb.Instance(in_force=Position(revision=revision), state=state),
@@ -35,3 +35,12 @@ def test_the_lag_is_known_only_when_all_are_at_that_very_revision() -> None:
     assert certify(2, [here]).last_lag_ms() is None
     assert certify(3, []).last_lag_ms() is None
     assert certify(3, [here]).data()["complete"] is True
+
+
+def test_a_process_is_named_as_the_server_names_it() -> None:
+    """Else nobody could find the row of one command in the answer of another (`Instance.name`)."""
+    assert (
+        name(pb.Instance(service="web", host="host-1", pid=7, behind="eu-west")) == "web@host-1 (pid 7) behind eu-west"
+    )
+    assert name(pb.Instance(host="host-1", pid=7)) == "unnamed@host-1 (pid 7)"
+    assert name(pb.Instance(service="web")) == "web (pid 0)"

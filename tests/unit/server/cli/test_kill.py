@@ -73,7 +73,7 @@ def test_while_one_is_unreachable_it_never_says_all(rollout: CommandLine, contro
     assert outcome.code == 5
     assert "2 of 2" not in outcome.out
     assert "✘ only 1 of 2 processes are known to serve `none`" in outcome.out
-    assert "unreachable  shop on web-3 (pid 7), last seen 4m ago at revision 14" in outcome.out
+    assert "unreachable  shop@web-3 (pid 7), last seen 4m ago at revision 14" in outcome.out
     assert '{"cart": "none"}' in outcome.out
     assert "ROLLOUT_OVERRIDES" in outcome.out
     assert rollout.waited_ms == 0
@@ -96,7 +96,7 @@ def test_a_straggler_runs_into_the_timeout(rollout: CommandLine, control: Script
     control.on("ListInstances", fleet(instance("slow", 14, pb.INSTANCE_STATE_STRAGGLING)))
     outcome = rollout("kill", "cart", "--timeout", "2s")
     assert outcome.code == 5
-    assert "straggling   shop on slow (pid 7), still at revision 14" in outcome.out
+    assert "straggling   shop@slow (pid 7), still at revision 14" in outcome.out
     assert 2_000 <= rollout.waited_ms < 2_200
 
 

@@ -8,7 +8,8 @@ import grpc
 import pytest
 
 from rollout_sdk.wire.v1 import control_pb2 as pb
-from tests.doubles.command_line import CommandLine
+from rollout_sdk.wire.v1.ruleset_pb2 import Position
+from tests.doubles.command_line import NOW_MS, CommandLine
 from tests.doubles.control_service import Refusal, ScriptedControl
 from tests.rollout_scenes import guardrail, launch, moved
 
@@ -59,14 +60,38 @@ def test_it_asks_for_nothing_even_on_a_terminal(rollout: CommandLine, control: S
 
 def test_while_one_is_unreachable_it_never_says_all(rollout: CommandLine, control: ScriptedControl) -> None:
     """It waits as long as it was told, names the host and what to do there, and exits 5."""
-    control.on("GetCertificate", GONE)
+    seen = pb.Instance(
+        service="shop", host="web-3", pid=7, in_force=Position(revision=7), last_seen_at_ms=NOW_MS - 240_000
+    )
+    control.on("GetCertificate", GONE).on("ListInstances", pb.ListInstancesResponse(instances=[seen]))
     outcome = rollout("rollback", "checkout", "--timeout", "2s")
     assert outcome.code == 5
     assert rollout.waited_ms >= 2_000
     assert "2 of 2" not in outcome.out
     assert "✘ only 1 of 2 processes are known to serve `off`" in outcome.out
-    assert "unreachable  shop@web-3 (pid 7)" in outcome.out
+    assert "unreachable  shop@web-3 (pid 7), last seen 4m ago at revision 7\n" in outcome.out
     assert '{"checkout": "off"}' in outcome.out
+
+
+def test_who_lacks_is_told_as_kill_tells_it(rollout: CommandLine, control: ScriptedControl) -> None:
+    """Where each stands, also where two share a name; by name alone where the server has nothing more to say."""
+    slow = [pb.Instance(service="shop", host="b", pid=2, in_force=Position(revision=at), behind="eu") for at in (5, 6)]
+    many = proof(
+        complete=False, in_force=[], straggling=["shop@b (pid 2) behind eu"] * 2,
+        quarantined=["shop@c (pid 3)"], unreachable=["shop@d (pid 4)"], forgotten=2,
+    )  # fmt: skip
+    control.on("GetCertificate", many).on("ListInstances", pb.ListInstancesResponse(instances=slow))
+    out = rollout("rollback", "checkout", "--timeout", "1s").out
+    rows = [line for line in out.splitlines() if line.startswith("  ")]
+    assert rows == [
+        "  straggling   shop@b (pid 2) behind eu, still at revision 6",
+        "  straggling   shop@b (pid 2) behind eu, still at revision 5",
+        "  quarantined  shop@c (pid 3)",
+        "  unreachable  shop@d (pid 4)",
+        "  forgotten    2 more processes",
+    ]
+    control.on("ListInstances", Refusal(grpc.StatusCode.UNAVAILABLE, "gone"))
+    assert "straggling   shop@b (pid 2) behind eu\n" in rollout("rollback", "checkout", "--timeout", "1s").out
 
 
 def test_a_verdict_is_shown_with_its_figures(rollout: CommandLine, control: ScriptedControl) -> None:
