@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rollout_sdk import Client, Context, Settings
-from rollout_server.app.instances import Certificate
+from rollout_server.app.instance import Certificate
 from rollout_server.relay import RunningRelay, start_relay
 from tests.doubles.tcp_proxy import TcpProxy
 from tests.small_server import World, settings

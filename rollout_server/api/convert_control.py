@@ -11,7 +11,7 @@ from rollout_sdk.wire.delivery import read_position, write_position
 from rollout_sdk.wire.v1 import control_pb2 as pb
 from rollout_server.app.documents import Document
 from rollout_server.app.environment import At
-from rollout_server.app.instances import InstanceState
+from rollout_server.app.instance import InstanceState
 from rollout_server.app.intent import Intent
 from rollout_server.domain.diff import Operation
 from rollout_server.domain.resources import PLANNED
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rollout_server.app.diagnose import Check
     from rollout_server.app.history import ToldEntry
-    from rollout_server.app.instances import InstanceView
+    from rollout_server.app.instance import InstanceView
     from rollout_server.app.resources import ResourceView
     from rollout_server.app.status import FlagSummary
     from rollout_server.app.tokens import TokenView

@@ -6,10 +6,9 @@ is back, it says anew who they are.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rollout_server.app.instances import Instance
+from rollout_server.app.instance import Instance
 from rollout_server.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -39,17 +38,21 @@ class BehindRelay:
         self._seats: dict[int, object] = {}
         self._away: dict[int, tuple[str, str]] = {}
 
-    def take(self, news: News) -> Iterator[int]:
+    def take(self, news: News, ms_ago: int = 0) -> Iterator[int]:
         """Take note of it, while what is yielded is read.
+
+        Args:
+            news: of its processes.
+            ms_ago: how long ago it was said.
 
         Yields:
             Of each acknowledgement that tells it, how long the revision took to the process, in ms.
         """
         for one in news.joined:
-            self._join(one)
+            self._join(one, ms_ago)
         for word, numbers in news.acknowledged:
             for number in numbers:
-                lag_ms = self._instances.acknowledge(self._seats.get(number), word)
+                lag_ms = self._instances.acknowledge(self._seats.get(number), word, ms_ago)
                 if lag_ms >= 0:
                     yield lag_ms
         for number in news.left:
@@ -64,17 +67,19 @@ class BehindRelay:
         for seat in self._seats.values():
             self._instances.disconnect(seat, is_out_of_sight=True)
 
-    def _join(self, one: Joined) -> None:
+    def _join(self, one: Joined, ms_ago: int) -> None:
         if not self._may_come(one.token_id):
             return
+        behind, connected_ms_ago = self._name or one.behind, one.connected_ms_ago + ms_ago
         if one.away_ms is not None:
-            seen_at_ms = self._clock.now_ms() - one.away_ms
-            away = Instance(one.greeting, one.token_id, seen_at_ms, seen_at_ms, 0, is_connected=False)
-            self._instances.recall((replace(away, behind=self._name),))
+            now_ms = self._clock.now_ms()
+            since_ms, seen_at_ms = now_ms - connected_ms_ago, now_ms - one.away_ms - ms_ago
+            away = Instance(one.greeting, one.token_id, since_ms, seen_at_ms, 0, is_connected=False, behind=behind)
+            self._instances.recall((away,))
             self._away[one.number] = (one.token_id, one.greeting.instance_id)
             return
         try:
-            seat = self._instances.join(one.greeting, one.token_id, self._name, one.connected_ms_ago)
+            seat = self._instances.join(one.greeting, one.token_id, behind, connected_ms_ago)
         except Unavailable:
             self._instances.overlook()
             return

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rollout_server.app.environment import Environment
     from rollout_server.app.fleet import AckTimes
-    from rollout_server.app.instances import Certificate as Obedience
+    from rollout_server.app.instance import Certificate as Obedience
     from rollout_server.app.instances import Instances
     from rollout_server.app.rollout_view import Known
     from rollout_server.domain.journal import Entry

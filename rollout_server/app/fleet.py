@@ -17,17 +17,22 @@ class FleetSummary:
         behind: connected, but not yet at the environment's revision.
         quarantined: "web@host-1 (pid 7): checkout-v2", one for each flag that a process refused.
         unreachable: gone in the last hour without goodbye, "web@host-1 (pid 7)".
+        unheard: other servers of the same store that are not heard now, each with what is missing.
     """
 
     connected: int = 0
     behind: int = 0
     quarantined: tuple[str, ...] = ()
     unreachable: tuple[str, ...] = ()
+    unheard: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AckTimes:
-    """When a revision was acknowledged, by this server's clock: since its commit, the first and the last so far."""
+    """When a revision was acknowledged, by this server's clock: since its commit, the first and the last so far.
+
+    A process that another server on the same store serves counts from when that server told it.
+    """
 
     first_ms: int
     last_ms: int

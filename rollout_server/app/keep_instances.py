@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from rollout_sdk.wire.messages import Greeting
-from rollout_server.app.instances import Instance
+from rollout_server.app.instance import Instance
 from rollout_server.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -53,14 +53,16 @@ def _save(notes: Notes, known: tuple[Instance, ...]) -> None:
 def _write(one: Instance) -> Json:
     said = one.greeting
     who: list[Json] = [one.token_id, said.instance_id, said.service, said.host, said.pid, said.sdk_version]
-    return [*who, one.last_seen_at_ms, one.behind]
+    return [*who, one.last_seen_at_ms, one.behind, one.connected_at_ms]
 
 
 def _read(noted: Json) -> Instance | None:
     match noted:
         case [str(token), str(instance_id), str(service), str(host), int(pid), str(version), int(seen_at_ms), *more]:
             greeting = Greeting(instance_id, version, (), service, host, pid)
-            behind = more[0] if more and isinstance(more[0], str) else ""  # notes of earlier releases end before it
-            return Instance(greeting, token, seen_at_ms, seen_at_ms, 0, is_connected=False, behind=behind)
+            # Notes of earlier releases end before these.
+            behind = more[0] if more and isinstance(more[0], str) else ""
+            connected_at_ms = more[1] if len(more) > 1 and isinstance(more[1], int) else seen_at_ms
+            return Instance(greeting, token, connected_at_ms, seen_at_ms, 0, is_connected=False, behind=behind)
         case _:
             return None

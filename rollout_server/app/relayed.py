@@ -147,7 +147,7 @@ class Relayed:
         self.name = name
         self.clock = clock
         self.fan_out = RelayedFeed()
-        self.instances = Roster(clock, lambda: self.fan_out.position, self.fan_out.mark, instances_max)
+        self.instances = Roster(clock, lambda: self.fan_out.position, self.fan_out.mark, instances_max=instances_max)
         self.streams = 0
         self.is_following = False
         self.knows_tokens = False

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rollout_server.app.ingest_telemetry import IngestTelemetry
-    from rollout_server.app.instances import Instance, Instances
+    from rollout_server.app.instance import Instance
+    from rollout_server.app.instances import Instances
     from rollout_server.ports import Clock
 
 MISSED_AFTER_MS: Final = 30_000

@@ -66,6 +66,7 @@ class Joined:
         number: stands for it in the rest of the stream.
         token_id: what it came with.
         away_ms: since it was heard of last; None while it is connected.
+        behind: name of the relay between it and the server that tells of it; empty where there is none.
     """
 
     number: int
@@ -73,6 +74,7 @@ class Joined:
     greeting: Greeting
     connected_ms_ago: int
     away_ms: int | None = None
+    behind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,11 @@ def write_relay_hello(name: str, held: Position | None) -> bytes:
 
 def write_news(news: News) -> bytes:
     """Return the message of a piece of news."""
+    return pb.RelayRequest(news=news_message(news)).SerializeToString()
+
+
+def news_message(news: News) -> pb.RelayNews:
+    """Return a piece of news as a part of some message."""
     message = pb.RelayNews(left=news.left, lost=news.lost)
     for one in news.joined:
         message.joined.add(
@@ -107,10 +114,11 @@ def write_news(news: News) -> bytes:
             hello=write_greeting(one.greeting).hello,
             connected_ms_ago=one.connected_ms_ago,
             away_ms=one.away_ms,
+            behind=one.behind,
         )
     for word, numbers in news.acknowledged:
         message.acknowledged.add(acknowledge=write_acknowledgement(word).acknowledge, numbers=numbers)
-    return pb.RelayRequest(news=message).SerializeToString()
+    return message
 
 
 def write_tokens(tokens: Tokens) -> bytes:

@@ -740,19 +740,29 @@ class ListInstancesResponse(_message.Message):
 
     INSTANCES_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    FORGOTTEN_FIELD_NUMBER: _builtins.int
+    UNHEARD_FIELD_NUMBER: _builtins.int
+    forgotten: _builtins.int
+    """Processes that count, and of which nothing more is known."""
     @_builtins.property
     def instances(self) -> _containers.RepeatedCompositeFieldContainer[Global___Instance]: ...
     @_builtins.property
     def position(self) -> _ruleset_pb2.Position: ...
+    @_builtins.property
+    def unheard(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Other servers on the same store whose word on `position` is missing, each with what is missing."""
+
     def __init__(
         self,
         *,
         instances: _abc.Iterable[Global___Instance] | None = ...,
         position: _ruleset_pb2.Position | None = ...,
+        forgotten: _builtins.int = ...,
+        unheard: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instances", b"instances", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forgotten", b"forgotten", "instances", b"instances", "position", b"position", "unheard", b"unheard"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -776,6 +786,7 @@ class Instance(_message.Message):
     MISSING_CAPABILITIES_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     BEHIND_FIELD_NUMBER: _builtins.int
+    REPLICA_FIELD_NUMBER: _builtins.int
     instance_id: _builtins.str
     service: _builtins.str
     host: _builtins.str
@@ -788,7 +799,9 @@ class Instance(_message.Message):
     last_seen_at_ms: _builtins.int
     error: _builtins.str
     behind: _builtins.str
-    """Name of the relay that serves it; empty where this server does."""
+    """Name of the relay that serves it; empty where a server does."""
+    replica: _builtins.str
+    """Name of the server that it, or its relay, is connected to; empty for the one that answers."""
     @_builtins.property
     def in_force(self) -> _ruleset_pb2.Position: ...
     @_builtins.property
@@ -812,10 +825,11 @@ class Instance(_message.Message):
         missing_capabilities: _abc.Iterable[_builtins.str] | None = ...,
         error: _builtins.str = ...,
         behind: _builtins.str = ...,
+        replica: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["in_force", b"in_force"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind", b"behind", "connected_at_ms", b"connected_at_ms", "error", b"error", "host", b"host", "in_force", b"in_force", "instance_id", b"instance_id", "lag_ms", b"lag_ms", "last_seen_at_ms", b"last_seen_at_ms", "missing_capabilities", b"missing_capabilities", "pid", b"pid", "quarantined_flags", b"quarantined_flags", "sdk_version", b"sdk_version", "service", b"service", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind", b"behind", "connected_at_ms", b"connected_at_ms", "error", b"error", "host", b"host", "in_force", b"in_force", "instance_id", b"instance_id", "lag_ms", b"lag_ms", "last_seen_at_ms", b"last_seen_at_ms", "missing_capabilities", b"missing_capabilities", "pid", b"pid", "quarantined_flags", b"quarantined_flags", "replica", b"replica", "sdk_version", b"sdk_version", "service", b"service", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3345,6 +3359,7 @@ class Certificate(_message.Message):
     NOTIFIED_FIELD_NUMBER: _builtins.int
     EXPOSED_UNITS_FIELD_NUMBER: _builtins.int
     UNIT_FIELD_NUMBER: _builtins.int
+    UNHEARD_FIELD_NUMBER: _builtins.int
     environment: _builtins.str
     flag: _builtins.str
     rollout: _builtins.str
@@ -3355,8 +3370,8 @@ class Certificate(_message.Message):
     variant: _builtins.str
     """What every process serves that obeys."""
     first_ack_ms: _builtins.int
-    """Milliseconds from the commit to the first and the last acknowledgement; absent before there is one, and where this
-    server did not see them.
+    """Milliseconds from the commit to the first and the last acknowledgement, by the clock of this server; absent before
+    there is one, and where this server did not see them. A process of another server counts when that one told it.
     """
     last_ack_ms: _builtins.int
     forgotten: _builtins.int
@@ -3392,6 +3407,12 @@ class Certificate(_message.Message):
     def notified(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Who was told, and what became of it."""
 
+    @_builtins.property
+    def unheard(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Other servers on the same store whose word on the commit is missing, each with what is missing: they may serve
+        processes that nobody here knows.
+        """
+
     def __init__(
         self,
         *,
@@ -3416,10 +3437,11 @@ class Certificate(_message.Message):
         notified: _abc.Iterable[_builtins.str] | None = ...,
         exposed_units: _builtins.int = ...,
         unit: _builtins.str = ...,
+        unheard: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_first_ack_ms", b"_first_ack_ms", "_last_ack_ms", b"_last_ack_ms", "entry", b"entry", "first_ack_ms", b"first_ack_ms", "last_ack_ms", b"last_ack_ms", "trigger", b"trigger"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first_ack_ms", b"_first_ack_ms", "_last_ack_ms", b"_last_ack_ms", "complete", b"complete", "entry", b"entry", "environment", b"environment", "exposed_units", b"exposed_units", "first_ack_ms", b"first_ack_ms", "flag", b"flag", "forgotten", b"forgotten", "guardrails", b"guardrails", "in_force", b"in_force", "last_ack_ms", b"last_ack_ms", "notified", b"notified", "quarantined", b"quarantined", "rollout", b"rollout", "run", b"run", "still_serving", b"still_serving", "straggling", b"straggling", "trigger", b"trigger", "unit", b"unit", "unreachable", b"unreachable", "variant", b"variant", "what", b"what"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first_ack_ms", b"_first_ack_ms", "_last_ack_ms", b"_last_ack_ms", "complete", b"complete", "entry", b"entry", "environment", b"environment", "exposed_units", b"exposed_units", "first_ack_ms", b"first_ack_ms", "flag", b"flag", "forgotten", b"forgotten", "guardrails", b"guardrails", "in_force", b"in_force", "last_ack_ms", b"last_ack_ms", "notified", b"notified", "quarantined", b"quarantined", "rollout", b"rollout", "run", b"run", "still_serving", b"still_serving", "straggling", b"straggling", "trigger", b"trigger", "unheard", b"unheard", "unit", b"unit", "unreachable", b"unreachable", "variant", b"variant", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__first_ack_ms: _TypeAlias = _typing.Literal["first_ack_ms"]  # noqa: Y015
     _WhichOneofArgType__first_ack_ms: _TypeAlias = _typing.Literal["_first_ack_ms", b"_first_ack_ms"]  # noqa: Y015

@@ -564,6 +564,7 @@ class RelayedProcess(_message.Message):
     HELLO_FIELD_NUMBER: _builtins.int
     CONNECTED_MS_AGO_FIELD_NUMBER: _builtins.int
     AWAY_MS_FIELD_NUMBER: _builtins.int
+    BEHIND_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Stands for the process in the rest of this stream."""
     token_id: _builtins.str
@@ -571,6 +572,8 @@ class RelayedProcess(_message.Message):
     connected_ms_ago: _builtins.int
     away_ms: _builtins.int
     """Since it was last heard of; absent while it is connected."""
+    behind: _builtins.str
+    """Name of the relay between it and the server that tells of it; only servers on one store say so."""
     @_builtins.property
     def hello(self) -> Global___Hello:
         """As it said it."""
@@ -583,10 +586,11 @@ class RelayedProcess(_message.Message):
         hello: Global___Hello | None = ...,
         connected_ms_ago: _builtins.int = ...,
         away_ms: _builtins.int | None = ...,
+        behind: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_away_ms", b"_away_ms", "away_ms", b"away_ms", "hello", b"hello"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_away_ms", b"_away_ms", "away_ms", b"away_ms", "connected_ms_ago", b"connected_ms_ago", "hello", b"hello", "number", b"number", "token_id", b"token_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_away_ms", b"_away_ms", "away_ms", b"away_ms", "behind", b"behind", "connected_ms_ago", b"connected_ms_ago", "hello", b"hello", "number", b"number", "token_id", b"token_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__away_ms: _TypeAlias = _typing.Literal["away_ms"]  # noqa: Y015
     _WhichOneofArgType__away_ms: _TypeAlias = _typing.Literal["_away_ms", b"_away_ms"]  # noqa: Y015
@@ -619,3 +623,39 @@ class RelayedAcknowledgement(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RelayedAcknowledgement: _TypeAlias = RelayedAcknowledgement  # noqa: Y015
+
+@_typing.final
+class FleetWord(_message.Message):
+    """What a server tells the others on its store, by way of that store. It begins with all of its processes, as a relay's
+    stream does.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NEWS_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    FORGOTTEN_FIELD_NUMBER: _builtins.int
+    forgotten: _builtins.int
+    """Processes that count there, and of which nothing more is known."""
+    @_builtins.property
+    def news(self) -> Global___RelayNews: ...
+    @_builtins.property
+    def position(self) -> _ruleset_pb2.Position:
+        """Where the server stands, said once all of its processes have been: from then on nobody comes to it, and is not told
+        of, who stands before it.
+        """
+
+    def __init__(
+        self,
+        *,
+        news: Global___RelayNews | None = ...,
+        position: _ruleset_pb2.Position | None = ...,
+        forgotten: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["news", b"news", "position", b"position"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forgotten", b"forgotten", "news", b"news", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FleetWord: _TypeAlias = FleetWord  # noqa: Y015

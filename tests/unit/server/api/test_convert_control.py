@@ -7,7 +7,7 @@ import pytest
 from rollout_sdk.wire.v1 import control_pb2 as pb
 from rollout_server.api import convert_control as convert
 from rollout_server.app.environment import At
-from rollout_server.app.instances import InstanceState
+from rollout_server.app.instance import InstanceState
 from rollout_server.domain.diff import Operation
 from rollout_server.domain.resources import Kind
 from rollout_server.errors import InvalidInput

@@ -6,7 +6,8 @@ from rollout_sdk.engine.model import Position
 from rollout_sdk.wire.messages import Acknowledgement, Greeting
 from rollout_sdk.wire.relaying import Joined, News
 from rollout_server.app.behind_relay import BehindRelay
-from rollout_server.app.instances import Certificate, Instances
+from rollout_server.app.instance import Certificate
+from rollout_server.app.instances import Instances
 from rollout_server.app.record_log import Mark
 from tests.doubles.fake_clock import FakeClock
 

@@ -2,57 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-
 import pytest
 
-from rollout_sdk.engine.model import Position
-from rollout_sdk.wire.messages import Acknowledgement, Greeting, Quarantined
-from rollout_server.app.instances import COUNTS_FOR_MS, Instances, InstanceState, InstanceView
-from rollout_server.app.record_log import Mark
+from rollout_server.app.instance import InstanceState
+from rollout_server.app.instances import COUNTS_FOR_MS
 from rollout_server.errors import Unavailable
-from tests.doubles.fake_clock import FakeClock
+from tests.small_instances import World
 
 HOUR_MS = 3_600_000
-MINE = "t-1"
-
-
-@dataclass
-class World:
-    """An environment at a position that the test sets."""
-
-    instances_max: int = 100
-    clock: FakeClock = field(default_factory=FakeClock)
-    position: Position = field(default_factory=lambda: Position("e1", 5, b"d5"))
-    marks: dict[int, Mark] = field(default_factory=dict)
-    needed: frozenset[str] = frozenset()
-
-    def __post_init__(self) -> None:
-        self.instances = Instances(
-            self.clock, lambda: self.position, self.marks.get, lambda: self.needed, self.instances_max
-        )
-
-    def commit(self) -> int:
-        revision = self.position.revision + 1
-        self.position = replace(self.position, revision=revision)
-        self.marks[revision] = Mark(b"", b"records", self.clock.now_ms())
-        return revision
-
-    def join(self, instance_id: str = "i-1", token_id: str = MINE, **said: object) -> object:
-        about = {"sdk_version": "1.0", "capabilities": ("op:equals",), "service": "web", "host": "h", "pid": 7, **said}
-        return self.instances.join(Greeting(instance_id, **about), token_id)  # type: ignore[arg-type]
-
-    def acknowledge(self, stream: object, revision: int = 0, *flags: str, digest: bytes = b"records") -> int:
-        position = replace(self.position, revision=revision or self.position.revision)
-        refused = tuple(Quarantined(flag, 1, "cannot") for flag in flags)
-        return self.instances.acknowledge(stream, Acknowledgement(position, digest, refused))
-
-    def view(self) -> InstanceView:
-        (view,) = self.instances.views()
-        return view
-
-    def states(self) -> list[InstanceState]:
-        return [view.state for view in self.instances.views()]
 
 
 def test_a_process_straggles_until_it_says_that_the_revision_is_in_force() -> None:
@@ -69,12 +26,6 @@ def test_who_comes_back_with_the_present_revision_has_it_in_force() -> None:
     world = World()
     world.join(held=world.position)
     assert world.states() == [InstanceState.IN_FORCE]
-
-
-def test_a_position_of_another_epoch_is_not_in_force() -> None:
-    world = World()
-    world.join(held=Position("e0", 99, b""))
-    assert world.states() == [InstanceState.STRAGGLING]
 
 
 def test_a_process_that_refused_a_flag_is_quarantined_by_name() -> None:
@@ -153,23 +104,6 @@ def test_who_says_goodbye_counts_no_more() -> None:
     assert world.instances.certificate(5).is_complete
 
 
-def test_a_certificate_names_everybody_once() -> None:
-    world = World()
-    streams = [world.join(f"i-{n}", host=f"h{n}") for n in range(4)]
-    revision = world.commit()
-    world.acknowledge(streams[0], revision)
-    world.acknowledge(streams[1], revision, "checkout")
-    world.instances.disconnect(streams[3])
-    certificate = world.instances.certificate(revision)
-    assert certificate.in_force == ("web@h0 (pid 7)",)
-    assert certificate.quarantined == ("web@h1 (pid 7)",)
-    assert certificate.straggling == ("web@h2 (pid 7)",)
-    assert certificate.unreachable == ("web@h3 (pid 7)",)
-    assert world.instances.counts() == dict.fromkeys(InstanceState, 1)
-    summary = world.instances.summary()
-    assert (summary.connected, summary.behind, summary.unreachable) == (3, 1, ("web@h3 (pid 7)",))
-
-
 def test_a_process_that_reconnects_before_its_loss_was_noticed_is_one() -> None:
     """The newest stream holds the seat; what happens to the old one says nothing any more."""
     world = World()
@@ -225,24 +159,6 @@ def test_connected_processes_are_never_forgotten() -> None:
     with pytest.raises(Unavailable, match="takes no more"):
         world.join("i-3")
     assert world.join("i-2") is not None, "who has a seat keeps it"
-
-
-def test_who_cannot_evaluate_what_is_said_by_name() -> None:
-    world = World()
-    world.join("i-1", host="old", sdk_version="0.9")
-    gone = world.join("i-2", host="gone")
-    world.instances.disconnect(gone)
-    told = world.instances.unsupported({"a": frozenset({"op:regex"}), "b": frozenset({"op:equals"})})
-    assert told == ("web@old (pid 7), SDK 0.9, lacks op:regex, which a needs",)
-    assert world.instances.unsupported({"b": frozenset({"op:equals"})}) == ()
-
-
-def test_missing_capabilities_are_those_of_the_present_ruleset() -> None:
-    world = World(needed=frozenset({"op:equals", "op:regex"}))
-    world.join()
-    assert world.view().missing_capabilities == ("op:regex",)
-    world.needed = frozenset({"op:equals"})
-    assert world.view().missing_capabilities == ()
 
 
 def test_what_is_no_stream_is_nobody() -> None:

@@ -7,7 +7,8 @@ import contextlib
 
 from rollout_sdk.engine.model import Json, Position
 from rollout_sdk.wire.messages import Greeting
-from rollout_server.app.instances import COUNTS_FOR_MS, Instances, InstanceState
+from rollout_server.app.instance import InstanceState
+from rollout_server.app.instances import COUNTS_FOR_MS, Instances
 from rollout_server.app.keep_instances import keep_instances, recall_instances
 from rollout_server.errors import Unavailable
 from tests.doubles.fake_clock import FakeClock

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rollout_sdk.wire.messages import Greeting
-from rollout_server.app.instances import Instance
+from rollout_server.app.instance import Instance
 from rollout_server.app.reporting import MISSED_AFTER_MS, Reporting, report_name, who_reports
 from rollout_server.domain.guardrails.look import Feed
 from tests.rollout_room import documents, guarded, room
