@@ -70,9 +70,12 @@ class Control(RolloutCalls, ChangeCalls):
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
         """How things stand."""
         served = self._here()
-        found = await status(served.environment, served.instances)
-        known = self._here_runs().known
-        lines = [convert_rollouts.summary(one, await run_now(one, known)) for one in found.rollouts]
+        found = await status(served.environment, served.instances, self._elsewhere)
+        known, awaited = self._here_runs().known, found.awaited
+        lines = [
+            convert_rollouts.summary(one, await run_now(one, known), awaited.get(one.metadata.key, ""))
+            for one in found.rollouts
+        ]
         return pb.GetStatusResponse(
             environment=found.environment,
             position=write_position(found.position),

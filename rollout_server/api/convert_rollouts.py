@@ -9,7 +9,7 @@ from rollout_sdk.engine.model import InCohort
 from rollout_sdk.wire.v1 import control_pb2 as pb
 from rollout_server.domain.files import canonical_json
 from rollout_server.domain.files.conditions import write_condition
-from rollout_server.domain.machine import EXPOSING, FINISH, sentence
+from rollout_server.domain.machine import EXPOSING, FINISH, Phase, sentence
 from rollout_server.domain.rollouts import RolloutSpec
 
 if TYPE_CHECKING:
@@ -60,13 +60,24 @@ def rollout(view: RolloutView) -> pb.Rollout:
     return message
 
 
-def summary(resource: Resource, run: Run | None) -> pb.RolloutSummary | None:
-    """Write a rollout in a line, its run as ticks left it; None where it never had one."""
-    spec = resource.spec
-    if run is None or not isinstance(spec, RolloutSpec):
+def summary(resource: Resource, run: Run | None, awaited: str = "") -> pb.RolloutSummary | None:
+    """Write a rollout in a line; None where it never had a run and none is awaited.
+
+    Args:
+        resource: the rollout.
+        run: as ticks left it.
+        awaited: when the schedule opens the next run, or what that waits for; empty where it opens none.
+    """
+    spec, key = resource.spec, resource.metadata.key
+    if not isinstance(spec, RolloutSpec):
+        return None
+    if awaited:
+        phase = Phase.SCHEDULED.value
+        return pb.RolloutSummary(key=key, flag=spec.flag, run=run.number if run else 0, phase=phase, sentence=awaited)
+    if run is None:
         return None
     return pb.RolloutSummary(
-        key=resource.metadata.key,
+        key=key,
         flag=spec.flag,
         run=run.number,
         phase=run.phase.value,

@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.model import DEFAULT_UNIT
+from rollout_server.app.awaited_start import awaited_start
 from rollout_server.app.find_rollout import find_rollout
 from rollout_server.app.freeze import FOR_EVER
-from rollout_server.app.start_rollout import refuse_start
 from rollout_server.domain import calendar
-from rollout_server.domain.frozen import freezes_of, is_frozen, may_grow, tags_of
+from rollout_server.domain.frozen import freezes_of, is_frozen, tags_of
 from rollout_server.domain.guardrails.spec import MetricSpec
 from rollout_server.domain.judging import exposed_units
 from rollout_server.domain.machine import Phase, restored
 from rollout_server.domain.resources import FlagSpec, FlagStatus, Kind, ResourceId, RolloutStatus
 from rollout_server.domain.run_memory import RunMemory
-from rollout_server.domain.schedule import awaited_ms
-from rollout_server.errors import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,10 +98,11 @@ async def rollout_view(
     freezes, tags = freezes_of(state.resources.values()), tags_of(state.resources, flag_key)
     ratio = memory.evidence.ratio if memory is not None else None
     stored = status.verdicts if isinstance(status, RolloutStatus) else ()
+    awaited = awaited_start(state.resources, rollout, elsewhere, now_ms) if run is None else ""
     return RolloutView(
         rollout=rollout,
         run=restored(run, memory.progress) if run is not None and memory is not None else run,
-        unstarted=_unstarted(state.resources, rollout, elsewhere, now_ms, is_frozen=frozen) if run is None else "",
+        unstarted="" if run is not None else awaited or f"{rollout.metadata.key} was never started",
         verdicts=memory.verdicts if memory is not None and memory.verdicts else stored,
         candidate_units=_exposed(run, memory),
         control_units=round(ratio.control_units) if ratio is not None else 0,
@@ -123,30 +122,6 @@ async def run_now(rollout: Resource, known: Known) -> Run | None:
     if run is None or run.phase not in _COUNTING:
         return run
     return restored(run, (await known(run)).progress)
-
-
-def _unstarted(
-    resources: Mapping[ResourceId, Resource],
-    rollout: Resource,
-    elsewhere: Callable[[str], Environment | None],
-    now_ms: int,
-    *,
-    is_frozen: bool,
-) -> str:
-    """Say when the schedule opens the first run, and what it waits for since."""
-    key, start_ms = rollout.metadata.key, awaited_ms(rollout)
-    if start_ms is None:
-        return f"{key} was never started"
-    moment = getattr(rollout.spec, "start", "")
-    if now_ms < start_ms:
-        return f"{key} starts by itself at {moment}"
-    is_turn = may_grow(resources, key, getattr(rollout.spec, "flag", ""), now_ms)
-    why = "a freeze is in force" if is_frozen else "" if is_turn else "others of the freeze that is over go first"
-    try:
-        refuse_start(resources, rollout, elsewhere)
-    except Refused as refused:
-        why = str(refused)
-    return f"{key} was to start at {moment}{f', and waits: {why}' if why else ''}"
 
 
 def _thaw(at_ms: int | None) -> int | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from rollout_server.app.awaited_start import awaited_start
 from rollout_server.app.history import tell
 from rollout_server.domain.resources import FlagStatus, Kind
 from rollout_server.domain.serving import serving
@@ -13,7 +14,7 @@ from rollout_server.domain.waiting import parts, waiting_in
 from rollout_server.errors import RolloutError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rollout_sdk.engine.model import Position
     from rollout_server.app.environment import Environment
@@ -52,6 +53,7 @@ class Status:
         flags: in order of key.
         recent: entries of the last hour, newest first, at most `RECENT_MAX`.
         rollouts: in order of key, whether or not they have a run.
+        awaited: of those that the schedule starts, by key: when, or what they wait for since.
         changes_waiting: how many wait for somebody's approval.
         is_following: False: the store is away, and this may be out of date.
     """
@@ -62,12 +64,19 @@ class Status:
     recent: tuple[ToldEntry, ...]
     fleet: FleetSummary
     rollouts: tuple[Resource, ...]
+    awaited: Mapping[str, str]
     changes_waiting: int
     is_following: bool
 
 
-async def status(environment: Environment, fleet: Fleet) -> Status:
-    """Say how things stand; answers from memory also while the store is away or damaged, then without `recent`."""
+async def status(environment: Environment, fleet: Fleet, elsewhere: Callable[[str], Environment | None]) -> Status:
+    """Say how things stand; answers from memory also while the store is away or damaged, then without `recent`.
+
+    Args:
+        environment: where.
+        fleet: the connected SDKs.
+        elsewhere: returns another environment of this server by name.
+    """
     now_ms = environment.clock.now_ms()
     state = environment.state
     flags = sorted((one for id_, one in state.resources.items() if id_.kind is Kind.FLAG), key=lambda one: one.id.key)
@@ -79,6 +88,11 @@ async def status(environment: Environment, fleet: Fleet) -> Status:
         recent=await _recent(environment, now_ms - RECENT_MS),
         fleet=fleet.summary(),
         rollouts=tuple(rollouts[key] for key in sorted(rollouts)),
+        awaited={
+            key: told
+            for key, one in rollouts.items()
+            if (told := awaited_start(state.resources, one, elsewhere, now_ms))
+        },
         changes_waiting=waiting_count(environment),
         is_following=environment.is_following,
     )

@@ -32,7 +32,7 @@ def status(session: Session) -> None:
     """What serves what, what is killed, what changed lately.
 
     Killed flags come first, with who killed them, when, and the command that lifts it; then every rollout that is on
-    its way, in a sentence, with the command that takes it back.
+    its way or starts by itself, in a sentence, with the command that takes it back.
     """
     from rollout_sdk.wire.v1 import control_pb2
 
@@ -130,7 +130,7 @@ def _draw(session: Session, answer: control_pb2.GetStatusResponse, kills: dict[s
 
 
 def _draw_rollouts(session: Session, answer: control_pb2.GetStatusResponse) -> None:
-    """Draw what is on its way or waits for somebody, each with the command that takes it back or answers it."""
+    """Draw what is on its way, will be, or waits for somebody; each with the command that ends or answers it."""
     shown = [one for one in answer.rollouts if one.exposing or one.needs_person or one.phase in _UNDER_WAY]
     screen = session.screen
     for rollout in sorted(shown, key=lambda one: (not one.needs_person, one.phase != "held", one.key)):
@@ -145,6 +145,8 @@ def _draw_rollouts(session: Session, answer: control_pb2.GetStatusResponse) -> N
             )
         if rollout.exposing:
             screen.line("  ", Mark("undo: ", DIM), f"rollout rollback {rollout.key}")
+        elif rollout.phase == "scheduled":
+            screen.line("  ", Mark("stop: ", DIM), f"rollout cancel {rollout.key}")
 
 
 def _flag_row(flag: control_pb2.FlagSummary) -> list[Cell]:

@@ -76,9 +76,27 @@ def held_back(
 
 def may_grow(resources: Mapping[ResourceId, Resource], rollout: str, flag: str, at_ms: int) -> bool:
     """Whether it is a rollout's turn after every freeze that held its flag."""
-    freezes = freezes_of(resources.values())
-    past = calendar.thaws(freezes, tags_of(resources, flag), at_ms) if freezes else ()
+    past = _past(resources, flag, at_ms)
     return not past or calendar.may_grow(rollout, past, line_of(resources), at_ms)
+
+
+def turn_ms(resources: Mapping[ResourceId, Resource], rollout: str, flag: str, at_ms: int) -> int:
+    """Return from when on it is a rollout's turn after every freeze that held its flag; 0 where none did.
+
+    Args:
+        resources: of a state.
+        rollout: key.
+        flag: key of its flag.
+        at_ms: freezes that are over by then count. Unix epoch, UTC.
+    """
+    past = _past(resources, flag, at_ms)
+    line = line_of(resources) if past else ()
+    return max((calendar.turn_ms(rollout, thaw, line) for thaw in past), default=0)
+
+
+def _past(resources: Mapping[ResourceId, Resource], flag: str, at_ms: int) -> tuple[calendar.Thaw, ...]:
+    freezes = freezes_of(resources.values())
+    return calendar.thaws(freezes, tags_of(resources, flag), at_ms) if freezes else ()
 
 
 def _flags_of(planned: Plan) -> set[ResourceId]:

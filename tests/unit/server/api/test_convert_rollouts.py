@@ -107,9 +107,17 @@ async def test_a_rollback_is_certified_with_its_verdict() -> None:
 
 
 async def test_events_and_lines() -> None:
-    """One for each notice; a rollout that never ran has no line."""
+    """One for each notice; a rollout that never ran and is not awaited has no line."""
     async with room() as stand:
         assert convert.summary(stand.rollout(), None) is None
+        soon = convert.summary(stand.rollout(), None, "launch starts by itself at noon")
+        assert soon is not None
+        assert (soon.phase, soon.exposing, soon.run, soon.sentence) == (
+            "scheduled",
+            False,
+            0,
+            "launch starts by itself at noon",
+        )
         await stand.start()
         line = convert.summary(stand.rollout(), stand.run())
         assert line is not None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from rollout_server.app.freeze import Freeze, freeze
@@ -30,28 +28,12 @@ async def test_before_the_first_run_there_is_none() -> None:
             await view(stand, "nothing")
 
 
-@pytest.mark.parametrize(
-    ("start", "more", "sentence"),
-    [
-        ("2099-01-01T00:00:00Z", {}, "launch starts by itself at 2099-01-01T00:00:00Z"),
-        ("2027-01-01T00:00:00Z", {}, "launch was to start at 2027-01-01T00:00:00Z"),
-        (
-            "2027-01-01T00:00:00Z",
-            {"after": {"environment": "staging"}},
-            (
-                "launch was to start at 2027-01-01T00:00:00Z, and waits: "
-                "there is no environment staging on this server to wait for"
-            ),
-        ),
-    ],
-)
-async def test_what_a_schedule_waits_for(start: str, more: dict[str, Any], sentence: str) -> None:
-    """Its moment, or whatever keeps it from starting since: a freeze, another environment, a kill."""
-    async with room(*documents(start=start, **more)) as stand:
-        assert (await view(stand)).unstarted == sentence
-        if start.startswith("2027") and not more:
-            await put(stand.environment, document("Freeze", "f", FREEZE))
-            assert (await view(stand)).unstarted == f"{sentence}, and waits: a freeze is in force"
+async def test_a_start_that_is_awaited_is_told() -> None:
+    """Until it has come."""
+    async with room(*documents(start="2099-01-01T00:00:00Z")) as stand:
+        assert (await view(stand)).unstarted.startswith("launch starts by itself at 2099-01-01T00:00:00Z")
+        await stand.start()
+        assert (await view(stand)).unstarted == ""
 
 
 async def test_soak_and_verdicts_are_of_the_last_tick() -> None:

@@ -9,8 +9,13 @@ from rollout_server.app.status import RECENT_MS, status
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.memory_journal import MemoryJournal
 from tests.small_environment import MIA, cohort, document, flag, opened
+from tests.small_rollouts import STAGE
 
 QUARTER = {"split": {"on": "25%", "off": "75%"}}
+
+
+def nowhere(_: str) -> None:
+    """This server has no other environment."""
 
 
 class SmallFleet(NoFleet):
@@ -29,7 +34,7 @@ async def test_every_flag_is_a_line() -> None:
         )
         await apply(environment, Apply(documents), MIA, NoFleet())
         await kill(environment, Kill("c"), MIA)
-        found = await status(environment, SmallFleet())
+        found = await status(environment, SmallFleet(), nowhere)
         assert [(one.key, one.serving, one.killed, one.expired) for one in found.flags] == [
             ("a", "off to everybody", False, True),
             ("b", "on to 25% of users, else off", False, False),
@@ -48,7 +53,7 @@ async def test_the_last_hour_is_told_newest_first() -> None:
         clock.advance(RECENT_MS + 1)
         await apply(environment, Apply((flag("a", QUARTER),)), MIA, NoFleet())
         await kill(environment, Kill("a"), MIA)
-        found = await status(environment, NoFleet())
+        found = await status(environment, NoFleet(), nowhere)
         assert [(told.entry.action, str(told.changes[0].id)) for told in found.recent] == [
             ("kill", "flag/a"),
             ("apply", "flag/a"),
@@ -61,6 +66,20 @@ async def test_memory_answers_while_the_store_is_away() -> None:
     async with opened(journal) as environment:
         await apply(environment, Apply((flag("a"),)), MIA, NoFleet())
         journal.is_away = True
-        found = await status(environment, NoFleet())
+        found = await status(environment, NoFleet(), nowhere)
         assert [one.key for one in found.flags] == ["a"]
         assert found.recent == ()
+
+
+async def test_what_starts_by_itself_is_told() -> None:
+    """When, or what it waits for since; of the others nothing."""
+    launch = {"flag": "a", "from": "off", "to": "on", "pipeline": "careful"}
+    rules = flag("a", {"rollout": "soon", "when": {"attribute": "x", "exists": True}}, {"rollout": "never"})
+    pipeline = document("Pipeline", "careful", {"stages": [STAGE]})
+    soon = document("Rollout", "soon", {**launch, "start": "2099-01-01T00:00:00Z"})
+    async with opened() as environment:
+        documents = (rules, pipeline, soon, document("Rollout", "never", launch))
+        await apply(environment, Apply(documents), MIA, NoFleet())
+        found = await status(environment, NoFleet(), nowhere)
+        assert [one.metadata.key for one in found.rollouts] == ["never", "soon"]
+        assert found.awaited == {"soon": "soon starts by itself at 2099-01-01T00:00:00Z, and moves a to on"}

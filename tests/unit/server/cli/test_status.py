@@ -118,6 +118,7 @@ def test_rollouts_on_their_way_come_with_their_commands(rollout: CommandLine, co
         pb.RolloutSummary(key="b", phase="awaiting approval", sentence="b waits", exposing=True, needs_person=True),
         pb.RolloutSummary(key="c", phase="held", sentence="c is held", exposing=True, needs_person=True),
         pb.RolloutSummary(key="d", phase="rolled back", sentence="d is over"),
+        pb.RolloutSummary(key="e", phase="scheduled", sentence="e starts by itself at noon, and moves f to on"),
     ]
     control.on("GetStatus", pb.GetStatusResponse(environment="production", rollouts=lines))
     out = rollout("status").out
@@ -126,4 +127,5 @@ def test_rollouts_on_their_way_come_with_their_commands(rollout: CommandLine, co
     assert "then rollout ack c" in out
     assert out.count("undo: rollout rollback") == 3
     assert "d is over" not in out
-    assert len(rollout("status", "-o", "json").data["rollouts"]) == 4
+    assert "e starts by itself at noon, and moves f to on\n  stop: rollout cancel e\n" in out
+    assert len(rollout("status", "-o", "json").data["rollouts"]) == 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rollout_server.domain.frozen import freezes_of, is_frozen, line_of, may_grow, tags_of
+from rollout_server.domain.frozen import freezes_of, is_frozen, line_of, may_grow, tags_of, turn_ms
 from rollout_server.errors import Refused
 from tests.rollout_room import documents, room
 from tests.small_environment import document
@@ -75,3 +75,6 @@ async def test_after_a_freeze_one_by_one() -> None:
         assert may_grow(resources, "launch", "checkout", thaw_ms)
         assert not may_grow(resources, "cart-launch", "cart", thaw_ms + 59_000)
         assert may_grow(resources, "cart-launch", "cart", thaw_ms + 60_000)
+        assert turn_ms(resources, "launch", "checkout", thaw_ms) == thaw_ms
+        assert turn_ms(resources, "cart-launch", "cart", thaw_ms) == thaw_ms + 60_000
+        assert turn_ms(resources, "cart-launch", "cart", thaw_ms - 1) == 0, "no freeze is over yet"
