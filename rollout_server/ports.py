@@ -68,6 +68,16 @@ class Journal(Protocol):
             Conflict: the key was used for another request.
         """
 
+    async def confirm(self, position: Position) -> None:
+        """Return once a position that was applied here is as safe as an acknowledged change.
+
+        For whoever answers "it is so already": that rests on entries whose own writers may not have been acknowledged.
+
+        Raises:
+            Unavailable: the store is away, or no longer holds it.
+            Unknown: it holds it, and may yet lose it.
+        """
+
     async def entries(self, after: int, limit: int) -> tuple[Entry, ...]:
         """Return at most `limit` entries with revision > `after`, ascending.
 

@@ -59,6 +59,10 @@ class Replica(ServerProcess):
         self.events: Counter[str] = Counter()
         self._is_over = False
 
+    async def __aexit__(self, *_: object) -> None:
+        self._is_over = True
+        self.kill()  # where the test failed; `stay` reaps it
+
     async def stay(self) -> None:
         """Start it again and again."""
         while not self._is_over:
@@ -240,7 +244,7 @@ class Stand:
                 status = await person.stub.GetStatus(
                     pb.GetStatusRequest(), metadata=person.metadata, timeout=ANSWER_WITHIN_S
                 )
-                found |= {each.key: (each.version, None, each.killed) for each in status.flags}
+                found |= {one.key: (one.version, None, one.killed) for one in status.flags if one.key in FLAGS}
                 position = status.position
         except grpc.aio.AioRpcError as error:
             if code_of(error) not in {"", "unavailable"}:

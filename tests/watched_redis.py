@@ -76,6 +76,12 @@ class WatchedRedis:
         primary.options["replicaof"] = f"127.0.0.1 {replica.port}"
         primary.start()
 
+    async def cut_off(self, primary: RealRedis) -> None:
+        """Have its replica hear nothing more of it, from now on."""
+        (replica,) = (each for each in self.servers if each is not primary)
+        async with replica.client() as client:
+            await client.replicaof("127.0.0.1", str(free_port()))  # nobody is there
+
     async def promoted(self, replica: RealRedis) -> None:
         """Wait until the Sentinel has made it the primary, and says so: before that it may still change its mind."""
         named, role = 0, ""

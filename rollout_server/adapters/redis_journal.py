@@ -110,6 +110,25 @@ class RedisJournal:
             raise self._unconfirmed(entry.revision)
         return entry
 
+    async def confirm(self, position: Position) -> None:
+        """Return once the replicas that are asked for have all that this position rests on."""
+        if not self.link.wait.replicas:
+            return
+        self.ground.check_open()
+        arguments = (position.revision, position.digest, secrets.token_hex(8))
+        try:
+            answer, is_confirmed = await self.link.tell(
+                scripts.CONFIRM, self.ground.key, *arguments, has_written=lambda answer: answer == 1
+            )
+        except InDoubt as doubt:
+            raise Unavailable("redis", f"{self.link.where}: it does not answer ({doubt})", "try again") from doubt
+        if answer < 0:
+            raise rows.gone(self.environment)
+        if answer == 0:
+            raise self._lost(position.revision)
+        if not is_confirmed:
+            raise self._unconfirmed(position.revision)
+
     async def entries(self, after: int, limit: int) -> tuple[Entry, ...]:
         """Return the entries that follow a revision."""
         self.ground.check_open()
@@ -222,12 +241,7 @@ class RedisJournal:
         revision, digest, at_ms, oldest, digest_at_sent = answer
         now = Head(int(revision), digest, int(at_ms))
         if not rows.is_after(sent, now, int(oldest), digest_at_sent):
-            self.ground.lost.set()
-            raise Unavailable(
-                "redis",
-                f"{self.link.where}: it no longer has revision {sent.revision}, which this server knows",
-                "nothing was changed; the history is read anew, try again in a moment",
-            )
+            raise self._lost(sent.revision)
         self.ground.advance(now)
 
     async def _settle(self, attempt: str, line: Line, doubt: InDoubt) -> tuple[bool, bool]:
@@ -265,6 +279,12 @@ class RedisJournal:
             where = f"entry {int(row[0])}"
             raise Corrupt(where, "an idempotency key refers to it, and it is not there", DAMAGED_HINT)
         return read_entry(rows.read_line(row))
+
+    def _lost(self, revision: int) -> Unavailable:
+        """Have the tail find out what is left, and say that nothing was done."""
+        self.ground.lost.set()
+        what = f"{self.link.where}: it no longer has revision {revision}, which this server knows"
+        return Unavailable("redis", what, "nothing was changed; the history is read anew, try again in a moment")
 
     def _unconfirmed(self, revision: int) -> Unknown:
         wait = self.link.wait

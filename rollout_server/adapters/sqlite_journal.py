@@ -306,6 +306,9 @@ class SqliteJournal:
             pass  # commits that wait get their turn between two sweeps
         return dropped
 
+    async def confirm(self, position: Position) -> None:
+        """Return at once: what a tail brings is on the disk."""
+
     async def renew_epoch(self) -> Position:
         """Make this history a new epoch."""
         return await self._store.write(partial(rows.renew_epoch, environment=self._number))

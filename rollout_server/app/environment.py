@@ -200,11 +200,14 @@ class Environment:
         """Return once this replica has applied all that the store held when this was called.
 
         Raises:
-            Unavailable: the store is away.
+            Unavailable: the store is away, or holds less than was applied here.
         """
-        newest = await self.journal.history(None, 0, 1)
-        if newest:
-            await self.wait_for(newest[0].revision)
+        ours = self.position
+        for newest in await self.journal.history(None, 0, 1):
+            if newest.revision < ours.revision or (newest.revision == ours.revision and newest.digest != ours.digest):
+                what = f"the store no longer has revision {ours.revision}, which this server had applied"
+                raise Unavailable("journal", what, "the history is read anew, try again in a moment")
+            await self.wait_for(newest.revision)
 
     def report(self, message: str, error: Exception) -> None:
         """Log what went wrong here and was survived. The message is a constant sentence."""

@@ -89,6 +89,11 @@ class TimedJournal:
         with self._times.timing(JOURNAL, READ):
             return await self._journal.recall(idempotency_key, fingerprint)
 
+    async def confirm(self, position: Position) -> None:
+        """Timed."""
+        with self._times.timing(JOURNAL, READ):
+            await self._journal.confirm(position)
+
     async def entries(self, after: int, limit: int) -> tuple[Entry, ...]:
         """Timed."""
         with self._times.timing(JOURNAL, READ):

@@ -94,7 +94,8 @@ async def transact(
         InvalidInput: the key or the reason is none.
         Conflict: the key was used for another request, or the ground moved at every attempt.
         Unavailable: the store is away.
-        Unknown: it may be written; `ports.Journal.commit`, or it did not reach this replica.
+        Unknown: it may be written; `ports.Journal.commit`, or it did not reach this replica. Or it is so already, and
+            may be lost: `ports.Journal.confirm`.
     """
     request.intent.check()
     for attempt in range(attempts, 0, -1):
@@ -153,7 +154,8 @@ async def _compose_or_recall(
 async def _compose(environment: Environment, compose: Callable[[], Awaitable[Composed[T]]]) -> Composed[T]:
     """Compose; where nothing would be written, once more if this replica was behind.
 
-    A commit proves its ground in the store. What writes nothing has only this replica's word for it.
+    A commit proves its ground in the store. What writes nothing has only this replica's word for it; and "it is so
+    already" is an acknowledgement, so that what it rests on must be as safe as one.
     """
     before = environment.position
     try:
@@ -169,8 +171,13 @@ async def _compose(environment: Environment, compose: Callable[[], Awaitable[Com
             return composed
         await environment.catch_up()
         if environment.position == before:
+            await environment.journal.confirm(before)
             return composed
-    return await compose()
+    now = environment.position
+    composed = await compose()
+    if not composed.changes:
+        await environment.journal.confirm(now)
+    return composed
 
 
 async def _recall(environment: Environment, request: Request) -> Entry | None:

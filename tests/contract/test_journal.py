@@ -213,6 +213,16 @@ async def test_a_clock_that_went_back_reorders_nothing(stand: Stand) -> None:
     assert [item.at_ms for item in await stand.journal.entries(0, 10)] == [START_MS, START_MS]
 
 
+async def test_what_stands_is_confirmed(stand: Stand) -> None:
+    """Of an empty journal, and of one with entries, whether its last ones were compacted away or not."""
+    await stand.journal.confirm((await stand.journal.load()).position)
+    for _ in range(2):
+        await stand.journal.commit(draft(flag("a", "on"), at_ms=START_MS))
+        await stand.journal.confirm((await stand.journal.load()).position)
+    await stand.journal.compact(START_MS + DAY_MS)
+    await stand.journal.confirm((await stand.journal.load()).position)
+
+
 async def test_entries_come_in_pages(stand: Stand) -> None:
     """Pages in order, bounded, and a clear refusal beyond the head."""
     for n in range(5):

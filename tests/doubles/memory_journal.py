@@ -159,6 +159,9 @@ class MemoryJournal:
             self._base, self._lines = head, self._lines[len(dropped) :]
         return len(dropped)
 
+    async def confirm(self, position: Position) -> None:
+        self._check()
+
     async def renew_epoch(self) -> Position:
         self._check()
         self._epoch = secrets.token_hex(8)

@@ -11,7 +11,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from tests import history_judge as laws
-from tests.history_judge import History, Logged, Outcome, Read, Sighting, Standing, Verb, Write, judge
+from tests.history_judge import Branch, History, Logged, Outcome, Read, Sighting, Standing, Verb, Write, judge
 
 SET, KILL, UNKILL = Verb.SET, Verb.KILL, Verb.UNKILL
 
@@ -187,6 +187,72 @@ def test_writes_in_the_wrong_order_are_found() -> None:
     """Revision 2 was answered before revision 1 was asked for."""
     history = History([write("one", 5, 6, 1, value=10), write("two", 1, 2, 2, expected=1, value=20)])
     assert broken(history, LOG[:2]) == {laws.ORDERED}
+
+
+# ---------------------------------------------------------------------------------------------- stores that died before
+
+DEAD = Branch("e", [*LOG, replace(entry(5, "lost", 70), digest=b"lost"), replace(entry(6, "gone", 71), digest=b"gone")])
+"""It held two entries that nobody was acknowledged."""
+
+
+def survived() -> History:
+    """The good history, with two writes that died, and what was seen of them before a new epoch began."""
+    history = good()
+    history.writes += [
+        write("lost", 30, 40, expected=4, value=70, outcome=Outcome.UNKNOWN),
+        write("gone", 31, 41, expected=5, value=71, outcome=Outcome.UNKNOWN),
+        write("late", 32, 42, expected=4, value=80, outcome=Outcome.MOVED),
+    ]
+    history.reads += [
+        replace(read(33, 34, 6, (6, 71, False)), digest=b"gone"),
+        replace(read(45, 46, 4, (4, 20, False)), digest=digest(4), epoch="f"),
+    ]
+    history.sightings += [Sighting("s", "e", 6, {"f": 71}), Sighting("s", "f", 4, {"f": 20})]
+    return history
+
+
+def broken_by(history: History, *dead: Branch, epoch: str = "f") -> set[str]:
+    return {one.law for one in judge(history, LOG, dead, epoch).violations}
+
+
+def test_what_was_seen_of_a_branch_that_died_is_no_violation() -> None:
+    """Reads, sightings and refusals may show what nobody was acknowledged; a new epoch tells them apart."""
+    assert broken_by(survived(), DEAD) == set()
+
+
+def test_an_acknowledgement_that_rests_on_what_died_is_found() -> None:
+    """Written, or so already: in the log that survived neither ever was."""
+    history = survived()
+    history.writes.append(write("kept", 43, 44, expected=4, told=((5, b"lost"),)))
+    assert laws.KEPT in broken_by(history, DEAD)
+    history.writes[-1] = write("already", 43, 44, verb=KILL, outcome=Outcome.UNCHANGED)
+    assert broken_by(history, DEAD) == {laws.ORDERED}
+
+
+def test_a_loss_under_the_old_name_is_found() -> None:
+    """What was read is gone, and the epoch is the same."""
+    history = survived()
+    history.reads[-1] = replace(history.reads[-1], epoch="e")
+    history.sightings.pop()
+    assert broken_by(history, DEAD, epoch="e") == {laws.FORWARD, laws.ONE_BRANCH}
+
+
+def test_a_needless_new_name_is_found() -> None:
+    """Nothing was lost; or a name was given that no store had in the end."""
+    assert broken_by(good(), Branch("e", LOG)) == {laws.ONE_EPOCH}
+    history = survived()
+    history.sightings[-1] = Sighting("s", "third", 4, {"f": 20})
+    assert broken_by(history, DEAD) == {laws.ONE_EPOCH}
+
+
+def test_what_no_branch_ever_held_is_found() -> None:
+    """A read of an entry that is in no log, and an SDK that serves what none says."""
+    history = survived()
+    history.reads.append(replace(read(35, 36, 6, (6, 99, False)), digest=b"nowhere"))
+    assert broken_by(history, DEAD) == {laws.NOT_AHEAD}
+    history = survived()
+    history.sightings.append(Sighting("t", "e", 6, {"f": 99}))
+    assert broken_by(history, DEAD) == {laws.SDK_DECIDES}
 
 
 # ------------------------------------------------------------------------------------------------- every order there is

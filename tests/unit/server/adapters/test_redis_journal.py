@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -273,6 +273,23 @@ async def test_what_replicas_have_not_confirmed_is_unknown_until_they_do() -> No
         with pytest.raises(Unknown):
             await journal.recall("k", "f")
         assert await journal.recall("other", "f") is None
+        await store.close()
+
+
+async def test_what_is_so_already_is_confirmed_by_replicas_too() -> None:
+    """An answer that writes nothing rests on what was written: unconfirmed it is unknown, lost it is refused."""
+    async with own_redis() as server:
+        store, hasty = await redis_store(server.url(), wait=Wait(1, 20)), await redis_store(server.url())
+        journal = store.journal("production")
+        await hasty.journal("production").commit(draft(flag("a")))
+        position = (await journal.load()).position
+        with pytest.raises(Unknown, match="revision 1 is written"):
+            await journal.confirm(position)
+        with pytest.raises(Unavailable, match="no longer has revision 1"):
+            await journal.confirm(replace(position, digest=bytes(32)))
+        assert journal.ground.lost.is_set()
+        await hasty.journal("production").confirm(position)
+        await hasty.close()
         await store.close()
 
 

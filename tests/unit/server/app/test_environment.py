@@ -274,6 +274,21 @@ async def test_a_history_that_was_only_compacted_keeps_its_name() -> None:
         assert (environment.position.epoch, environment.position.revision) == (epoch, 4)
 
 
+@pytest.mark.parametrize("persons", [["tom"], []])
+async def test_who_must_know_the_newest_is_not_answered_from_what_was_lost(persons: list[str]) -> None:
+    """The store has another entry in the place of ours, or none, and the tail has not found out yet."""
+    journal, other = SwappedStore(), MemoryJournal()
+    await other.commit(draft(f"{0:08x}", "mia"))
+    for person in persons:
+        await other.commit(draft(f"{1:08x}", person))
+    async with opened(journal) as environment:
+        for number in range(2):
+            await environment.commit(draft(f"{number:08x}", "mia"))
+        journal._lines = list(other._lines)
+        with pytest.raises(Unavailable, match="no longer has revision 2"):
+            await environment.catch_up()
+
+
 class Overtaken(FailingTail):
     """While it is read anew, an entry is committed that its answer does not hold any more."""
 

@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from rollout_sdk.engine.model import Position
 from rollout_server.app.environment import Environment
 from rollout_server.app.intent import Intent
 from rollout_server.app.kill import Kill, Unkill, kill, unkill
 from rollout_server.app.transaction import ATTEMPTS_MAX, Composed, Request, transact
 from rollout_server.domain.journal import Change, Draft, Entry
 from rollout_server.domain.resources import FlagStatus, ResourceId
-from rollout_server.errors import Conflict, InvalidInput, NotFound, Refused, Unavailable
+from rollout_server.errors import Conflict, InvalidInput, NotFound, Refused, Unavailable, Unknown
 from tests.doubles.fake_clock import START_MS
 from tests.doubles.memory_journal import MemoryJournal
 from tests.small_environment import MIA, flag, flag_id, opened, put
@@ -195,6 +196,26 @@ async def test_nobody_is_refused_upon_what_cannot_be_looked_up() -> None:
         journal.is_away = True
         with pytest.raises(Unavailable):
             await transact(environment, request(), Verb(environment, is_needed=False).compose)
+
+
+class Unconfirmed(Lagging):
+    """Its entries are not yet as safe as its store is set to make them."""
+
+    async def confirm(self, position: Position) -> None:
+        raise Unknown("redis", f"revision {position.revision} may be lost")
+
+
+@pytest.mark.parametrize("is_behind", [True, False])
+async def test_what_is_so_already_and_may_be_lost_is_not_acknowledged(*, is_behind: bool) -> None:
+    """A kill that no replica of the store has confirmed is unknown to the next one who asks for it, too."""
+    journal = Unconfirmed()
+    async with opened(journal) as here, opened(journal) as there:
+        await put(here, flag("a"))
+        await kill(here, Kill("a"), MIA)
+        if not is_behind:
+            await there.catch_up()
+        with pytest.raises(Unknown, match="revision 2 may be lost"):
+            await kill(there, Kill("a"), MIA)
 
 
 async def test_a_wrong_intent_is_told_before_anything() -> None:
