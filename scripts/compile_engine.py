@@ -21,6 +21,7 @@ MODULES: Final = (
     "bucketing",
     "cohorts",
     "conditions",
+    "counted",
     "decide",
     "exposure",
     "instants",
