@@ -27,6 +27,7 @@ MODULES: Final = (
     "instants",
     "leaves",
     "regex",
+    "rows",
     "rules",
     "sample",
     "semver",
