@@ -7,12 +7,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 from rollout_sdk.engine.context import as_context
+from rollout_sdk.engine.decide import Decider
 from rollout_sdk.overrides import NotReady
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rollout_sdk.engine.context import Context
+    from rollout_sdk.engine.decide import Bound
     from rollout_sdk.engine.model import Decision, Json, Origin, ValueType
     from rollout_sdk.overrides import Decides
 
@@ -23,18 +25,20 @@ _log = logging.getLogger("rollout_sdk")
 
 
 class Front:
-    """What decides now. Reading `decider` is all that a decision pays for it; nobody observes unless asked to.
+    """What decides now. Reading it is all that a decision pays for it; nobody observes unless asked to.
 
     Attributes:
         decider: what answers the caller.
         inner: the same without observers.
+        bound: flags that may be decided without asking `decider`, for it would do no more; empty where it does more.
     """
 
-    __slots__ = ("_observers", "decider", "inner")
+    __slots__ = ("_observers", "bound", "decider", "inner")
 
     def __init__(self) -> None:
         self.inner: Decides = NotReady()
         self.decider: Decides = self.inner
+        self.bound: Bound = {}
         self._observers: list[Observer] = []
 
     def put(self, inner: Decides) -> None:
@@ -49,7 +53,8 @@ class Front:
         """
         while True:
             inner = self.inner
-            self.decider = Observed(inner, tuple(self._observers)) if self._observers else inner
+            decider = Observed(inner, tuple(self._observers)) if self._observers else inner
+            self.decider, self.bound = decider, decider.bound if isinstance(decider, Decider) else {}
             if self.inner is inner:
                 return
 

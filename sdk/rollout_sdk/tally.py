@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from rollout_sdk.attribution import Attribution
 from rollout_sdk.engine.log_histogram import bin_of
 from rollout_sdk.engine.metrics import Measures, Per
-from rollout_sdk.engine.sample import HASH_BITS, halved, user_bucket
+from rollout_sdk.engine.sample import HASH_BITS, UnitSample, user_bucket
 from rollout_sdk.engine.values import as_number
 from rollout_sdk.sums import ArmKey, ArmSums, EventSums, LossReason, RunKey, Window
 
@@ -28,72 +28,12 @@ CELLS_MAX: Final = 2_048
 STRATA_MAX: Final = 64
 REST: Final = "(rest)"
 """The stratum of what comes after the first 64 values."""
-SAMPLE_UNITS_MAX: Final = 32_768
-"""Units of one sample; a full one keeps half of all units from then on."""
 UNITS_MAX: Final = 131_072
 """Units of all samples together, about 12 MiB."""
 VALUE_MAX: Final = 1e15
 """A larger value is a mistake, and its square would drown all others."""
 
 _EXPOSED: Final = ""
-
-
-class UnitSample:
-    """Which units of one run were seen, below a bound that falls as they grow in number.
-
-    Attributes:
-        bound: hashes below it are kept. Of `bits` bits, and only ever halved.
-        seen: kept hashes, and for a while after a halving some above.
-    """
-
-    __slots__ = ("bits", "bound", "count", "reporting", "seen")
-
-    def __init__(self, bits: int) -> None:
-        self.bits = bits
-        self.bound = 1 << bits
-        self.seen: set[int] = set()
-        self.reporting: set[int] = set()
-        self.count = 0
-
-    def take(self, hashed: int) -> bool:
-        """Keep a unit; return whether it is kept and was not seen before."""
-        if hashed >= self.bound or hashed in self.seen:
-            return False
-        self.seen.add(hashed)
-        self.count += 1
-        if self.count >= SAMPLE_UNITS_MAX:
-            self.halve()
-        return True
-
-    def take_reporting(self, unit: int) -> bool:
-        """The same for a unit's first outcome of any metric, by its 64-bit hash."""
-        if unit >= self.bound64 or unit in self.reporting:
-            return False
-        self.reporting.add(unit)
-        if len(self.reporting) >= SAMPLE_UNITS_MAX:
-            self.halve()
-            self.reporting = {kept for kept in self.reporting if kept < self.bound64}
-        return True
-
-    def halve(self) -> None:
-        """Keep half from now on. Costs nothing now: what lies above is let go of by `purge`."""
-        self.bound = halved(self.bound)
-        self.count >>= 1
-
-    def purge(self) -> None:
-        """Let go of what the bound no longer keeps.
-
-        A unit that another thread adds meanwhile may be forgotten: it is reported twice, and the server counts it once.
-        """
-        if len(self.seen) > self.count or len(self.reporting) > self.count:
-            self.seen = {hashed for hashed in self.seen.copy() if hashed < self.bound}
-            self.reporting = {unit for unit in self.reporting.copy() if unit < self.bound64}
-            self.count = len(self.seen)
-
-    @property
-    def bound64(self) -> int:
-        """The bound over 64-bit hashes, as it travels."""
-        return self.bound >> (self.bits - HASH_BITS)
 
 
 class Tally:

@@ -11,15 +11,13 @@ import time
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
-from zlib import crc32
-
-from mmh3 import mmh3_32_uintdigest, mmh3_x64_128_uintdigest
 
 from rollout_sdk.attribution import Attribution, Place, stratum_of
 from rollout_sdk.engine.context import as_context
+from rollout_sdk.engine.counted import Counter, counted, counted_everyone
 from rollout_sdk.engine.model import Reason
 from rollout_sdk.engine.sample import HASH_BITS, run_key, unit_hash
-from rollout_sdk.scope import CURRENT
+from rollout_sdk.scope import CURRENT, Scope
 from rollout_sdk.sums import LossReason, RunKey
 from rollout_sdk.tally import Tally
 
@@ -28,12 +26,11 @@ if TYPE_CHECKING:
 
     from rollout_sdk.engine.compiled import CompiledFlag
     from rollout_sdk.engine.context import Context
-    from rollout_sdk.engine.exposure import Everyone
     from rollout_sdk.engine.metrics import MetricDeclaration
     from rollout_sdk.engine.model import RolloutState
     from rollout_sdk.engine.rules import Evaluate
+    from rollout_sdk.engine.sample import UnitSample
     from rollout_sdk.scope import Desk
-    from rollout_sdk.tally import UnitSample
 
 _log = logging.getLogger("rollout_sdk")
 
@@ -199,67 +196,27 @@ class Telemetry:
             run = runs.get(RunKey(rollout.state.rollout, rollout.state.run))
             if run is not None and not flag.killed:
                 watched = _watched(flag, run)
-                everyone = flag.rules.everyone
-                evaluate = self._counting(evaluate, watched) if everyone is None else self._both(everyone, watched)
+                everyone, counter = flag.rules.everyone, self._counter(watched)
+                if everyone is None:
+                    evaluate = counted(evaluate, run.state.unit, watched.places, counter)
+                else:
+                    evaluate = counted_everyone(everyone, counter)
         return evaluate
 
-    def _counting(self, evaluate: Evaluate, watched: _Watched) -> Evaluate:
+    def _counter(self, watched: _Watched) -> Counter:
         run, places = watched.run, watched.places
-        kind, key, sample = run.state.unit, run.key, run.sample
-        digest, current, note = mmh3_x64_128_uintdigest, CURRENT.get, self._note
+        strata, desk = run.state.strata, self._desk
 
-        def counted(context: Context) -> int:
-            number = evaluate(context)
-            if number in places:
-                try:
-                    hashed = digest(context.unit64s[kind], key)
-                    if hashed < sample.bound and hashed not in sample.seen:
-                        note(run, places[number], context, hashed)
-                    scope = current()
-                    if scope is not None:
-                        unit = hashed >> HASH_BITS
-                        scope.note(self._desk, kind, context, run.attribution(places[number], context, unit))
-                except Exception:  # noqa: BLE001 - the decision stands, counted or not
-                    self._fail()
-            return number
+        def note(context: Context, number: int, hashed: int) -> None:
+            if run.sample.take(hashed):
+                self.tally.expose(hashed, places[number], stratum_of(strata, context, run.key) if strata else "")
 
-        return counted
+        def put(scope: object, context: Context, number: int, hashed: int) -> None:
+            if isinstance(scope, Scope):
+                attribution = run.attribution(places[number], context, hashed >> HASH_BITS)
+                scope.note(desk, run.state.unit, context, attribution)
 
-    def _both(self, everyone: Everyone, watched: _Watched) -> Evaluate:
-        """Answer and count in one, for flags that are nothing but a rollout of everybody: the two calls less show."""
-        run, places = watched.run, watched.places
-        kind, head, bound, candidate, control, no_unit = everyone
-        key, sample, bucket = run.key, run.sample, mmh3_32_uintdigest
-        mine = crc32(kind.encode(errors="surrogatepass")) << 32 | key
-        digest, current, note = mmh3_x64_128_uintdigest, CURRENT.get, self._note
-
-        def counted(context: Context) -> int:
-            unit = context.unit64s.get(kind)
-            if unit is None:
-                unit = context.unit64(kind)
-                if unit is None:
-                    return no_unit
-            number = candidate if bucket(head + unit) < bound else control
-            try:
-                hashed = context.key_hashes.get(mine)
-                if hashed is None:
-                    hashed = context.key_hashes[mine] = digest(unit, key)
-                if hashed < sample.bound and hashed not in sample.seen:
-                    note(run, places[number], context, hashed)
-                scope = current()
-                if scope is not None:
-                    attribution = run.attribution(places[number], context, hashed >> HASH_BITS)
-                    scope.note(self._desk, kind, context, attribution)
-            except Exception:  # noqa: BLE001 - the decision stands, counted or not
-                self._fail()
-            return number
-
-        return counted
-
-    def _note(self, run: Run, place: Place, context: Context, hashed: int) -> None:
-        if run.sample.take(hashed):
-            strata = run.state.strata
-            self.tally.expose(hashed, place, stratum_of(strata, context, run.key) if strata else "")
+        return Counter(run.key, run.sample, note, CURRENT.get, put, self._fail)
 
     def _fail(self) -> None:
         """Say once that there is a bug, and go on."""

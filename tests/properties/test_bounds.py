@@ -13,9 +13,10 @@ import pytest
 from rollout_sdk import Client, Context
 from rollout_sdk.engine.metrics import Measures, MetricDeclaration, Per
 from rollout_sdk.engine.model import Reach, Ruleset
+from rollout_sdk.engine.sample import SAMPLE_UNITS_MAX
 from rollout_sdk.outbox import CELLS_MAX, REPORT_CELLS_MAX, REPORT_UNITS_MAX, UNITS_MAX, WINDOWS_MAX, Outbox
 from rollout_sdk.sums import Window
-from rollout_sdk.tally import SAMPLE_UNITS_MAX, STRATA_MAX
+from rollout_sdk.tally import STRATA_MAX
 from rollout_sdk.testing import RulesetClient
 from tests.odd_values import odd_value
 from tests.small_rules import boolean, by_rollout, position, rollout

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rollout_sdk import tally as tally_module
 from rollout_sdk.attribution import Attribution, Place
+from rollout_sdk.engine import sample as sampling
 from rollout_sdk.engine.model import Arm
 from rollout_sdk.engine.sample import run_key, unit_hash
 from rollout_sdk.outbox import Outbox
@@ -197,7 +197,7 @@ def test_unit_counts_are_exact_while_they_fit_and_close_when_they_do_not(
     processes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each process sees its own part of 12,000 units, and keeps 1,000 of them at most."""
-    monkeypatch.setattr(tally_module, "SAMPLE_UNITS_MAX", 1_000)
+    monkeypatch.setattr(sampling, "SAMPLE_UNITS_MAX", 1_000)
     store = MemoryTelemetry()
     world = World(store)
 
@@ -216,7 +216,7 @@ def test_unit_counts_are_exact_while_they_fit_and_close_when_they_do_not(
 
 def test_both_arms_are_thinned_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     """One threshold: a crowded arm does not push the other out, so kept counts tell the split."""
-    monkeypatch.setattr(tally_module, "SAMPLE_UNITS_MAX", 1_000)
+    monkeypatch.setattr(sampling, "SAMPLE_UNITS_MAX", 1_000)
     store = MemoryTelemetry()
     world = World(store)
 

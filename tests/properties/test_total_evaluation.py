@@ -14,6 +14,7 @@ import pytest
 from rollout_sdk.engine.compile import compile_ruleset
 from rollout_sdk.engine.explain import explain
 from rollout_sdk.engine.model import Decision, Reason, ValueType
+from rollout_sdk.testing import RulesetClient
 from tests.evaluation_worlds import World, seeded
 from tests.odd_values import odd_value
 from tests.rulesets import ORIGIN
@@ -73,8 +74,9 @@ def evaluate_world(seed: int, patch: pytest.MonkeyPatch) -> int:
     """Decide every flag of one world for odd contexts; return how many decisions were made."""
     random = seeded(seed)
     world = World(random, flags=15, bad_share=0.15)
-    made = compile_ruleset(world.ruleset())
-    decider = made.bind(ORIGIN)
+    ruleset = world.ruleset()
+    made = compile_ruleset(ruleset)
+    decider, client = made.bind(ORIGIN), RulesetClient(ruleset)
     count = 0
     with patch.context() as sealing:
         seal(sealing)
@@ -83,10 +85,16 @@ def evaluate_world(seed: int, patch: pytest.MonkeyPatch) -> int:
             for key, flag in world.flags.items():
                 default, asked = odd_value(random), random.choice(TYPES)
                 check(decider.decide(key, context, default, asked), default, flag.type, asked)
+                for _ in ("asked first", "asked again, which is a way of its own"):
+                    check(client.decide(key, context, default), default, flag.type, None)  # type: ignore[arg-type] # a caller's
+                    enabled = client.enabled(key, context, default)  # type: ignore[arg-type] # the same
+                    assert enabled is default or type(enabled) is bool
             count += len(world.flags)
         odd_key, stranger, default = odd_value(random), odd_value(random), odd_value(random)
         unknown = decider.decide(odd_key, stranger, default)  # type: ignore[arg-type] # what a caller may do
         assert unknown.reason is Reason.UNKNOWN_FLAG
+        assert client.decide(odd_key, stranger, default).reason is Reason.UNKNOWN_FLAG  # type: ignore[arg-type] # the same
+        assert client.enabled(odd_key, stranger, default) is default  # type: ignore[arg-type] # the same
         assert decider.decide_all(stranger).keys() == world.flags.keys()  # type: ignore[arg-type] # the same
         assert explain(made, ORIGIN, random.choice(list(world.flags)), world.odd_context()).steps
         assert explain(made, ORIGIN, odd_key, stranger).steps  # type: ignore[arg-type] # the same

@@ -26,15 +26,16 @@ class Context:
         units: kind to key; valid units only.
         attributes: name to value.
         unit64s, key_hashes: what was computed of the units so far. For the engine; ask `unit64` and `key_hash`.
-            Those who count keep theirs in `key_hashes`, too, by a number for the run and the kind of unit.
+        counted: the two hashes of a unit that is counted, by all that goes into them. For `engine.counted`.
     """
 
-    __slots__ = ("attributes", "key_hashes", "unit64s", "units")
+    __slots__ = ("attributes", "counted", "key_hashes", "unit64s", "units")
 
     units: Mapping[str, str]
     attributes: Mapping[str, object]
     unit64s: dict[str, bytes]
-    key_hashes: dict[str | int, int]
+    key_hashes: dict[str, int]
+    counted: dict[bytes, tuple[int, int]]
 
     def __init__(self, key: str | None = None, /, **attributes: object) -> None:
         """Make a context of one unit of kind "user", or of none."""
@@ -45,6 +46,7 @@ class Context:
         _set_attributes(self, attributes)
         _set_unit64s(self, {})
         _set_key_hashes(self, {})
+        _set_counted(self, {})
 
     @classmethod
     def of(cls, units: Mapping[str, str], attributes: Mapping[str, object] | None = None) -> Context:
@@ -94,6 +96,7 @@ _set_units = vars(Context)["units"].__set__
 _set_attributes = vars(Context)["attributes"].__set__
 _set_unit64s = vars(Context)["unit64s"].__set__
 _set_key_hashes = vars(Context)["key_hashes"].__set__
+_set_counted = vars(Context)["counted"].__set__
 
 
 def _entries(mapping: object) -> dict[str, object]:

@@ -25,10 +25,19 @@ _class: Callable[[object], object] = type
 """`type` under another name: the word is an argument of `decide`."""
 
 
-_Decisions: TypeAlias = dict[int, Decision]
-"""The decisions of one flag by the number of their outcome, made when first served and then interned."""
+_Decisions: TypeAlias = "list[Decision | None]"
+"""The decisions of one flag by the number of their outcome, interned when first served.
 
-_Entry: TypeAlias = "tuple[Evaluate, _Decisions, ValueType, CompiledFlag]"
+None until then, and for good where the value is a list or a map: whoever gets that gets one of his own.
+"""
+
+Entry: TypeAlias = "tuple[Evaluate, _Decisions, ValueType, CompiledFlag]"
+"""What a flag is decided with, once somebody asked for it: `decisions[evaluate(context)]`, if asked for its own type.
+
+Where that is None, ask the decider.
+"""
+
+Bound: TypeAlias = "dict[object, Entry]"
 
 Watch: TypeAlias = "Callable[[CompiledFlag], Evaluate]"
 """Gives what decides a flag when somebody asks for it, counting included. It answers as the flag's own rules do."""
@@ -39,9 +48,13 @@ class Decider:
 
     A flag is bound when it is first asked for: a new revision costs nothing for flags that nobody asks. Where two
     threads come to the same first at once, `setdefault` lets one win, so that decisions stay interned.
+
+    Attributes:
+        origin: of every decision.
+        bound: the flags that were asked for, for callers in a hurry to read (`client`).
     """
 
-    __slots__ = ("_all", "_bound", "_flags", "_quarantined", "_versions", "_watch", "_widened", "origin")
+    __slots__ = ("_all", "_flags", "_making", "_quarantined", "_versions", "_watch", "_widened", "bound", "origin")
 
     def __init__(
         self,
@@ -57,8 +70,9 @@ class Decider:
         self._quarantined = quarantined
         self._versions = versions
         self._watch = watch
-        self._bound: dict[object, _Entry] = {}
-        self._widened: dict[str, _Decisions | None] = {}
+        self.bound: Bound = {}
+        self._making: dict[tuple[str, int], Decision] = {}
+        self._widened: dict[str, tuple[Decision, ...] | None] = {}
         self._all: list[tuple[str, Evaluate, _Decisions, CompiledFlag]] | None = None
 
     def decide(
@@ -85,15 +99,12 @@ class Decider:
             their decisions: a caller may change them.
         """
         try:
-            evaluate, decisions, own, compiled = self._bound[flag_key]
+            evaluate, decisions, own, compiled = self.bound[flag_key]
             if _class(context) is not Context:
                 context = EMPTY
             if type is None or type is own:
                 number = evaluate(context)
-                try:
-                    return decisions[number]
-                except KeyError:
-                    return self._made(compiled, number, decisions)
+                return decisions[number] or self._made(compiled, number, decisions)
             return self._as_another(compiled, evaluate, context, default, type)
         except Exception:  # noqa: BLE001 - total by contract; what failed is found out below
             return self._otherwise(flag_key, context, default, type)
@@ -112,10 +123,7 @@ class Decider:
         for key, evaluate, decisions, compiled in everything:
             try:
                 number = evaluate(context)
-                try:
-                    found[key] = decisions[number]
-                except KeyError:
-                    found[key] = self._made(compiled, number, decisions)
+                found[key] = decisions[number] or self._made(compiled, number, decisions)
             except Exception:  # noqa: BLE001 - total by contract
                 found[key] = self._default(key, None, Reason.ERROR)
         for key in tuple(self._quarantined):
@@ -131,22 +139,29 @@ class Decider:
             ]
         return self._all
 
-    def _entry(self, key: str) -> _Entry:
-        entry = self._bound.get(key)
+    def _entry(self, key: str) -> Entry:
+        entry = self.bound.get(key)
         if entry is None:
             compiled = self._flags[key]
             compiled.rules.quicken()
             evaluate = compiled.rules.evaluate if self._watch is None else self._watch(compiled)
-            decisions = _Copied() if compiled.flag.type is ValueType.JSON else {}
-            entry = self._bound.setdefault(key, (evaluate, decisions, compiled.flag.type, compiled))
+            decisions: _Decisions = [None] * len(compiled.rules.outcomes)
+            entry = self.bound.setdefault(key, (evaluate, decisions, compiled.flag.type, compiled))
         return entry
 
     def _made(self, compiled: CompiledFlag, number: int, decisions: _Decisions) -> Decision:
-        """Return an outcome's decision, which nobody was served before."""
+        """Return a decision that nobody was served before, or whose value each caller gets a copy of."""
         outcome = compiled.rules.outcomes[number]
         value = compiled.rules.values[outcome.variant]
-        decisions.setdefault(number, decision_of(compiled, outcome, value, self.origin))
-        return decisions[number]
+        if type(value) in (dict, list):
+            return decision_of(compiled, outcome, copy_json(value), self.origin)
+        made = decision_of(compiled, outcome, value, self.origin)
+        # Of threads that come here at once one wins, and whoever is late finds it in the list.
+        made = self._making.setdefault((compiled.flag.key, number), made)
+        if decisions[number] is None:
+            decisions[number] = made
+        self._making.pop((compiled.flag.key, number), None)
+        return decisions[number] or made
 
     def _as_another(
         self, compiled: CompiledFlag, evaluate: Evaluate, context: Context, default: object, wanted: ValueType
@@ -175,14 +190,14 @@ class Decider:
             return self._default(key, default, Reason.ERROR)
         return self._default(key, default, Reason.ERROR if key in self._quarantined else Reason.UNKNOWN_FLAG)
 
-    def _decided(self, entry: _Entry, context: Context, default: object, wanted: ValueType | None) -> Decision:
+    def _decided(self, entry: Entry, context: Context, default: object, wanted: ValueType | None) -> Decision:
         """Decide without haste, as `decide` does."""
         evaluate, decisions, own, compiled = entry
         context = context if _class(context) is Context else EMPTY
         if wanted is not None and wanted is not own:
             return self._as_another(compiled, evaluate, context, default, wanted)
         number = evaluate(context)
-        return decisions[number] if number in decisions else self._made(compiled, number, decisions)
+        return decisions[number] or self._made(compiled, number, decisions)
 
     def _default(self, key: str, default: object, reason: Reason) -> Decision:
         try:
@@ -206,25 +221,6 @@ def decision_of(compiled: CompiledFlag, outcome: Outcome, value: Json, origin: O
         outcome.rule,
         compiled.version,
         *exposure,
-    )
-
-
-def _with_value(decision: Decision, value: Json) -> Decision:
-    """As `dataclasses.replace` would, at a third of its price: json flags pay it for every decision."""
-    return Decision(
-        decision.flag,
-        value,
-        decision.reason,
-        decision.variant,
-        decision.origin,
-        decision.rule,
-        decision.flag_version,
-        decision.rollout,
-        decision.run,
-        decision.stage,
-        decision.arm,
-        decision.allocation,
-        decision.reach_ppm,
     )
 
 
@@ -260,25 +256,10 @@ def decision_json(decision: Decision) -> str:
         raise ValueError(f"the value of flag {decision.flag!r} cannot be said in JSON: {error}") from None
 
 
-def _widened(compiled: CompiledFlag, origin: Origin) -> _Decisions | None:
+def _widened(compiled: CompiledFlag, origin: Origin) -> tuple[Decision, ...] | None:
     """Return the decisions of an integer flag as floats; None where a variant would not be the same number."""
     numbers = {variant: value for variant, value in compiled.rules.values.items() if type(value) is int}
     floats: dict[str, Json] = {variant: float(value) for variant, value in numbers.items()}
     if floats != numbers:
         return None
-    return {
-        number: decision_of(compiled, outcome, floats[outcome.variant], origin)
-        for number, outcome in enumerate(compiled.rules.outcomes)
-    }
-
-
-class _Copied(dict[int, Decision]):
-    """The decisions of a json flag: whoever gets a list or a map gets one of his own."""
-
-    __slots__ = ()
-
-    def __getitem__(self, number: int) -> Decision:
-        decision = super().__getitem__(number)
-        if type(decision.value) in (dict, list):
-            return _with_value(decision, copy_json(decision.value))
-        return decision
+    return tuple([decision_of(compiled, each, floats[each.variant], origin) for each in compiled.rules.outcomes])

@@ -2,7 +2,7 @@
 
 Every step of that order wraps the one after it, and only the steps that a flag has are there: a flag without rules is a
 constant, a percentage is one hash and one comparison. Once a flag is asked for, `generated` takes the place of the
-closures of its rules, if they have conditions.
+closures of its rules, if they have conditions; in the compiled engine `rows` does.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from rollout_sdk.engine.exposure import Everyone, Exposing, Stages, compile_expo
 from rollout_sdk.engine.generated import Ready, generate
 from rollout_sdk.engine.model import LAW_1, PPM, ByRollout, Flag, Reason, Rule, Serve, Split
 from rollout_sdk.engine.outcomes import Outcome, Outcomes, variant_values
+from rollout_sdk.engine.rows import IS_NATIVE, rows
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.context import Context
@@ -125,7 +126,8 @@ def compile_rules(
         return _with_never(flag, outcomes, cohorts, evaluate)
 
     def quicker() -> Evaluate:
-        return with_steps_before(generate(rules, cohorts, default, no_unit) or plain)
+        quick = rows if IS_NATIVE else generate
+        return with_steps_before(quick(rules, cohorts, default, no_unit) or plain)
 
     plain = _closures(rules, default, no_unit)
     evaluate = with_steps_before(plain)

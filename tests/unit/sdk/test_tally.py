@@ -10,11 +10,12 @@ import pytest
 
 from rollout_sdk import tally as module
 from rollout_sdk.attribution import Attribution, Place
+from rollout_sdk.engine import sample as sampling
 from rollout_sdk.engine.log_histogram import bin_of
 from rollout_sdk.engine.model import Arm
-from rollout_sdk.engine.sample import HASH_BITS, run_key, unit_hash
+from rollout_sdk.engine.sample import HASH_BITS, UnitSample, run_key, unit_hash
 from rollout_sdk.sums import ArmKey, LossReason, RunKey
-from rollout_sdk.tally import REST, STRATA_MAX, Tally, UnitSample
+from rollout_sdk.tally import REST, STRATA_MAX, Tally
 from tests.telemetry_world import ERRORS, LATE, LATENCY, ORDERS
 
 RUN = RunKey("launch", 1)
@@ -130,7 +131,7 @@ def test_cells_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_sample_keeps_units_by_their_hash_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A full one halves its bound; what is kept then is all of the units below it."""
-    monkeypatch.setattr(module, "SAMPLE_UNITS_MAX", 100)
+    monkeypatch.setattr(sampling, "SAMPLE_UNITS_MAX", 100)
     sample = UnitSample(HASH_BITS)
     units = {hashed(number) for number in range(1_000)}
     for unit in units:
@@ -156,7 +157,7 @@ def test_all_samples_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_reporting_units_share_the_bound_of_exposures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both arms and both questions have one threshold."""
-    monkeypatch.setattr(module, "SAMPLE_UNITS_MAX", 100)
+    monkeypatch.setattr(sampling, "SAMPLE_UNITS_MAX", 100)
     tally = Tally()
     for number in range(1_000):
         tally.record(ERRORS, value=True, attributions=[attribution(hashed(number))], recomputed=False)

@@ -108,7 +108,7 @@ def test_a_bug_in_counting_harms_no_decision(caplog: pytest.LogCaptureFixture) -
     """It is said once."""
     stand = Stand()
     wanted = stand.decider.decide("checkout", Context("u-1"))
-    stand.telemetry._note = None  # type: ignore[assignment, method-assign] # a bug
+    stand.telemetry.tally.expose = None  # type: ignore[assignment, method-assign] # a bug
     stand.put(launch_ruleset(launch_state(allocation=2)))
     with caplog.at_level(logging.ERROR):
         decisions = [stand.decider.decide("checkout", Context(f"v-{number}")) for number in range(3)]
