@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import messages
+from rollout_server.cli import key_completion, messages
 from rollout_server.cli.drive import do
 from rollout_server.cli.screen import DIM, GOOD, Mark
 from rollout_server.cli.session import Session, told_how_to_repeat
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("target", metavar="change/N|FLAG")
+@click.argument("target", metavar="change/N|FLAG", shell_complete=key_completion.rollouts)
 @intent_options
 @pass_session
 def approve(session: Session, target: str, reason: str | None, idempotency_key: str | None) -> None:
@@ -50,7 +50,7 @@ def approve(session: Session, target: str, reason: str | None, idempotency_key: 
 
 
 @click.command(cls=Command)
-@click.argument("target", metavar="change/N|FLAG")
+@click.argument("target", metavar="change/N|FLAG", shell_complete=key_completion.rollouts)
 @intent_options
 @pass_session
 def reject(session: Session, target: str, reason: str | None, idempotency_key: str | None) -> None:

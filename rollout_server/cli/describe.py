@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import messages, references, sentences, stored_changes
+from rollout_server.cli import key_completion, messages, references, sentences, stored_changes
 from rollout_server.cli.describe_rollouts import describe_rollout, draw_pipeline, other_facts
 from rollout_server.cli.history import draw_entries
 from rollout_server.cli.screen import BAD, DIM, GOOD, Cell, Column, Mark, quantity
@@ -26,7 +26,7 @@ _BOOLEAN: Mapping[str, Data] = {"on": True, "off": False}
 
 
 @click.command(cls=Command)
-@click.argument("resource")
+@click.argument("resource", shell_complete=key_completion.resources)
 @pass_session
 def describe(session: Session, resource: str) -> None:
     """Tell one flag, cohort or change in full, with its history.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rollout_server.cli import messages, rollout_answers
+from rollout_server.cli import key_completion, messages, rollout_answers
 from rollout_server.cli.screen import DIM, GOOD, Mark
 from rollout_server.cli.session import Session, told_how_to_repeat
 from rollout_server.cli.shell import Command, intent_options, pass_session
@@ -55,12 +55,12 @@ VERBS = {
 
 def _verb(command: Click) -> Click:
     """Make a function of (session, flag, reason, idempotency_key) a command on a rollout."""
-    named = click.argument("flag", metavar="FLAG")(intent_options(pass_session(command)))
-    return click.command(cls=Command)(named)
+    named = click.argument("flag", metavar="FLAG", shell_complete=key_completion.rollouts)
+    return click.command(cls=Command)(named(intent_options(pass_session(command))))
 
 
 @click.command(cls=Command)
-@click.argument("flag", metavar="FLAG")
+@click.argument("flag", metavar="FLAG", shell_complete=key_completion.rollouts)
 @click.option("--allow-unsupported", is_flag=True, help="Although some connected SDKs cannot evaluate it.")
 @intent_options
 @pass_session
@@ -87,7 +87,7 @@ def resume(session: Session, flag: str, reason: str | None, idempotency_key: str
 
 
 @click.command(cls=Command)
-@click.argument("flag", metavar="FLAG")
+@click.argument("flag", metavar="FLAG", shell_complete=key_completion.rollouts)
 @click.option("--to", "to", default="", metavar="STAGE", help="A stage, or finish; the next one unless given.")
 @intent_options
 @pass_session

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import messages, rollout_answers, rollout_tree
+from rollout_server.cli import key_completion, messages, rollout_answers, rollout_tree
 from rollout_server.cli.screen import BAD, GOOD, WARN, Cell, Column, Mark
 from rollout_server.cli.session import Session
 from rollout_server.cli.shell import Command, pass_session
@@ -30,7 +30,7 @@ _LOOKS = {
 
 
 @click.command(cls=Command)
-@click.argument("flag", metavar="[FLAG]", required=False)
+@click.argument("flag", metavar="[FLAG]", required=False, shell_complete=key_completion.rollouts)
 @click.option("--limit", type=click.IntRange(1, 500), default=20, show_default=True, help="How many at most.")
 @click.option("--before", type=click.IntRange(min=0), default=0, metavar="N", help="Only before this revision.")
 @pass_session

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import contexts, messages, references
+from rollout_server.cli import contexts, key_completion, messages, references
 from rollout_server.cli.failures import ServerRefused
 from rollout_server.cli.rollout_tree import percent
 from rollout_server.cli.screen import DIM, GOOD, STRONG, WARN, Cell, Column, Mark, Stack
@@ -38,7 +38,7 @@ _BECAUSE = {
 
 
 @click.command(cls=Command)
-@click.argument("flag")
+@click.argument("flag", shell_complete=key_completion.flags)
 @click.argument("words", nargs=-1, metavar="[KEY] [NAME=TEXT|NAME:=JSON]...")
 @click.option("--unit", "units", multiple=True, metavar="KIND=KEY", help="Another unit of the context. Repeatable.")
 @click.option("--context", metavar="JSON|@FILE", help='The context whole: {"units": {...}, "attributes": {...}}.')

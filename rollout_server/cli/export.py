@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import messages, references, standing
+from rollout_server.cli import key_completion, messages, references, standing
 from rollout_server.cli.failures import CommandFailed, usage
 from rollout_server.cli.kept_file import keep, size
 from rollout_server.cli.screen import GOOD, Mark, quantity
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("resources", nargs=-1, metavar="[RESOURCE]...")
+@click.argument("resources", nargs=-1, metavar="[RESOURCE]...", shell_complete=key_completion.resources)
 @click.option("--dir", "directory", metavar="DIR", help="One file for each resource, instead of standard output.")
 @click.option("--snapshot", metavar="FILE", help="What SDKs receive, for Client.offline(FILE); - is standard output.")
 @at_options

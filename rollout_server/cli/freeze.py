@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import messages
+from rollout_server.cli import key_completion, messages
 from rollout_server.cli.failures import usage
 from rollout_server.cli.screen import DIM, GOOD, Mark
 from rollout_server.cli.session import Session, told_how_to_repeat
@@ -56,7 +56,7 @@ def freeze(
 
 
 @click.command(cls=Command)
-@click.argument("key")
+@click.argument("key", shell_complete=key_completion.freezes)
 @intent_options
 @pass_session
 def thaw(session: Session, key: str, reason: str | None, idempotency_key: str | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import messages, references, standing
+from rollout_server.cli import key_completion, messages, references, standing
 from rollout_server.cli.rollout_answers import PHASES
 from rollout_server.cli.screen import BAD, GOOD, Cell, Column, Mark, quantity
 from rollout_server.cli.session import Session
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("resource", required=False)
+@click.argument("resource", required=False, shell_complete=key_completion.resources)
 @at_options
 @pass_session
 def get(session: Session, resource: str | None, at: str | None, rev: int | None) -> None:

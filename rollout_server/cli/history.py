@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import changes, messages, references
+from rollout_server.cli import changes, key_completion, messages, references
 from rollout_server.cli.screen import DIM, Cell, Column, Mark
 from rollout_server.cli.session import Session
 from rollout_server.cli.shell import Command, pass_session
@@ -23,7 +23,7 @@ _NAMED_MAX = 3
 
 
 @click.command(cls=Command)
-@click.argument("resource", required=False)
+@click.argument("resource", required=False, shell_complete=key_completion.resources)
 @click.option(
     "--limit", "-n", type=click.IntRange(1, LIMIT_MAX), default=LIMIT_DEFAULT, show_default=True, help="How many."
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import certificate, kill_direct, messages, references
+from rollout_server.cli import certificate, key_completion, kill_direct, messages, references
 from rollout_server.cli.failures import CommandFailed, Exit, Finished, ServerRefused, usage
 from rollout_server.cli.screen import BAD, DIM, GOOD, Mark
 from rollout_server.cli.session import Session, told_how_to_repeat
@@ -52,7 +52,7 @@ class _Done:
 
 
 @click.command(cls=Command)
-@click.argument("flag")
+@click.argument("flag", shell_complete=key_completion.flags)
 @intent_options
 @_waiting_options
 @click.option(
@@ -115,7 +115,7 @@ def kill(
 
 
 @click.command(cls=Command)
-@click.argument("flag")
+@click.argument("flag", shell_complete=key_completion.flags)
 @intent_options
 @_waiting_options
 @pass_session

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import certificate, messages, rollout_answers
+from rollout_server.cli import certificate, key_completion, messages, rollout_answers
 from rollout_server.cli.failures import CommandFailed, Exit, Finished, ServerRefused, usage
 from rollout_server.cli.screen import BAD, DIM, GOOD, STRONG, Mark, quantity
 from rollout_server.cli.session import Session, told_how_to_repeat
@@ -24,7 +24,7 @@ _BAR = 24
 
 
 @click.command(cls=Command)
-@click.argument("flag", metavar="FLAG")
+@click.argument("flag", metavar="FLAG", shell_complete=key_completion.rollouts)
 @intent_options
 @click.option("--timeout", default="30s", show_default=True, metavar="TIME", help="How long to wait for the processes.")
 @click.option("--no-wait", is_flag=True, help="Return once it is committed; do not wait for the processes.")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import rollout_answers
+from rollout_server.cli import key_completion, rollout_answers
 from rollout_server.cli.failures import CommandFailed, Exit, usage
 from rollout_server.cli.screen import GOOD, Mark
 from rollout_server.cli.session import Session
@@ -23,7 +23,7 @@ _WAITING = (1, 2)  # ahead of it, or in it
 
 
 @click.command(cls=Command)
-@click.argument("flag", metavar="FLAG")
+@click.argument("flag", metavar="FLAG", shell_complete=key_completion.rollouts)
 @click.option(
     "--for", "wanted", default=COMPLETED, show_default=True, metavar="STAGE",
     help="completed, finish, or the name of a stage that must be entered.",

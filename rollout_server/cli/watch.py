@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rollout_server.cli import rollout_answers, rollout_tree
+from rollout_server.cli import key_completion, rollout_answers, rollout_tree
 from rollout_server.cli.failures import Exit, ServerRefused, usage
 from rollout_server.cli.screen import BAD, DIM, Mark
 from rollout_server.cli.session import Session
@@ -27,7 +27,7 @@ _SOAKS = frozenset({"running", "watching"})
 
 
 @click.command(cls=Command)
-@click.argument("flag", metavar="FLAG")
+@click.argument("flag", metavar="FLAG", shell_complete=key_completion.rollouts)
 @click.option("--every", default="1s", show_default=True, metavar="TIME", help="How often to look.")
 @click.option("--once", is_flag=True, help="Draw it once, and end.")
 @pass_session
