@@ -303,7 +303,7 @@ def _control(
     stores: Stores,
 ) -> Control:
     only = settings.environments[0] if len(settings.environments) == 1 else ""
-    return Control(served, driving, stores.surroundings, settings.backup_environment or only)
+    return Control(served, driving, stores.surroundings, (stores.backup, settings.backup_environment or only))
 
 
 def _admin_token_sentence(environment: str, path: Path, address: str, settings: Settings) -> str:

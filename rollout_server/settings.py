@@ -38,7 +38,7 @@ FILE_VARIABLE = "ROLLOUT_SETTINGS"
 """Names the TOML file where no option does."""
 
 _OF_UPSTREAM = ("token", "tls", "tls_ca", "tls_cert", "tls_key", "insecure")
-_OF_REDIS = ("redis_tls_ca", "redis_wait_replicas", "redis_wait_ms", "redis_accept_data_loss", "redis_restore")
+_OF_REDIS = ("redis_tls_ca", "redis_wait_replicas", "redis_wait_ms", "redis_accept_data_loss")
 
 
 class Settings(BaseSettings):
@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     new_admin_token: bool = False
     """Make one more admin token for each environment at this start, as at the first: for when the last one is lost."""
 
+    restore: Path | None = None
+    """Backup to fill an empty store with at this start, under a new epoch. Take it out again afterwards."""
+
     redis_url: SecretStr | None = None
     """Redis that all servers share, instead of files in `data`: redis://, rediss://, redis+sentinel:// or unix://."""
 
@@ -95,9 +98,6 @@ class Settings(BaseSettings):
 
     redis_accept_data_loss: bool = False
     """Serve from a Redis that can lose acknowledged changes: without append-only file, or evicting keys."""
-
-    redis_restore: Path | None = None
-    """Backup to fill an empty Redis with at this start, under a new epoch. Take it out again afterwards."""
 
     lease_ms: Annotated[int, Field(ge=300, le=60_000)] = 6_000
     """How long the server that drives rollouts may stand still before another one takes over."""
@@ -213,8 +213,8 @@ class Settings(BaseSettings):
             message = f"{' and '.join(given)} mean nothing without upstream; give it, or take them out" if given else ""
         elif self.upstream_token is None:
             message = "a relay needs upstream_token: `rollout token create --role relay` on the other server makes one"
-        elif self.redis_url is not None:
-            message = "a relay has no store; take out redis_url, or upstream"
+        elif self.redis_url is not None or self.restore is not None:
+            message = "a relay has no store; take out redis_url and restore, or upstream"
         elif len(self.environments) != 1:
             message = "upstream_token opens one environment: name that alone, and run a relay for each"
         elif (self.upstream_tls_cert is None) != (self.upstream_tls_key is None):

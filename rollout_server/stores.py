@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from rollout_server.adapters.backup_file import Part, Sources, write
 from rollout_server.adapters.data_directory import held, is_held
 from rollout_server.adapters.local_lease import LocalLease
 from rollout_server.adapters.notes_file import NotesFile, OwnNotes
@@ -17,6 +19,7 @@ from rollout_server.adapters.redis_store import open_standing as open_standing_r
 from rollout_server.adapters.server_key import server_key
 from rollout_server.adapters.sqlite_journal import open_standing as open_standing_file
 from rollout_server.adapters.sqlite_journal import open_store
+from rollout_server.adapters.sqlite_restore import place, take_apart
 from rollout_server.adapters.sqlite_telemetry import open_telemetry
 from rollout_server.app.diagnose import Surroundings
 from rollout_server.app.time_store import StoreTimes, TimedJournal, TimedTelemetry
@@ -24,12 +27,13 @@ from rollout_server.errors import RolloutError, Unavailable
 from rollout_server.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
     from pathlib import Path
 
     from rollout_server.adapters.redis_safety import Safety
     from rollout_server.adapters.redis_store import RedisStore
     from rollout_server.adapters.sqlite_journal import SqliteStore
+    from rollout_server.adapters.sqlite_restore import TakenApart
     from rollout_server.adapters.sqlite_telemetry import SqliteTelemetryFile
     from rollout_server.ports import Clock, FencedNotes, Journal, Lease, TelemetryStore
     from rollout_server.settings import Settings
@@ -73,6 +77,14 @@ class Stores(Protocol):
             Unavailable: the store is away.
         """
 
+    async def backup(self, target: Path) -> None:
+        """Write all of it, sums and evidence included, into one file that either store can be restored from.
+
+        Raises:
+            Refused: "backup-target", there is such a file.
+            Unavailable: the store is away, or the target cannot be written.
+        """
+
     async def surroundings(self) -> Surroundings:
         """Look at what may be lost, now; never raises."""
 
@@ -86,7 +98,7 @@ async def open_stores(settings: Settings, clock: Clock) -> Stores:
     Raises:
         Corrupt: the store is damaged.
         InvalidInput: the address of Redis is none.
-        NotFound: the backup to restore is not there.
+        NotFound: the backup to restore is not there, or holds none of the environments.
         Refused: the store is not to be used: the rule says why, the hint what to do.
         Unavailable: it cannot be reached, read or written.
     """
@@ -146,12 +158,14 @@ def _redis_options(settings: Settings, url: str) -> RedisOptions:
         tls_ca=settings.redis_tls_ca,
         wait=Wait(settings.redis_wait_replicas, settings.redis_wait_ms),
         accept_data_loss=settings.redis_accept_data_loss,
-        restore=settings.redis_restore,
+        restore=settings.restore.expanduser() if settings.restore else None,
     )
 
 
 async def _open_redis(settings: Settings, url: str, key: bytes, clock: Clock) -> RedisStores:
     store = await open_redis(_redis_options(settings, url), settings.environments, key=key, clock=clock)
+    if store.filled is not None:
+        _tell_restored(settings, store.filled.environments, store.filled.left_out, store.filled.without_telemetry)
     safety = await store.safety()
     for what, cure in safety.dangers:
         get_logger().warning(
@@ -164,9 +178,14 @@ async def _open_redis(settings: Settings, url: str, key: bytes, clock: Clock) ->
 
 
 def _open_sqlite(settings: Settings, data: Path, key: bytes, clock: Clock) -> SqliteStores:
-    store = open_store(data / STORE_FILE, settings.environments, key=key, clock=clock)
     path = data / TELEMETRY_FILE
+    if settings.restore is not None:
+        place(settings.restore, data / STORE_FILE, key)
+    restored = take_apart(data / STORE_FILE, path, partial(_note_file, data))
+    store = open_store(data / STORE_FILE, settings.environments, key=key, clock=clock)
     telemetry = open_telemetry(path, settings.environments, window_ms=settings.window_ms)
+    if restored is not None:
+        _tell_taken_apart(settings, restored)
     if telemetry.set_aside is not None:
         hint = "running rollouts gather their evidence anew; the flags are not touched"
         get_logger().error("the telemetry store was damaged and is set aside", path=str(telemetry.set_aside), hint=hint)
@@ -204,11 +223,22 @@ class SqliteStores:
 
     def notes(self, environment: str) -> FencedNotes:
         """See `Stores`."""
-        return OwnNotes(NotesFile(self._settings.data.expanduser() / f"notifications-{environment}.json"))
+        return OwnNotes(NotesFile(_note_file(self._settings.data.expanduser(), environment)))
 
     async def telemetry(self, environment: str) -> TelemetryStore:
         """See `Stores`."""
         return TimedTelemetry(_of_its_length(self._telemetry.store(environment), self._settings), self.times)
+
+    async def backup(self, target: Path) -> None:
+        """See `Stores`."""
+        names, data = self._settings.environments, self._settings.data.expanduser()
+
+        async def parts() -> dict[str, Part]:
+            notes = {name: await asyncio.to_thread(_read_note, _note_file(data, name)) for name in names}
+            return {name: Part(self._telemetry.window_ms, note) for name, note in notes.items()}
+
+        journal = self._store.journal(names[0])
+        await write(Sources(self._telemetry.copy, parts, journal.backup), target, self._store.clock)
 
     async def surroundings(self) -> Surroundings:
         """See `Stores`."""
@@ -232,6 +262,7 @@ class RedisStores:
         self._safety = safety
         self.lease = partial(store.lease, term_ms=settings.lease_ms)
         self.notes = store.notes
+        self.backup = store.backup
 
     @property
     def durability(self) -> str:
@@ -258,11 +289,56 @@ class RedisStores:
             safety = await self._store.safety()
         except RolloutError as error:
             return Surroundings(f"{self._safety.durability}, when it was last seen; now: {error}", is_durable=False)
-        return Surroundings(safety.durability, is_durable=safety.is_durable)
+        return Surroundings(
+            safety.durability,
+            is_durable=safety.is_durable,
+            failover=safety.failover,
+            failover_cure=safety.failover_cure,
+        )
 
     async def close(self) -> None:
         """See `Stores`."""
         await self._store.close()
+
+
+def _note_file(data: Path, environment: str) -> Path:
+    return data / f"notifications-{environment}.json"
+
+
+def _read_note(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None  # nobody was told anything yet; and where it is lost, nobody is harmed
+
+
+def _tell_taken_apart(settings: Settings, restored: TakenApart) -> None:
+    if restored.damage:
+        hint = "running rollouts gather their evidence anew; the flags are not touched"
+        get_logger().error("a backup was restored without its telemetry", why=restored.damage, hint=hint)
+    if restored.set_aside is not None:
+        get_logger().warning("telemetry of the store before is set aside", path=str(restored.set_aside))
+    if restored.left_out:
+        hint = "its windows have another length than those of the first environment; it gathers its evidence anew"
+        get_logger().warning("telemetry was not restored", environments=list(restored.left_out), hint=hint)
+    names = settings.environments
+    bare = tuple(name for name in names if name not in (*restored.environments, *restored.left_out))
+    _tell_restored(settings, names, (), bare)
+
+
+def _tell_restored(
+    settings: Settings, environments: Iterable[str], left_out: Iterable[str], bare: Iterable[str]
+) -> None:
+    hint = "take the setting `restore` out again" if settings.restore else None
+    get_logger().warning(
+        "a backup was restored: its history is a new epoch", environments=list(environments), hint=hint
+    )
+    if bare := list(bare):
+        hint = "rollouts under way in them gather their evidence anew"
+        get_logger().warning("the backup holds no telemetry of these environments", environments=bare, hint=hint)
+    if left_out := list(left_out):
+        hint = "name them in `environments` and restore again into an empty Redis, if they are wanted here"
+        get_logger().warning("the backup holds more environments", environments=left_out, hint=hint)
 
 
 def _of_its_length(store: TelemetryStore, settings: Settings) -> TelemetryStore:

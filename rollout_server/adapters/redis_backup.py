@@ -1,7 +1,6 @@
-"""Backups: every environment of a Redis as one SQLite store.
+"""The journal of every environment of a Redis as one file of SQLite.
 
-One format for both stores: `rollout serve` uses the file without Redis, or fills an empty Redis from it
-(redis_restore). Lines, checkpoints and signatures go over byte for byte.
+It is what `backup_file` makes a backup of. Lines, checkpoints and signatures go over byte for byte.
 """
 
 from __future__ import annotations
@@ -140,6 +139,7 @@ def _write_environment(connection: sqlite3.Connection, number: int, copy: Copy) 
     connection.executemany(
         "INSERT INTO idempotency VALUES (?, ?, ?, ?, ?, ?, ?, ?)", ((number, *key) for key in copy.keys)
     )
+    connection.execute("INSERT INTO lease VALUES (?, ?)", (number, copy.now.fence))
     head, total = copy.now.head, (marks % _SUM_MODULUS).to_bytes(rows.MARK_BYTES, "big")
     connection.execute(
         "UPDATE environment SET revision = ?, digest = ?, at_ms = ?, oldest = ?, marks = ? WHERE id = ?",

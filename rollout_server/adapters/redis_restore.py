@@ -4,61 +4,112 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import tempfile
 from contextlib import closing
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rollout_server.adapters import backup_file, redis_telemetry_restore, sqlite_rows
 from rollout_server.adapters import redis_rows as rows
-from rollout_server.adapters import sqlite_file, sqlite_rows
 from rollout_server.adapters.redis_backup import Copy
 from rollout_server.adapters.redis_rows import FORMAT, NO_MARKS, Standing, key_mark, meta_key
-from rollout_server.adapters.sqlite_refusals import refusals
+from rollout_server.adapters.redis_telemetry_rows import telemetry_key
 from rollout_server.domain.checkpoint import unseal
 from rollout_server.domain.entries import outline
 from rollout_server.errors import NotFound, Refused
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
+    from rollout_server.adapters.backup_file import Part
     from rollout_server.adapters.redis_link import RedisLink
 
 BYTES_AT_ONCE = 1 << 20
+RESTORING_HINT = (
+    "wait until the server that restores it serves; if that one is gone, empty this database of Redis and restore again"
+)
 
 
-async def fill(link: RedisLink, source: Path, environments: Iterable[str], key: bytes) -> None:
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What a backup has filled.
+
+    Attributes:
+        environments: that are in Redis now.
+        without_telemetry: those of them of which the backup has none.
+        left_out: that the backup holds, and that nobody asked for.
+    """
+
+    environments: tuple[str, ...]
+    without_telemetry: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+async def fill(link: RedisLink, source: Path, environments: Iterable[str], key: bytes) -> Filled:
     """Fill a Redis with those of these environments that a backup holds, under new epochs.
 
     Raises:
-        Corrupt: the file is damaged, or its checkpoints were signed with another server's key.
-        NotFound: there is no such file, or it holds none of these environments.
-        Refused: "store-not-empty", Redis holds one of them already; nothing was written.
+        Corrupt, NotFound, Refused: the backup cannot be used, as `backup_file.open_backup` says.
+        NotFound: it holds none of these environments.
+        Refused: "store-not-empty", Redis holds one of them already, or its telemetry; nothing was written.
+            "store-restoring", another server is at it, or was interrupted.
         Unavailable: Redis is away. What was written until then is refused at the next start: empty it first.
     """
-    wanted = frozenset(environments)
-    copies = await asyncio.to_thread(_read_file, source, wanted, key)
-    for copy in copies:
-        if await link.command("EXISTS", meta_key(copy.name)):
-            hint = "a restore overwrites nothing: empty this database of Redis first, or choose another in redis_url"
-            raise Refused("store-not-empty", f"{link.where} holds environment {copy.name} already", hint)
-    for copy in copies:
-        batch: list[tuple[Any, ...]] = []
-        size_bytes = 0
-        for command in _commands(copy, key):
-            batch.append(command)
-            size_bytes += sum(len(word) if isinstance(word, bytes | str) else 8 for word in command)
-            if size_bytes >= BYTES_AT_ONCE:
-                await link.commands(batch)
-                batch, size_bytes = [], 0
+    backup = await asyncio.to_thread(backup_file.open_backup, source, key)
+    with closing(backup.connection):
+        wanted = sorted(frozenset(environments) & backup.numbers.keys())
+        if not wanted:
+            hint = f"{source} holds: {', '.join(sorted(backup.numbers)) or 'none'}"
+            raise NotFound("environment", ", ".join(sorted(environments)), hint)
+        copies = [_read(backup.connection, backup.numbers[name], name, key) for name in wanted]
+        await _claim(link, wanted)
+        for copy in copies:
+            await _send(link, _journal(copy))
+            if part := backup.parts.get(copy.name):
+                await _send(link, _beside(backup.connection, copy.name, part))
+        await _send(link, _settled(copies, key))
+        bare = [name for name in wanted if name not in backup.parts or not backup.parts[name].window_ms]
+        return Filled(tuple(wanted), tuple(bare), tuple(sorted(backup.numbers.keys() - frozenset(wanted))))
+
+
+async def _claim(link: RedisLink, names: Sequence[str]) -> None:
+    """Mark the environments as being restored; whoever else begins, or starts a server, is refused meanwhile."""
+    claimed, token = [], secrets.token_bytes(16)
+    for name in names:
+        mark, is_refused = _beside_meta(name, "restoring"), True
+        try:
+            if not await link.command("SET", mark, token, "NX") and await link.command("GET", mark) != token:
+                what = f"{link.where}: environment {name} is being restored, or the restore of it was interrupted"
+                raise Refused("store-restoring", what, RESTORING_HINT)
+            claimed.append(mark)
+            others = (_beside_meta(name, each) for each in ("meta", "epochs", "log", "versions"))
+            if await link.command("EXISTS", *others, telemetry_key(name)):
+                hint = "a restore overwrites nothing: empty this database of Redis, or choose another in redis_url"
+                raise Refused("store-not-empty", f"{link.where} holds environment {name} already", hint)
+            is_refused = False
+        finally:
+            if is_refused:
+                for each in claimed:
+                    await link.command("DEL", each)
+
+
+async def _send(link: RedisLink, commands: Iterable[tuple[Any, ...]]) -> None:
+    batch: list[tuple[Any, ...]] = []
+    size_bytes = 0
+    for command in commands:
+        batch.append(command)
+        size_bytes += sum(len(word) if isinstance(word, bytes | str) else 8 for word in command)
+        if size_bytes >= BYTES_AT_ONCE:
+            await link.commands(batch)
+            batch, size_bytes = [], 0
+    if batch:
         await link.commands(batch)
 
 
-def _commands(copy: Copy, key: bytes) -> Iterator[tuple[Any, ...]]:
-    """All that makes the environment; what says that it is there comes last."""
-    meta = meta_key(copy.name)
-    prefix, now = meta.removesuffix("meta"), copy.now
-    epoch = secrets.token_hex(16)
+def _journal(copy: Copy) -> Iterator[tuple[Any, ...]]:
+    """All that makes the environment's journal, but for what says that it is there."""
+    prefix = _beside_meta(copy.name, "")
     for line in copy.lines:
         entry_id = f"{line.revision}-0"
         yield ("XADD", f"{prefix}log", entry_id, "at_ms", line.at_ms, "digest", line.digest, "body", line.body)
@@ -78,43 +129,45 @@ def _commands(copy: Copy, key: bytes) -> Iterator[tuple[Any, ...]]:
             words += ["entry_at_ms", entry[0], "digest", entry[1], "body", entry[2]]
         yield ("HSET", f"{prefix}key:{idempotency_key}", *words)
         yield ("PEXPIRE", f"{prefix}key:{idempotency_key}", 7 * 86_400_000)
-    yield ("XADD", f"{prefix}epochs", "*", "epoch", epoch)
-    fields: dict[str, Any] = {
-        "format": FORMAT,
-        "environment": copy.name,
-        "key": key_mark(key),
-        "epoch": epoch,
-        "revision": now.head.revision,
-        "digest": now.head.digest,
-        "at_ms": now.head.at_ms,
-        "oldest": now.oldest,
-        "oldest_digest": now.oldest_digest,
-        "marks": now.marks,
-        "fence": 0,
-    }
-    yield ("HSET", meta, *(word for pair in fields.items() for word in pair))
 
 
-def _read_file(source: Path, wanted: frozenset[str], key: bytes) -> list[Copy]:
-    source = source.expanduser().resolve()
-    if not source.is_file():
-        raise NotFound("file", str(source), "name a file that `rollout backup` wrote")
-    with tempfile.TemporaryDirectory(prefix="rollout-restore-") as directory:
-        path = Path(directory, "store.db")
-        with refusals(source):
-            path.write_bytes(source.read_bytes())  # opening a store changes it, and a backup must stay what it is
-        sqlite_file.ensure(path)
-        with refusals(source), closing(sqlite_file.connect(path)) as connection:
-            sqlite_file.prepare(connection, source)
-            numbers = dict(connection.execute("SELECT name, id FROM environment").fetchall())
-            if not wanted & numbers.keys():
-                hint = f"{source} holds: {', '.join(sorted(numbers)) or 'none'}"
-                raise NotFound("environment", ", ".join(sorted(wanted)), hint)
-            return [_read(connection, numbers[name], name, key) for name in sorted(wanted & numbers.keys())]
+def _beside(file: sqlite3.Connection, name: str, part: Part) -> Iterator[tuple[Any, ...]]:
+    """What lies beside the journal: telemetry, and who was told what."""
+    if part.window_ms:
+        yield from redis_telemetry_restore.commands(file, name, part.window_ms)
+    if part.note is not None:
+        yield ("HSET", _beside_meta(name, "notes"), "fence", 0, "body", part.note, "serial", 1)
+
+
+def _settled(copies: Iterable[Copy], key: bytes) -> Iterator[tuple[Any, ...]]:
+    """All environments are there at once, each under a new epoch."""
+    yield ("MULTI",)
+    for copy in copies:
+        now, epoch = copy.now, secrets.token_hex(16)
+        fields: dict[str, Any] = {
+            "format": FORMAT,
+            "environment": copy.name,
+            "key": key_mark(key),
+            "epoch": epoch,
+            "revision": now.head.revision,
+            "digest": now.head.digest,
+            "at_ms": now.head.at_ms,
+            "oldest": now.oldest,
+            "oldest_digest": now.oldest_digest,
+            "marks": now.marks,
+            "fence": now.fence,
+        }
+        yield ("XADD", _beside_meta(copy.name, "epochs"), "*", "epoch", epoch)
+        yield ("HSET", meta_key(copy.name), *(word for pair in fields.items() for word in pair))
+        yield ("DEL", _beside_meta(copy.name, "restoring"))
+    yield ("EXEC",)
+
+
+def _beside_meta(name: str, key: str) -> str:
+    return meta_key(name).removesuffix("meta") + key
 
 
 def _read(connection: sqlite3.Connection, number: int, name: str, key: bytes) -> Copy:
-    position = sqlite_rows.load(connection, number).position  # what is current is what was committed
     now = sqlite_rows.standing(connection, number)
     sealed = sqlite_rows.sealed(connection, number)
     base, _ = unseal(sealed, name, key)
@@ -129,5 +182,7 @@ def _read(connection: sqlite3.Connection, number: int, name: str, key: bytes) ->
         (number,),
     ).fetchall()
     lines = sqlite_rows.lines(connection, number, now.oldest, now.head.revision - now.oldest)
-    standing = Standing(position.epoch, now.head, now.oldest, base.digest, marks, 0, "0-0")
+    has_lease = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'lease'").fetchone()
+    fence = sqlite_rows.fence(connection, number) if has_lease else 0
+    standing = Standing(now.epoch, now.head, now.oldest, base.digest, marks, fence, "0-0")
     return Copy(name, standing, sealed, lines, bodies, keys)

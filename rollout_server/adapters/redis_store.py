@@ -8,13 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rollout_server.adapters import redis_scripts as scripts
+from rollout_server.adapters import redis_telemetry_backup
+from rollout_server.adapters.backup_file import Part, Sources, write
 from rollout_server.adapters.redis_address import make_pool, read_address
 from rollout_server.adapters.redis_ground import Ground
 from rollout_server.adapters.redis_journal import RedisJournal
 from rollout_server.adapters.redis_lease import TERM_MS, RedisLease
 from rollout_server.adapters.redis_link import RedisLink, Wait
 from rollout_server.adapters.redis_notes import RedisNotes
-from rollout_server.adapters.redis_restore import fill
+from rollout_server.adapters.redis_restore import RESTORING_HINT, fill
 from rollout_server.adapters.redis_rows import FORMAT, NO_MARKS, key_mark, meta_key
 from rollout_server.adapters.redis_safety import look, refuse
 from rollout_server.adapters.redis_telemetry import RedisTelemetry, open_telemetry
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from rollout_server.adapters.redis_restore import Filled
     from rollout_server.adapters.redis_safety import Safety
     from rollout_server.ports import Clock
 
@@ -69,7 +72,7 @@ async def open_redis(options: RedisOptions, environments: Iterable[str], *, key:
         Refused: it can lose acknowledged changes ("redis-unsafe"), cannot be used at all (as `redis_safety.look`),
             holds data of a later release ("store-format"), of another environment ("store-environment"), of servers
             with another key ("server-key"), or keys of another program ("store-foreign").
-        Corrupt, NotFound, Refused: the backup cannot be used, as `redis_restore.fill` says.
+        Corrupt, NotFound, Refused: the backup cannot be used, or is not to be, as `redis_restore.fill` says.
         Unavailable: it is away.
         ValueError: the key is too short.
     """
@@ -79,12 +82,12 @@ async def open_redis(options: RedisOptions, environments: Iterable[str], *, key:
     link = RedisLink(make_pool(address, options.tls_ca), address.where, options.wait)
     try:
         refuse(await look(link), link.where, accept_data_loss=options.accept_data_loss)
-        names = tuple(environments)
+        names, filled = tuple(environments), None
         if options.restore is not None:
-            await fill(link, options.restore, names, key)
+            filled = await fill(link, options.restore, names, key)
         for name in names:
             await _open_environment(link, name, key_mark(key))
-        return RedisStore(link, names, key, clock)
+        return RedisStore(link, names, key, clock, filled)
     except BaseException:
         await link.close()
         raise
@@ -112,12 +115,24 @@ async def open_standing(options: RedisOptions, environment: str, clock: Clock) -
 
 
 class RedisStore:
-    """One open Redis."""
+    """One open Redis.
 
-    def __init__(self, link: RedisLink, environments: tuple[str, ...], key: bytes, clock: Clock) -> None:
+    Attributes:
+        filled: what a backup has filled at this start; None where none was restored.
+    """
+
+    def __init__(
+        self,
+        link: RedisLink,
+        environments: tuple[str, ...],
+        key: bytes,
+        clock: Clock,
+        filled: Filled | None = None,
+    ) -> None:
         self.link = link
         self.clock = clock
         self.environments = environments
+        self.filled = filled
         self._open = set(environments)
         grounds = {name: Ground(link, name, key, clock) for name in environments}
         whole = tuple(grounds.values())
@@ -147,6 +162,22 @@ class RedisStore:
         """Return one environment's telemetry store, made where there is none; raises as `open_telemetry`."""
         return await open_telemetry(self.link, environment, window_ms)
 
+    async def backup(self, target: Path) -> None:
+        """Write a backup of every environment; see `backup_file.write`, which also says what it raises."""
+        lengths: dict[str, int] = {}
+
+        async def telemetry(path: Path) -> None:
+            lengths.update(await redis_telemetry_backup.write(self.link, self.environments, path))
+
+        async def parts() -> dict[str, Part]:
+            notes = {name: await self.link.command("HGET", _notes_key(name), "body") for name in self.environments}
+            return {name: Part(lengths[name], note) for name, note in notes.items()}
+
+        async def journal(path: Path) -> None:
+            await self.journal(self.environments[0]).backup(path)
+
+        await write(Sources(telemetry, parts, journal), target, self.clock)
+
     async def is_led(self, environment: str) -> bool:
         """Whether somebody holds the environment's lease, or died within its term."""
         return bool(await self.link.command("EXISTS", meta_key(environment).removesuffix("meta") + "lease"))
@@ -168,12 +199,19 @@ class RedisStore:
         await self.link.close()
 
 
+def _notes_key(environment: str) -> str:
+    return meta_key(environment).removesuffix("meta") + "notes"
+
+
 async def _open_environment(link: RedisLink, name: str, mark: str | None) -> None:
     """Make the environment where there is none, and refuse what is not ours; without a mark, only refuse."""
     key = meta_key(name)
     arguments = (name, FORMAT, mark or "", secrets.token_hex(16), GENESIS_DIGEST, NO_MARKS, int(mark is not None))
     found = await link.ask(scripts.OPEN, key, *arguments)
     words = [word.decode("utf-8", "replace") for word in found]
+    if words[0] == "restoring":
+        what = f"{link.where}: environment {name} is being restored, or the restore of it was interrupted"
+        raise Refused("store-restoring", what, RESTORING_HINT)
     if words[0] == "absent":
         known = await _environments(link)
         raise NotFound("environment", name, f"{link.where} holds {', '.join(known) or 'none'}")

@@ -34,6 +34,21 @@ def run_name(run: RunId) -> str:
     return f"{run.rollout}/{run.run}"
 
 
+def of_run(key: str, run: str, name: str) -> str:
+    """Return the key of a part of a run, as telemetry_prelude.lua has it."""
+    return f"{key}:run:{run}:{name}"
+
+
+def write_unit(unit: int) -> bytes:
+    """Return a 64-bit hash as it is stored."""
+    return unit.to_bytes(_DOUBLE_BYTES, "big")
+
+
+def read_unit(stored: bytes) -> int:
+    """Undo `write_unit`."""
+    return int.from_bytes(stored, "big")
+
+
 def write_cell(cell: Cell) -> bytes:
     """Return a cell as it is stored: little-endian doubles, which hold every count up to 2^53."""
     flat = (number for pair in cell.histogram for number in pair)
@@ -143,11 +158,10 @@ def _place(place: Place) -> tuple[int, int, str, str]:
 
 
 def _units(units: Iterable[int]) -> bytes:
-    return b"".join(unit.to_bytes(_DOUBLE_BYTES, "big") for unit in units)
+    return b"".join(map(write_unit, units))
 
 
 def _outcomes(outcomes: Iterable[Outcome], *, has_bins: bool) -> bytes:
     return b"".join(
-        unit.to_bytes(_DOUBLE_BYTES, "big") + _OUTCOME.pack(value, bin_of(value) if has_bins else math.nan)
-        for unit, value in outcomes
+        write_unit(unit) + _OUTCOME.pack(value, bin_of(value) if has_bins else math.nan) for unit, value in outcomes
     )

@@ -44,8 +44,8 @@ def ensure(path: Path, layout: Layout = JOURNAL) -> None:
         _make_directory(path.parent)
         with lock(path):
             if not path.exists():
-                _create(path, layout)
-            _check_header(path, layout)
+                create(path, layout)
+            check_header(path, layout)
             _set_stale_log_aside(path)
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)  # it holds token hashes and the keys of people
@@ -151,8 +151,10 @@ def identity(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def copy(source: sqlite3.Connection, store: Path, target: Path) -> None:
-    """Write a consistent copy, marked as one, as a single file; the target is replaced in one step or left alone.
+def copy(source: sqlite3.Connection, store: Path, target: Path, layout: Layout = JOURNAL) -> None:
+    """Write a consistent copy as a single file; the target is replaced in one step or left alone.
+
+    The copy of a journal is marked as one.
 
     Raises:
         Refused: the target is this store, or belongs to a database in use.
@@ -168,15 +170,16 @@ def copy(source: sqlite3.Connection, store: Path, target: Path) -> None:
         with closing(sqlite3.connect(part, isolation_level=None)) as made:
             source.backup(made)
             made.execute("PRAGMA journal_mode = DELETE")
-            made.execute("UPDATE store SET is_copy = 1")
-        _sync(part)
+            made.executescript(layout.on_copy)
+        sync(part)
         part.rename(target)
-        _sync(target.parent)
+        sync(target.parent)
     finally:
         _remove(part)
 
 
-def _create(path: Path, layout: Layout) -> None:
+def create(path: Path, layout: Layout = JOURNAL) -> None:
+    """Make an empty store; raises as SQLite and the file system say."""
     # Under another name until it is whole: a crash leaves no half-made store that looks like a damaged one.
     part = path.with_name(f".{path.name}.part-{secrets.token_hex(4)}")
     try:
@@ -185,28 +188,33 @@ def _create(path: Path, layout: Layout) -> None:
             made.execute(f"PRAGMA application_id = {layout.application_id}")
             made.execute(f"PRAGMA user_version = {layout.format}")
             made.executescript(f"BEGIN; {layout.schema} COMMIT;")
-        _sync(part)
+        sync(part)
         part.rename(path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         _remove(part)
 
 
-def _check_header(path: Path, layout: Layout) -> None:
+def check_header(path: Path, layout: Layout = JOURNAL, damaged_hint: str = DAMAGED_HINT) -> None:
+    """Look at the first bytes of a file.
+
+    Raises:
+        Corrupt: it is empty, cut short, or not ours.
+    """
     with path.open("rb") as file:
         header = file.read(_HEADER_BYTES)
     if not header:
-        raise Corrupt(str(path), "the file is empty", f"{DAMAGED_HINT}; if there never was a store, remove the file")
+        raise Corrupt(str(path), "the file is empty", f"{damaged_hint}; if there never was a store, remove the file")
     if not _MAGIC.startswith(header[: len(_MAGIC)]) or len(header) < _HEADER_BYTES:
         what = "the database is cut short" if header.startswith(_MAGIC) else "this is not a database"
-        raise Corrupt(str(path), what, DAMAGED_HINT)
+        raise Corrupt(str(path), what, damaged_hint)
     if int.from_bytes(header[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4], "big") != layout.application_id:
         raise Corrupt(str(path), "this is a database of another program", "name another file; this one was not touched")
     page_bytes = int.from_bytes(header[_PAGE_BYTES_AT : _PAGE_BYTES_AT + 2], "big")
     log = Path(f"{path}-wal")
     # SQLite takes a torn last page for zeros. With a log beside it a crash may have left one that the log will mend.
     if path.stat().st_size % max(page_bytes, 512) and not (log.exists() and log.stat().st_size):
-        raise Corrupt(str(path), "the database is cut short", DAMAGED_HINT)
+        raise Corrupt(str(path), "the database is cut short", damaged_hint)
 
 
 def _set_stale_log_aside(path: Path) -> None:
@@ -225,13 +233,28 @@ def _set_stale_log_aside(path: Path) -> None:
                 beside.rename(f"{path}.replaced-{mark}{suffix}")
 
 
+def may_be_copy(path: Path) -> bool:
+    """Whether this is a journal's file that no server has opened since it was copied, or made."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    is_ours = header[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4] == JOURNAL.application_id.to_bytes(4, "big")
+    return is_ours and header[_READ_VERSION_AT] == _ROLLBACK_JOURNAL
+
+
 def _make_directory(directory: Path) -> None:
     if not directory.exists():
         _make_directory(directory.parent)
         directory.mkdir(mode=0o700, exist_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Return when the disk has this file, or the names in this directory.
+
+    Raises:
+        OSError: as the file system says.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -38,7 +38,7 @@ _AWAY = {
 }
 
 
-def refusal(error: sqlite3.Error | OSError, path: Path) -> RolloutError | None:
+def refusal(error: sqlite3.Error | OSError, path: Path, damaged_hint: str = DAMAGED_HINT) -> RolloutError | None:
     """Return what an error means for a caller; None where it is a bug of ours."""
     if isinstance(error, OSError):
         return Unavailable("journal", f"{path}: {error.strerror or error}", "let the server read and write there")
@@ -47,7 +47,7 @@ def refusal(error: sqlite3.Error | OSError, path: Path) -> RolloutError | None:
         code = sqlite3.SQLITE_CORRUPT if type(error) is sqlite3.OperationalError else sqlite3.SQLITE_ERROR
     code &= 0xFF
     if code in _DAMAGED:
-        return Corrupt(str(path), f"the database is damaged ({error})", DAMAGED_HINT)
+        return Corrupt(str(path), f"the database is damaged ({error})", damaged_hint)
     if code in _AWAY:
         what, hint = _AWAY[code]
         return Unavailable("journal", f"{path}: {what} ({error})", hint)
@@ -55,12 +55,12 @@ def refusal(error: sqlite3.Error | OSError, path: Path) -> RolloutError | None:
 
 
 @contextmanager
-def refusals(path: Path) -> Iterator[None]:
+def refusals(path: Path, damaged_hint: str = DAMAGED_HINT) -> Iterator[None]:
     """Raise what goes wrong inside as `Unavailable` or `Corrupt`; bugs stay what they are."""
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        meaning = refusal(error, path)
+        meaning = refusal(error, path, damaged_hint)
         if meaning is None:
             raise
         raise meaning from error

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from rollout_sdk.engine.model import Position
+from rollout_server.adapters.sqlite_telemetry_schema import TELEMETRY
 from rollout_server.domain.checkpoint import Sealed
 from rollout_server.domain.entries import (
     DAMAGED_HINT,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from rollout_server.domain.journal import Draft, Entry
 
 IDEMPOTENCY_KEEP_MS = 7 * 86_400_000
+OF_BACKUPS = ("backup", "part")
+"""Tables that a backup has besides those of a journal and of telemetry."""
 _FORGET_AT_ONCE = 100
 _MARK_BYTES = 32
 _MARK_MODULUS = 1 << (8 * _MARK_BYTES)
@@ -72,6 +75,8 @@ def ensure_environments(connection: sqlite3.Connection, names: Iterable[str]) ->
     if connection.execute("SELECT is_copy FROM store").fetchone() == (1,):
         for (environment,) in connection.execute("SELECT id FROM environment").fetchall():
             renew_epoch(connection, environment)
+        for table in (*OF_BACKUPS, *sorted(TELEMETRY.tables)):
+            connection.execute(f"DROP TABLE IF EXISTS {table}")  # `sqlite_restore` has put it where it belongs
         connection.execute("UPDATE store SET is_copy = 0")
     numbers = _environments(connection)
     for name in names:

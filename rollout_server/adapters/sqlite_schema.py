@@ -102,6 +102,7 @@ class Layout:
         format: raised by a release that changes the tables.
         what: for people.
         upgrades: what makes format 2 of format 1, and so on.
+        on_copy: done to a copy.
     """
 
     application_id: int
@@ -110,6 +111,7 @@ class Layout:
     schema: str
     what: str
     upgrades: tuple[str, ...] = ()
+    on_copy: str = ""
 
 
-JOURNAL = Layout(APPLICATION_ID, FORMAT, TABLES, SCHEMA, "journal", (LEASE,))
+JOURNAL = Layout(APPLICATION_ID, FORMAT, TABLES, SCHEMA, "journal", (LEASE,), "UPDATE store SET is_copy = 1;")

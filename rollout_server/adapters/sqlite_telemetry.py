@@ -12,6 +12,7 @@ import secrets
 import sqlite3
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -122,6 +123,20 @@ class SqliteTelemetryFile:
         if self._is_closed:
             raise Unavailable("telemetry", f"{self.path}: it was closed", "start the server again")
         return await asyncio.get_running_loop().run_in_executor(self._reader, self._ask, question)
+
+    async def copy(self, target: Path) -> None:
+        """Write a copy of the whole file as it is at one moment.
+
+        Raises:
+            Refused: "backup-target", the target is this file, or a file in use.
+            Unavailable: it cannot be read, or the target cannot be written.
+        """
+
+        def work() -> None:
+            with refusals(target), closing(sqlite_file.connect(self.path, is_reader=True)) as source:
+                sqlite_file.copy(source, self.path, target, TELEMETRY)
+
+        await asyncio.to_thread(work)
 
     async def close(self) -> None:
         """Finish what was handed in, and let go of the file. May be called twice."""

@@ -26,6 +26,11 @@ def signed(unit: int) -> int:
     return unit - _SIGN
 
 
+def unsigned(stored: int) -> int:
+    """Undo `signed`."""
+    return stored + _SIGN
+
+
 def stored_bound(bound: int) -> int:
     """Return a bound as SQLite stores it."""
     return _ALL if bound >= EVERYTHING else bound - _SIGN

@@ -35,6 +35,7 @@ from rollout_server.errors import InvalidInput, Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from pathlib import Path
 
     from rollout_sdk.wire.v1.control_pb2_grpc import _ServicerContext as Context
     from rollout_server.app.diagnose import Surroundings
@@ -53,7 +54,7 @@ class Control(RolloutCalls, ChangeCalls):
         served: Mapping[str, Served],
         driving: tuple[Mapping[str, RunRollouts], Mapping[str, Notifier]],
         surroundings: Callable[[], Awaitable[Surroundings]],
-        backup_environment: str,
+        backups: tuple[Callable[[Path], Awaitable[None]], str],
     ) -> None:
         """Serve these environments.
 
@@ -61,11 +62,12 @@ class Control(RolloutCalls, ChangeCalls):
             served: by name.
             driving: what drives their rollouts, and what tells people of it; by name.
             surroundings: the store and the host, as they are now.
-            backup_environment: whose admins may copy the whole store, other environments included; empty: nobody.
+            backups: what writes a copy of the whole store, and the environment whose admins may have it, other
+                environments included; empty: nobody.
         """
         super().__init__(served, *driving)
         self._surroundings = surroundings
-        self._backup_environment = backup_environment
+        self._copy, self._backup_environment = backups
 
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
         """How things stand."""
@@ -165,7 +167,7 @@ class Control(RolloutCalls, ChangeCalls):
                 "a backup holds every environment of this server, and this token opens one",
                 "use a token of the environment that the setting backup_environment names, or set it",
             )
-        async for piece in backup(environment):
+        async for piece in backup(self._copy):
             yield pb.BackupResponse(data=piece)
 
     async def Plan(

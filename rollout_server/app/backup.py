@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING
 from rollout_server.errors import Unavailable
 
 if TYPE_CHECKING:
-    from rollout_server.app.environment import Environment
+    from collections.abc import Awaitable, Callable
 
 PIECE_BYTES = 256 * 1024
 
 
-async def backup(environment: Environment) -> AsyncGenerator[bytes, None]:
-    """Yield the copy in pieces of at most `PIECE_BYTES`; opened later, it is a new epoch.
+async def backup(copy: Callable[[Path], Awaitable[None]]) -> AsyncGenerator[bytes, None]:
+    """Yield the copy in pieces of at most `PIECE_BYTES`; restored later, it is a new epoch.
 
     The copy lies in a private directory of the system's temporary one until the last piece is read.
+
+    Args:
+        copy: writes it to a path where nothing is.
 
     Raises:
         Unavailable: the store is away, or the copy cannot be written.
@@ -27,7 +30,7 @@ async def backup(environment: Environment) -> AsyncGenerator[bytes, None]:
     try:
         with tempfile.TemporaryDirectory(prefix="rollout-backup-") as directory:
             target = Path(directory) / "backup"
-            await environment.journal.backup(target)
+            await copy(target)
             with await asyncio.to_thread(target.open, "rb") as file:
                 while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
                     yield piece

@@ -17,8 +17,9 @@ from rollout_server.cli.shell import Command, pass_session
 def backup(session: Session, file: str) -> None:
     """Copy the whole store, consistently, while it runs.
 
-    FILE must not exist; - writes to standard output. A server that is started on the copy begins a new epoch, so that
-    SDKs see the restore instead of missing it.
+    Journal and tokens, and the sums and evidence of rollouts under way. FILE must not exist; - writes to standard
+    output. `rollout serve --restore FILE` fills an empty store from it, be it SQLite or Redis, and begins a new epoch,
+    so that SDKs see the restore instead of missing it.
     """
     from rollout_sdk.wire.v1 import control_pb2
 
@@ -33,4 +34,4 @@ def backup(session: Session, file: str) -> None:
     session.screen.talk(Mark("✔ ", GOOD), f"{size(written)} in {'standard output' if file == '-' else file}")
     if session.screen.is_data:
         session.screen.data({"environment": session.environment(), "file": file, "bytes": written})
-    session.screen.note("restore", "stop the server, put the file in the place of its store, start it again")
+    session.screen.note("restore", "rollout serve --restore FILE, with an empty store and the server-key of this one")

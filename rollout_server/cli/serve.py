@@ -29,12 +29,12 @@ from rollout_server.cli.screen import quantity
 @click.option(
     "--new-admin-token", is_flag=True, default=None, help="Make one more admin token: for when the last one is lost."
 )
+@click.option("--restore", metavar="FILE", help="Fill an empty store, SQLite or Redis, from this backup.")
 @click.option("--upstream", metavar="HOST:PORT", help="Be a relay of this server; ROLLOUT_UPSTREAM_TOKEN lets it in.")
 @click.option("--upstream-tls-ca", metavar="FILE", help="Authorities of its certificate (PEM).")
 @click.option("--upstream-tls", is_flag=True, default=None, help="Speak TLS with it by the system's authorities.")
 @click.option("--relay-name", metavar="NAME", help="Shown behind the names of this relay's processes.")
 @click.option("--redis-url", metavar="URL", help="Redis shared by all servers; ROLLOUT_REDIS_URL keeps it out of `ps`.")
-@click.option("--redis-restore", metavar="FILE", help="Fill an empty Redis from this backup.")
 @click.option("--redis-accept-data-loss", is_flag=True, default=None, help="Serve from a Redis that can lose changes.")
 @click.option("--history-keep-days", type=int, metavar="DAYS", help="How far back history and explain can look.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning or error.")

@@ -1,9 +1,11 @@
 -- Makes the environment where there is none, if it may, and says what there is.
 -- ARGV: 1 environment, 2 format, 3 mark of the server's key, 4 epoch, 5 digest of the beginning, 6 marks of nothing, 7 1 if it may be made
--- Returns {'type', key, type} | {'foreign', key} | {'absent'} | {format, environment, key mark, 1 if it was made now}
+-- Returns {'restoring'} | {'type', key, type} | {'foreign', key} | {'absent'} | {format, environment, key mark, 1 if it was made now}
+if redis.call('EXISTS', RESTORING) == 1 then return {'restoring'} end
 local types = {
   {META, 'hash'}, {LOG, 'stream'}, {EPOCHS, 'stream'}, {VERSIONS, 'hash'}, {BODIES, 'hash'}, {NAMES, 'set'},
   {CHECKPOINT, 'hash'}, {LEASE, 'hash'}, {TOUCHED, 'string'}, {NOTES, 'hash'},
+  {PREFIX .. 'fleet', 'hash'},
 }
 local others = nil
 for _, each in ipairs(types) do

@@ -5,7 +5,7 @@ local PREFIX = string.sub(META, 1, -5)
 local LOG, EPOCHS = PREFIX .. 'log', PREFIX .. 'epochs'
 local VERSIONS, BODIES, NAMES = PREFIX .. 'versions', PREFIX .. 'bodies', PREFIX .. 'names'
 local CHECKPOINT, LEASE, TOUCHED = PREFIX .. 'checkpoint', PREFIX .. 'lease', PREFIX .. 'touched'
-local NOTES = PREFIX .. 'notes'
+local NOTES, RESTORING = PREFIX .. 'notes', PREFIX .. 'restoring'
 local AT_ONCE = 1000
 
 local function changes_of(name) return PREFIX .. 'changes:' .. name end

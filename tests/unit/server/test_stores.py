@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rollout_server.adapters.system_clock import SystemClock
 from rollout_server.errors import InvalidInput, NotFound, Refused
+from rollout_server.logs import configure
 from rollout_server.stores import KEY_FILE, STORE_FILE, RedisStores, SqliteStores, open_stores
+from tests.backup_world import Room
 from tests.real_redis import SharedRedis, own_redis
 from tests.small_server import Person, bearer, channel_to, flag, serving, settings
 
@@ -87,7 +92,7 @@ async def test_windows_keep_their_length_and_leases_the_term_of_the_settings(
         await stores.close()
 
 
-@pytest.mark.parametrize("option", ["redis_wait_replicas", "redis_wait_ms", "redis_accept_data_loss", "redis_restore"])
+@pytest.mark.parametrize("option", ["redis_wait_replicas", "redis_wait_ms", "redis_accept_data_loss"])
 def test_settings_of_redis_mean_nothing_without_it(tmp_path: Path, option: str) -> None:
     """Somebody believes to be safe who is not: said at the start."""
     with pytest.raises(InvalidInput, match=f"{option} mean nothing without redis_url"):
@@ -103,6 +108,28 @@ async def test_a_wrong_address_and_a_missing_backup_are_told_without_the_passwor
     assert "s3cret" not in str(refusal.value)
     async with own_redis() as server:
         with pytest.raises(NotFound):
-            await open_stores(
-                settings(tmp_path, redis_url=server.url(), redis_restore=tmp_path / "none.db"), SystemClock()
-            )
+            await open_stores(settings(tmp_path, redis_url=server.url(), restore=tmp_path / "none.db"), SystemClock())
+    with pytest.raises(NotFound):
+        await open_stores(settings(tmp_path, restore=tmp_path / "none.db"), SystemClock())
+
+
+async def test_a_restored_backup_is_told_with_what_is_not_in_it(redis: SharedRedis, tmp_path: Path) -> None:
+    """In the log of the start: whose telemetry is there, which environments nobody asked for, what to do now."""
+    room = Room(tmp_path, redis)
+    async with room.opened("sqlite", "source") as stores:
+        await stores.backup(tmp_path / "backup.db")
+        await stores.journal("production").backup(tmp_path / "old.db")
+    log = io.StringIO()
+    configure("warning", log)
+    said: list[dict[str, Any]] = []
+    for kind, file in (("sqlite", "backup"), ("sqlite", "old"), ("redis", "backup"), ("redis", "old")):
+        options = {"environments": "production", "restore": tmp_path / f"{file}.db"}
+        async with room.opened(kind, f"{kind}-{file}", **options):
+            said.append({line["event"]: line for line in map(json.loads, log.getvalue().splitlines())})
+            log.truncate(log.seek(0))
+    configure("error")
+    for one in said:
+        assert "restore" in one["a backup was restored: its history is a new epoch"]["hint"]
+    without, more = "the backup holds no telemetry of these environments", "the backup holds more environments"
+    assert [one.get(without, {}).get("environments") for one in said] == [None, ["production"], None, ["production"]]
+    assert [one.get(more, {}).get("environments") for one in said] == [None, None, ["staging"], ["staging"]]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rollout_server.adapters.redis_store import RedisOptions, open_redis
+from rollout_server.adapters.redis_restore import fill
+from rollout_server.adapters.redis_store import RedisOptions, RedisStore, open_redis
 from rollout_server.errors import Corrupt, NotFound, Refused, RolloutError
 from tests.doubles.fake_clock import START_MS, FakeClock
 from tests.doubles.memory_journal import KEY
@@ -83,4 +86,61 @@ async def test_a_backup_that_cannot_be_used_leaves_redis_empty(
     assert refusal.value.hint
     client = redis.server.client(int(url.rpartition("=")[2]))
     assert await client.dbsize() == 0
+    await client.aclose()
+
+
+async def test_one_restore_at_a_time_and_no_server_amid_it(redis: SharedRedis, tmp_path: Path) -> None:
+    """Of servers that start with the same setting, or start meanwhile, one fills it; the others are refused."""
+    source, url = await made(tmp_path), await redis.url()
+    both = ("production", "staging")
+    found = await asyncio.gather(
+        *(redis_store(url, environments=both, restore=source) for _ in range(3)), return_exceptions=True
+    )
+    stores = [each for each in found if isinstance(each, RedisStore)]
+    refused = [each for each in found if isinstance(each, Refused)]
+    assert (len(stores), len(refused)) == (1, 2)
+    assert {each.rule for each in refused} <= {"store-restoring", "store-not-empty"}
+    assert (await stores[0].journal("production").verify(None)).intact
+    await stores[0].close()
+
+
+async def test_a_restore_that_was_interrupted_is_not_served(redis: SharedRedis, tmp_path: Path) -> None:
+    """Half a history looks like a whole one: until Redis is emptied every start says what happened."""
+    source, url = await made(tmp_path), await redis.url()
+    client = redis.server.client(int(url.rpartition("=")[2]))
+
+    class Dies(Exception):
+        pass
+
+    async def dies(batch: object) -> None:
+        assert batch
+        raise Dies
+
+    first = await redis_store(url, environments=("other",))
+    first.link.commands = dies  # type: ignore[method-assign] # as a server that is killed on the way
+    with pytest.raises(Dies):
+        await fill(first.link, source, ["production", "staging"], KEY)
+    await first.close()
+    options: list[dict[str, Any]] = [{}, {"restore": source}]
+    for more in options:
+        with pytest.raises(Refused) as refusal:
+            await redis_store(url, **more)
+        assert refusal.value.rule == "store-restoring"
+        assert "empty" in refusal.value.hint
+    await client.flushdb()
+    store = await redis_store(url, restore=source)
+    assert (await store.journal("production").load()).position.revision == 3
+    await store.close()
+    await client.aclose()
+
+
+async def test_sums_without_a_journal_are_not_overwritten(redis: SharedRedis, tmp_path: Path) -> None:
+    """They are somebody's; and the claim of a restore that was refused is taken back."""
+    source, url = await made(tmp_path), await redis.url()
+    client = redis.server.client(int(url.rpartition("=")[2]))
+    await client.hset("rollout:{staging}:telemetry", "window_ms", 5)
+    with pytest.raises(Refused) as refusal:
+        await redis_store(url, environments=("production", "staging"), restore=source)
+    assert refusal.value.rule == "store-not-empty"
+    assert await client.keys("*") == [b"rollout:{staging}:telemetry"]
     await client.aclose()

@@ -25,7 +25,7 @@ async def test_the_pieces_are_the_whole_store(tmp_path: Path) -> None:
     async with opened() as environment:
         await put(environment, flag("a"))
         copy = tmp_path / "copy"
-        copy.write_bytes(b"".join([piece async for piece in backup(environment)]))
+        copy.write_bytes(b"".join([piece async for piece in backup(environment.journal.backup)]))
         restored = await MemoryJournal.restored(copy, FakeClock()).load()
         assert restored.resources == environment.state.resources
         assert restored.position.digest == environment.position.digest
@@ -36,9 +36,9 @@ async def test_pieces_are_bounded_and_nothing_stays_behind(tmp_path: Path, monke
     """However large the store is; and the copy is gone when the last piece, or the reader, is."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     async with opened(LargeJournal()) as environment:
-        sizes = [len(piece) async for piece in backup(environment)]
+        sizes = [len(piece) async for piece in backup(environment.journal.backup)]
         assert sizes == [PIECE_BYTES, PIECE_BYTES, 7]
-        half_read = backup(environment)
+        half_read = backup(environment.journal.backup)
         await anext(half_read)
         assert await asyncio.to_thread(os.listdir, tmp_path)
         await half_read.aclose()
@@ -50,5 +50,5 @@ async def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, monkeypatc
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     async with opened() as environment:
         with pytest.raises(Unavailable) as refusal:
-            await anext(backup(environment))
+            await anext(backup(environment.journal.backup))
         assert "TMPDIR" in refusal.value.hint
