@@ -66,6 +66,11 @@ class RedisLink:
         self._is_silent = False
         self._closing = asyncio.Event()
 
+    @property
+    def has_sentinels(self) -> bool:
+        """Whether it fails over by itself: the primary is whoever the Sentinels name."""
+        return isinstance(self._pool, SentinelConnectionPool)
+
     async def ask(self, script: Script, key: str, *arguments: Any) -> Any:  # noqa: ANN401 - as Redis answers
         """Run a script that may run twice: a connection that died meanwhile is replaced.
 

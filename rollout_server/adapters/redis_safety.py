@@ -27,11 +27,15 @@ class Safety:
         durability: for people: "Redis 7.0.15, append-only file, appendfsync=everysec".
         is_durable: whether an acknowledged write survives a loss of power.
         dangers: why acknowledged writes can be lost for good, each with what to do; empty where none was found.
+        failover: what a failover to a replica may lose, for people; empty where there is none to fail over to.
+        failover_cure: what to do about it; empty where nothing is lost.
     """
 
     durability: str
     is_durable: bool
     dangers: tuple[tuple[str, str], ...]
+    failover: str = ""
+    failover_cure: str = ""
 
 
 async def look(link: RedisLink) -> Safety:
@@ -88,7 +92,8 @@ def _judge(link: RedisLink, version: str, info: Mapping[str, str], config: Mappi
     is_durable = not dangers and fsync == "always"
     log = f"append-only file, appendfsync={fsync}" if has_log else "no append-only file"
     losses = "" if is_durable else f"; {_may_be_lost(fsync if has_log else '', is_evicting=policy != 'noeviction')}"
-    return Safety(f"Redis {version}, {log}{_replicas(link, info)}{losses}", is_durable, tuple(dangers))
+    told = f"Redis {version}, {log}{losses}"
+    return Safety(told, is_durable, tuple(dangers), *_failover(link, int(info.get("connected_slaves", "0"))))
 
 
 def _may_be_lost(fsync: str, *, is_evicting: bool) -> str:
@@ -99,11 +104,23 @@ def _may_be_lost(fsync: str, *, is_evicting: bool) -> str:
     return "a restart may take changes that were acknowledged"
 
 
-def _replicas(link: RedisLink, info: Mapping[str, str]) -> str:
-    wanted, there = link.wait.replicas, int(info.get("connected_slaves", "0"))
+def _failover(link: RedisLink, there: int) -> tuple[str, str]:
+    """Return what a failover may lose, and the cure."""
+    wanted = link.wait.replicas
+    if wanted > there:
+        what = f"each change waits for {wanted} to confirm it, and {_replicas(there)} connected: so each one is unknown"
+        return what, "bring the replicas of Redis back, or set redis_wait_replicas lower"
     if wanted:
-        return f", each change confirmed by {wanted} of {there} replicas"
-    return f", {there} replicas that are not waited for: a failover may lose the last changes" if there else ""
+        return f"{wanted} of {there} confirm each change before it is acknowledged: one of them loses nothing", ""
+    if there or link.has_sentinels:
+        what = "a failover may lose changes that were acknowledged in its last moment, kills and rollbacks too"
+        cure = "set redis_wait_replicas to 1 (docs/redis.md)"
+        return f"{_replicas(there)} connected and not waited for: {what}", cure
+    return "", ""
+
+
+def _replicas(count: int) -> str:
+    return "1 replica is" if count == 1 else f"{count or 'no'} replicas are"
 
 
 async def _config(link: RedisLink) -> Mapping[str, str]:

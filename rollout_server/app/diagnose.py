@@ -31,11 +31,15 @@ class Surroundings:
         durability: how durable an acknowledged write is, in words: "SQLite, WAL, synchronous=FULL".
         is_durable: whether an acknowledged write survives a loss of power.
         disk_free_bytes: where the journal lives; None where it lives on no disk.
+        failover: what a failover of the store to a copy may lose; empty where there is none to fail over to.
+        failover_cure: what to do about it; empty where nothing is lost.
     """
 
     durability: str
     is_durable: bool
     disk_free_bytes: int | None = None
+    failover: str = ""
+    failover_cure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ async def diagnose(environment: Environment, fleet: Fleet, surroundings: Surroun
     """Run every check; one that cannot be made is not ok, and the others are made all the same."""
     return (
         _durability(surroundings),
+        *_failover(surroundings),
         _disk(surroundings),
         await _journal(environment),
         _clock(environment),
@@ -73,6 +78,11 @@ def _check(name: str, wrong: bool, detail: str, hint: str) -> Check:  # noqa: FB
 def _durability(surroundings: Surroundings) -> Check:
     hint = "an acknowledged change can be lost: use a store that syncs each write (docs/redis.md)"
     return _check("durability", not surroundings.is_durable, surroundings.durability, hint)
+
+
+def _failover(surroundings: Surroundings) -> tuple[Check, ...]:
+    cure = surroundings.failover_cure
+    return (Check("failover", not cure, surroundings.failover, cure),) if surroundings.failover else ()
 
 
 def _disk(surroundings: Surroundings) -> Check:

@@ -205,7 +205,7 @@ async def fail_over_and_judge(tmp_path: Path, rounds: int, say: Callable[[str], 
             (_, entries) = await entries_of(tmp_path / "a", redis.url)
             await stand.settle([logged(entry) for entry in entries])
             await last_look(stand, clients)
-            assert await redis.failovers() == rounds, "the Sentinel promoted once more by itself: too busy a machine"
+            promoted = redis.failovers()
             epoch, entries = await entries_of(tmp_path / "a", redis.url)
             dead = []
             for grave in redis.graves:
@@ -227,6 +227,7 @@ async def fail_over_and_judge(tmp_path: Path, rounds: int, say: Callable[[str], 
     )
     for violation in (*verdict.violations[:20], *of_ramp[:20]):
         say(str(violation))
+    assert promoted == rounds, "the Sentinel promoted once more by itself, and that branch was not kept: a busy machine"
     assert verdict.violations == ()
     assert of_ramp == []
     assert verdict.undecided == ()
@@ -240,7 +241,7 @@ async def fail_over_and_judge(tmp_path: Path, rounds: int, say: Callable[[str], 
 
 async def test_a_failover_under_load_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     """Two failovers with WAIT 1: nothing acknowledged is lost, nothing is there twice, SDKs follow what survived."""
-    await fail_over_and_judge(tmp_path, 2, print)
+    await fail_over_and_judge(tmp_path, 2, lambda _: None)
 
 
 @pytest.mark.soak

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from rollout_server.adapters.redis_link import Wait
@@ -55,12 +57,29 @@ async def test_a_safe_one_says_how_durable_it_is() -> None:
         await store.close()
 
 
-async def test_replicas_that_are_waited_for_are_counted() -> None:
-    """Whoever asks for two of none will hear `unknown` after each change; doctor says why."""
-    async with own_redis() as server:
-        store = await redis_store(server.url(), wait=Wait(2, 50))
-        assert "each change confirmed by 2 of 0 replicas" in (await store.safety()).durability
-        await store.close()
+async def test_what_a_failover_may_lose_is_said() -> None:
+    """Nothing where there is nothing to fail over to, or where enough replicas confirm; else what, and the cure."""
+    async with own_redis(port=free_port()) as server:
+        assert await failover(server, 0) == ("", "")
+        found, cure = await failover(server, 2)
+        assert found == "each change waits for 2 to confirm it, and no replicas are connected: so each one is unknown"
+        assert "redis_wait_replicas lower" in cure
+        async with own_redis(port=free_port(), replicaof=f"127.0.0.1 {server.port}"):
+            async with asyncio.timeout(20), server.client() as client:
+                while (await client.info("replication"))["connected_slaves"] != 1:  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.01)
+            found, cure = await failover(server, 0)
+            assert found.startswith("1 replica is connected and not waited for: a failover may lose changes")
+            assert "redis_wait_replicas to 1" in cure
+            found, cure = await failover(server, 1)
+            assert (found.endswith("loses nothing"), cure) == (True, "")
+
+
+async def failover(server: RealRedis, wait: int) -> tuple[str, str]:
+    store = await redis_store(server.url(), wait=Wait(wait, 20))
+    safety = await store.safety()
+    await store.close()
+    return safety.failover, safety.failover_cure
 
 
 async def test_a_replica_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 from rollout_server.app.diagnose import TOKEN_WARN_MS, Check, Surroundings, diagnose
@@ -43,6 +44,16 @@ async def test_a_store_that_can_lose_writes_and_a_full_disk_are_found() -> None:
     async with opened() as environment:
         found = await wrong(environment, None, Surroundings("Redis, everysec", is_durable=False, disk_free_bytes=5))
         assert set(found) == {"durability", "disk"}
+
+
+async def test_what_a_failover_may_lose_is_found() -> None:
+    """Said wherever there is one, with the cure where it loses something."""
+    async with opened() as environment:
+        safe = Surroundings("Redis", is_durable=True, failover="loses nothing")
+        unsafe = replace(safe, failover="may lose the last moment", failover_cure="wait for a replica")
+        told = [(await diagnose(environment, NoFleet(), one))[1] for one in (safe, unsafe)]
+        assert told[0] == Check("failover", ok=True, detail="loses nothing")
+        assert told[1] == Check("failover", ok=False, detail="may lose the last moment", hint="wait for a replica")
 
 
 async def test_processes_that_do_not_follow_are_found() -> None:
