@@ -25,7 +25,18 @@ from rollout_server.domain.journal import Entry
 from rollout_server.domain.machine import EXPOSING
 from rollout_server.domain.resources import Kind, ResourceId, RolloutStatus
 from rollout_server.stores import open_stores
-from tests.history_judge import Branch, Logged, Sighting, Standing, judge, judge_sightings, lost_of
+from tests.history_judge import (
+    Branch,
+    Logged,
+    Outcome,
+    Sighting,
+    Standing,
+    Verb,
+    Write,
+    judge,
+    judge_sightings,
+    lost_of,
+)
 from tests.replica_stand import (
     ANSWER_WITHIN_S,
     BACK_WITHIN_S,
@@ -254,3 +265,76 @@ async def test_100_failovers_under_load(tmp_path: Path, capsys: pytest.CaptureFi
             print(what, flush=True)  # noqa: T201 - somebody waits for this for minutes
 
     await fail_over_and_judge(tmp_path, 100, say)
+
+
+async def written(stand: Stand, key: str, verb: Verb, flag: str, value: int = 0) -> Write:
+    """One change by one replica or the other, acknowledged."""
+    read = await stand.read(stand.replicas[0], flag)
+    assert read is not None
+    await stand.write(Write(key, verb, flag, "", 0, 0, Outcome.UNKNOWN, read.found[flag][0], value))
+    assert stand.history.writes[-1].outcome is Outcome.WRITTEN
+    return stand.history.writes[-1]
+
+
+async def all_serve(clients: dict[str, Client], **values: object) -> str:
+    """Wait until every SDK serves these; return the epoch that all of them then follow."""
+    async with asyncio.timeout(BACK_WITHIN_S):
+        while True:
+            found = [client.decide_all(NOBODY) for client in clients.values()]
+            epochs = {one[key].epoch for one in found for key in values if key in one}
+            if all(one[key].value == value for one in found for key, value in values.items()) and len(epochs) == 1:
+                return epochs.pop()
+            await asyncio.sleep(0.005)
+
+
+async def test_what_a_failover_loses_without_waiting_is_gone_for_everybody_under_a_new_epoch(tmp_path: Path) -> None:
+    """Acknowledged, served, and lost, a rollback and a kill among it: servers and SDKs follow what survived.
+
+    And doctor had said so. A repeat with the same keys is written anew, for the keys were lost with the entries.
+    """
+    chance = random.Random(0)  # noqa: S311 - which replica, no secret
+    async with watched_redis() as redis, standing(tmp_path, chance, redis.url) as (stand, clients):
+        person, ramp = stand.people["a"], Ramp(stand, clients)
+        told = await person.stub.Diagnose(pb.DiagnoseRequest(), metadata=person.metadata)
+        (failover,) = [check for check in told.checks if check.name == "failover"]
+        assert (failover.ok, "may lose changes that were acknowledged" in failover.detail) == (False, True)
+        assert "redis_wait_replicas" in failover.hint
+
+        await person.apply(*documents())
+        for number in (1, 2):
+            await ramp.start(number)
+            if number == 1:
+                await ramp.roll_back(1)
+                await ramp.is_back_everywhere()
+        primary = await redis.linked()
+        kept = await written(stand, "kept", Verb.SET, "prices", 7)
+        async with primary.client() as redis_client, redis_client.client() as client:
+            await client.set("after", "kept")
+            assert await client.wait(1, 10_000) == 1, "the replica has all that came before"
+        await redis.cut_off(primary)
+        lost = [
+            await written(stand, "lost", Verb.SET, "prices", 8),
+            await written(stand, "lost-kill", Verb.KILL, "cart"),
+        ]
+        await ramp.roll_back(2)
+        doomed = await all_serve(clients, prices=8, cart=0, ramp=False)
+
+        await redis.fail_over()
+        surviving = await all_serve(clients, prices=7, cart=1, ramp=True)
+        assert surviving != doomed
+        for replica in stand.replicas:
+            read = await stand.read(replica, "prices")
+            assert read is not None
+            assert (read.epoch, read.found["prices"]) == (surviving, (kept.told[0][0], 7, False))
+
+        await written(stand, "lost", Verb.SET, "prices", 8)
+        await ramp.roll_back(2)
+        assert await all_serve(clients, prices=8, cart=1, ramp=False) == surviving
+        _, entries = await entries_of(tmp_path / "a", redis.url)
+    log = {(one.revision, one.digest): one for one in entries}
+    assert kept.told[0] in log
+    assert [one.told[0] in log for one in lost] == [False, False], "what was acknowledged is provably lost"
+    assert [one in log for one in ramp.rollbacks] == [True, False, True]
+    for replica in stand.replicas:
+        assert replica.ends == [(0, replica.ends[0][1])]
+        assert replica.events.keys() <= EXPECTED
