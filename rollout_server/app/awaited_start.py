@@ -37,13 +37,13 @@ def awaited_start(
         return ""
     if now_ms < start_ms:
         return f"{key} starts by itself at {spec.start}, and moves {spec.flag} to {spec.to_variant}"
-    why = ""
-    if freezes := freezes_told(resources, [spec.flag], now_ms):
-        why = f"a freeze is in force ({freezes})"
-    elif (turn_at_ms := turn_ms(resources, key, spec.flag, now_ms)) > now_ms:
-        why = f"others of the freeze that is over go first, its turn comes at {calendar.end_text(turn_at_ms)}"
+    why = []
     try:
         refuse_start(resources, rollout, elsewhere)
     except Refused as refused:
-        why = str(refused)
-    return f"{key} was to start at {spec.start}{f', and waits: {why}' if why else ''}"
+        why.append(str(refused))
+    if freezes := freezes_told(resources, [spec.flag], now_ms):
+        why.append(f"a freeze is in force ({freezes})")
+    elif (turn_at_ms := turn_ms(resources, key, spec.flag, now_ms)) > now_ms:
+        why.append(f"others of the freeze that is over go first, its turn comes at {calendar.end_text(turn_at_ms)}")
+    return f"{key} was to start at {spec.start}{f', and waits: {'; '.join(why)}' if why else ''}"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("resource", required=False, shell_complete=key_completion.resources)
+@click.argument("resource", required=False, shell_complete=key_completion.kinds_and_resources)
 @at_options
 @pass_session
 def get(session: Session, resource: str | None, at: str | None, rev: int | None) -> None:

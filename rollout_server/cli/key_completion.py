@@ -48,6 +48,11 @@ def resources(ctx: click.Context, _: click.Parameter, typed: str) -> list[str]:
     return _offered(ctx, typed, ("Flag", "Rollout"), _ANY)
 
 
+def kinds_and_resources(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
+    """Offer kinds, as lists of them are asked for, and what `resources` offers."""
+    return [*(word for word in sorted(references.LISTS) if word.startswith(typed)), *resources(ctx, param, typed)]
+
+
 def _offered(ctx: click.Context, typed: str, bare: Sequence[str], allowed: Sequence[str]) -> list[str]:
     """Return what begins as typed, each once and in order.
 

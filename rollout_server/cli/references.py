@@ -25,6 +25,9 @@ _WORDS = {
 KINDS = {word: kind for kind, many in _WORDS.items() for word in (kind.lower(), many)}
 """What people type for a kind, one or many, to the kind."""
 
+LISTS = tuple(_WORDS.values())
+"""What people type for all of a kind."""
+
 _BARE = ("Flag", "Cohort", "Rollout", "Pipeline", "Metric")
 """What a key without a kind may be of, in this order."""
 

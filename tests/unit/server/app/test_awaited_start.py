@@ -50,6 +50,15 @@ async def test_a_freeze_is_named_with_its_end() -> None:
         assert awaited(stand) == f"launch was to start at {DUE}, and waits: {told}"
 
 
+async def test_all_that_it_waits_for_is_told() -> None:
+    """Whoever mends one reason must not be surprised by the next."""
+    async with room(*documents(start=DUE, after={"environment": "staging"})) as stand:
+        await put(stand.environment, document("Freeze", "f", FREEZE))
+        assert awaited(stand).endswith(
+            "staging on this server to wait for; a freeze is in force (freeze/f until 2027-01-15 09:00 UTC)"
+        )
+
+
 async def test_whose_turn_comes_later_is_told_when() -> None:
     """After the thaw one begins at a time; this one is behind another."""
     async with room(*documents(start=DUE)) as stand:

@@ -59,6 +59,7 @@ def offered(rollout: CommandLine, *words: str) -> list[str]:
         (("describe", "cohorts/"), ["cohorts/beta"]),
         (("history", "check"), ["checkout-launch", "checkout-v2"]),
         (("get", "planet/"), []),
+        (("get", "c"), ["channels", "cohorts", "cart", "checkout-launch", "checkout-v2"]),
     ],
 )
 def test_keys_of_what_the_command_takes(
