@@ -46,4 +46,5 @@ def awaited_start(
         why.append(f"a freeze is in force ({freezes})")
     elif (turn_at_ms := turn_ms(resources, key, spec.flag, now_ms)) > now_ms:
         why.append(f"others of the freeze that is over go first, its turn comes at {calendar.end_text(turn_at_ms)}")
-    return f"{key} was to start at {spec.start}{f', and waits: {'; '.join(why)}' if why else ''}"
+    waits = f", and waits: {'; '.join(why)}" if why else ""
+    return f"{key} was to start at {spec.start}{waits}"
