@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rollout_server.domain.journal import Draft, Entry, State
     from rollout_server.domain.metric_source import MetricQuery, MetricWindows
     from rollout_server.domain.notification import Notification
+    from rollout_server.domain.replicas import Roll, Spot, Word
     from rollout_server.domain.resources import ResourceId
     from rollout_server.domain.telemetry import Intake, Ledger, ProcessWindow, Receipt, RunCheckpoint, RunId
     from rollout_server.domain.verification import Verification
@@ -180,6 +181,46 @@ class Lease(Protocol):
 
         Raises:
             Unavailable: the store is away; it ends with its term.
+        """
+
+
+class Replicas(Protocol):
+    """How the servers that share one store hear of each other's processes. One object is one server.
+
+    What it tells is a row of words, kept for as long as its processes count, however it ends. Nobody's memory of them is
+    better than the store: who begins anew takes back all that it told before.
+    """
+
+    async def begin(self, name: str, word: bytes) -> Roll:
+        """Tell this as the first word of a run; all that was told before is void. Return who else there is.
+
+        Args:
+            name: of this server, for people.
+            word: what it tells.
+
+        Raises:
+            Corrupt: something else lies where the words are to be, or the environment is no longer there.
+            Unavailable: the store is away. Whether it was told is not known: begin again.
+        """
+
+    async def tell(self, *words: bytes) -> Roll:
+        """Tell these after all that was told since `begin`, or only that this server lives. Raises as `begin`.
+
+        Returns:
+            Who else there is. Where it is not whole nothing was told: begin again.
+        """
+
+    async def leave(self) -> None:
+        """Say that this server ends, so that nobody waits for its word; what it told is kept. Raises as `begin`."""
+
+    async def hear(self, after: Mapping[str, Spot]) -> tuple[Word, ...]:
+        """Return what was told after these spots, of each server in order; wait a second at most until there is any.
+
+        Args:
+            after: by id of the server. Only those that `begin` or `tell` has named are asked.
+
+        Raises:
+            Unavailable: the store is away.
         """
 
 

@@ -11,6 +11,7 @@ from rollout_server.adapters import redis_scripts as scripts
 from rollout_server.adapters import redis_telemetry_backup
 from rollout_server.adapters.backup_file import Part, Sources, write
 from rollout_server.adapters.redis_address import make_pool, read_address
+from rollout_server.adapters.redis_fleet import RedisReplicas
 from rollout_server.adapters.redis_ground import Ground
 from rollout_server.adapters.redis_journal import RedisJournal
 from rollout_server.adapters.redis_lease import TERM_MS, RedisLease
@@ -157,6 +158,10 @@ class RedisStore:
     def notes(self, environment: str) -> RedisNotes:
         """Return the notes that the environment's servers share."""
         return RedisNotes(self.link, environment)
+
+    def replicas(self, environment: str) -> RedisReplicas:
+        """Return a server of this environment, a new one each time."""
+        return RedisReplicas(self.link, environment, self.clock)
 
     async def telemetry(self, environment: str, window_ms: int) -> RedisTelemetry:
         """Return one environment's telemetry store, made where there is none; raises as `open_telemetry`."""
