@@ -13,6 +13,7 @@ from rollout_server.app.near_miss import cut, did_you_mean
 from rollout_server.app.transaction import Composed, Request, transact
 from rollout_server.domain.calendar import parse_moment_ms
 from rollout_server.domain.files import canonical_json, write
+from rollout_server.domain.frozen import surprises
 from rollout_server.domain.plan import Wish, plan
 from rollout_server.domain.resources import Kind, Metadata, Resource, ResourceId
 from rollout_server.domain.rollouts import FreezeSpec
@@ -58,11 +59,17 @@ class Thaw:
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """What came of it; `entry` is None where it was so already."""
+    """What came of it.
+
+    Attributes:
+        entry: None where it was so already.
+        surprises: what it does otherwise than one may think (`frozen.surprises`); of a freeze that was made.
+    """
 
     entry: Entry | None
     freeze: Resource
     position: Position
+    surprises: tuple[str, ...] = ()
 
 
 async def freeze(environment: Environment, command: Freeze, actor: Actor) -> Frozen:
@@ -88,7 +95,8 @@ async def freeze(environment: Environment, command: Freeze, actor: Actor) -> Fro
     written = await transact(environment, Request("freeze", actor.label, command.intent, print_), compose)
     # A repeat with its idempotency key made the freeze of the first call, whose key may be of another second.
     made = next((one.after for one in written.entry.changes if one.after), None) if written.entry else None
-    return Frozen(written.entry, made or _found(environment, id_), environment.position)
+    told = surprises(environment.state.resources, spec)
+    return Frozen(written.entry, made or _found(environment, id_), environment.position, told)
 
 
 async def thaw(environment: Environment, command: Thaw, actor: Actor) -> Frozen:

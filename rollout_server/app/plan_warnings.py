@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from rollout_server.app.status import is_expired
 from rollout_server.domain.diff import Operation
-from rollout_server.domain.frozen import held_back
-from rollout_server.domain.people import strangers_told
+from rollout_server.domain.frozen import held_back, surprises
 from rollout_server.domain.resources import FlagStatus, Kind
 from rollout_server.domain.rollouts import FreezeSpec, RolloutSpec
 
@@ -55,8 +54,7 @@ def _of_spec(planned: Plan, after: Resource, environment: str) -> Iterator[str]:
                 f"{after.id} waits for a rollout of the same flag to complete in {environment}, where it is itself:"
                 " write `after` below `environments`, for the one that comes later"
             )
-        case FreezeSpec(exempt=names):
-            for told in strangers_told(planned.after.resources.values(), names):
-                yield f"{after.id} exempts {told}"
+        case FreezeSpec() as spec:
+            yield from (f"{after.id} {told}" for told in surprises(planned.after.resources, spec))
         case _:
             pass

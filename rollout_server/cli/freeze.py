@@ -8,12 +8,14 @@ import click
 
 from rollout_server.cli import key_completion, messages
 from rollout_server.cli.failures import usage
-from rollout_server.cli.screen import DIM, GOOD, Mark
+from rollout_server.cli.screen import DIM, GOOD, WARN, Mark
 from rollout_server.cli.session import Session, told_how_to_repeat
 from rollout_server.cli.shell import Command, intent_options, pass_session
 from rollout_server.cli.times import duration_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rollout_sdk.wire.v1 import control_pb2
 
 
@@ -52,7 +54,7 @@ def freeze(
     name = answer.freeze.document.key
     whom = f"flags tagged {', '.join(tags)}" if tags else "every flag"
     how_long = f"for {lasts}" if lasts else "until it is thawed"
-    _tell(session, answer, f"nothing grows of {whom} {how_long}", f"rollout thaw {name}")
+    _tell(session, answer, f"nothing grows of {whom} {how_long}", f"rollout thaw {name}", answer.warnings)
 
 
 @click.command(cls=Command)
@@ -73,11 +75,17 @@ def thaw(session: Session, key: str, reason: str | None, idempotency_key: str | 
 
 
 def _tell(
-    session: Session, answer: control_pb2.FreezeResponse | control_pb2.ThawResponse, what: str, undo: str
+    session: Session,
+    answer: control_pb2.FreezeResponse | control_pb2.ThawResponse,
+    what: str,
+    undo: str,
+    warnings: Iterable[str] = (),
 ) -> None:
     screen, entry = session.screen, answer.entry
     revision = f" (revision {entry.revision})" if entry.revision else ""
     screen.tell(Mark("✔ ", GOOD), f"{what}{revision}")
+    for warning in warnings:
+        screen.talk(Mark("warning: ", WARN), f"it {warning}")
     if undo:
         screen.tell(Mark("undo: ", DIM), undo)
     if screen.is_data:

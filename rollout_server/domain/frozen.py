@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from rollout_sdk.engine.findings import show
 from rollout_sdk.engine.references import reached, turned
 from rollout_server.domain import calendar
 from rollout_server.domain.calendar import Line
 from rollout_server.domain.machine import ENDED
+from rollout_server.domain.people import strangers_told
 from rollout_server.domain.resources import FlagSpec, Kind, ResourceId, RolloutStatus
 from rollout_server.domain.rollouts import FreezeSpec, RolloutSpec
 from rollout_server.domain.schedule import awaited_ms
@@ -97,6 +100,25 @@ def turn_ms(resources: Mapping[ResourceId, Resource], rollout: str, flag: str, a
 def _past(resources: Mapping[ResourceId, Resource], flag: str, at_ms: int) -> tuple[calendar.Thaw, ...]:
     freezes = freezes_of(resources.values())
     return calendar.thaws(freezes, tags_of(resources, flag), at_ms) if freezes else ()
+
+
+def surprises(resources: Mapping[ResourceId, Resource], freeze: FreezeSpec) -> tuple[str, ...]:
+    """Return what a freeze does otherwise than whoever wrote it may think, each without its subject.
+
+    A tag that no flag has yet, and a name that nobody has yet, may be right tomorrow: they are told of, not refused.
+
+    Args:
+        resources: of a state with the freeze in it, or about to be.
+        freeze: one that validation found in order.
+    """
+    known = sorted({tag for id_, one in resources.items() if id_.kind is Kind.FLAG for tag in one.metadata.tags})
+    told = []
+    for tag in freeze.tags:
+        if tag not in known:
+            near = get_close_matches(tag, known, 1)
+            meant = f"did you mean {show(near[0])}?" if near else "check the tag"
+            told.append(f"holds flags tagged {show(tag)}, and there is none; {meant}")
+    return (*told, *(f"exempts {one}" for one in strangers_told(resources.values(), freeze.exempt)))
 
 
 def _flags_of(planned: Plan) -> set[ResourceId]:

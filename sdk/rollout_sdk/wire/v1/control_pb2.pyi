@@ -416,7 +416,9 @@ class RolloutSummary(_message.Message):
     key: _builtins.str
     flag: _builtins.str
     run: _builtins.int
+    """Number of the last run; 0 before the first."""
     phase: _builtins.str
+    """"scheduled" wherever the schedule opens the next run, whatever came of the last one."""
     sentence: _builtins.str
     exposing: _builtins.bool
     """It exposes somebody now."""
@@ -3499,22 +3501,28 @@ class FreezeResponse(_message.Message):
     ENTRY_FIELD_NUMBER: _builtins.int
     FREEZE_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def entry(self) -> Global___Entry: ...
     @_builtins.property
     def freeze(self) -> Global___Resource: ...
     @_builtins.property
     def position(self) -> _ruleset_pb2.Position: ...
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it does otherwise than one may think, without its subject: "exempts ..., which is no group of a policy ..."."""
+
     def __init__(
         self,
         *,
         entry: Global___Entry | None = ...,
         freeze: Global___Resource | None = ...,
         position: _ruleset_pb2.Position | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "freeze", b"freeze", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "freeze", b"freeze", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "freeze", b"freeze", "position", b"position", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -46,6 +46,19 @@ async def test_a_freeze_for_a_while_ends_by_itself() -> None:
         assert not frozen(stand)
 
 
+async def test_a_tag_that_no_flag_has_and_a_name_that_nobody_has_are_told() -> None:
+    """Of what was typed in a hurry; it is in force all the same."""
+    async with room() as stand:
+        made = await freeze(stand.environment, Freeze("fine", tags=("web",), exempt=("managers", "zoe@x.org")), MIA)
+        assert made.surprises == ()
+        made = await freeze(stand.environment, Freeze("typo", tags=("wbe",), exempt=("manager",)), MIA)
+        assert [one.rpartition("; ")[2] for one in made.surprises] == [
+            'did you mean "web"?',
+            'did you mean "managers"?',
+        ]
+        assert made.entry is not None
+
+
 async def test_what_is_no_freeze_is_refused() -> None:
     """A key that is taken, one that is none, one that nobody knows, and one that comes again every week."""
     async with room() as stand:

@@ -22,6 +22,15 @@ def test_a_freeze_says_whom_it_holds_and_how_it_ends(rollout: CommandLine, contr
     assert rollout("freeze", "--for", "long").code == 2
 
 
+def test_what_it_does_otherwise_than_one_may_think_is_said(rollout: CommandLine, control: ScriptedControl) -> None:
+    """It is in force; who typed it may thaw it and try again."""
+    warnings = ['holds flags tagged "wbe", and there is none; did you mean "web"?']
+    control.on("Freeze", pb.FreezeResponse(entry=ENTRY, freeze=FREEZE, warnings=warnings))
+    outcome = rollout("freeze", "--tag", "wbe", "--reason", "x")
+    assert outcome.code == 0
+    assert 'warning: it holds flags tagged "wbe", and there is none; did you mean "web"?\n' in outcome.err
+
+
 def test_a_thaw_says_what_it_ended(rollout: CommandLine, control: ScriptedControl) -> None:
     """Or that it was over."""
     control.on("Thaw", pb.ThawResponse(entry=ENTRY, freeze=FREEZE), pb.ThawResponse(freeze=FREEZE))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from rollout_server.domain.frozen import freezes_of, is_frozen, line_of, may_grow, tags_of, turn_ms
+from rollout_server.domain.frozen import freezes_of, is_frozen, line_of, may_grow, surprises, tags_of, turn_ms
+from rollout_server.domain.rollouts import FreezeSpec
 from rollout_server.errors import Refused
+from tests import small_rollouts
 from tests.rollout_room import documents, room
 from tests.small_environment import document
 
@@ -78,3 +82,15 @@ async def test_after_a_freeze_one_by_one() -> None:
         assert turn_ms(resources, "launch", "checkout", thaw_ms) == thaw_ms
         assert turn_ms(resources, "cart-launch", "cart", thaw_ms) == thaw_ms + 60_000
         assert turn_ms(resources, "cart-launch", "cart", thaw_ms - 1) == 0, "no freeze is over yet"
+
+
+def test_what_a_freeze_does_otherwise_than_one_may_think() -> None:
+    """Tags that nothing carries hold nothing; names that nobody has exempt nobody."""
+    resources = small_rollouts.STATE.resources
+    spec = FreezeSpec("FRI 16:00", "MON 08:00", "Asia/Seoul")
+    assert surprises(resources, spec) == ()
+    assert surprises(resources, replace(spec, exempt=("managers", "mia"))) == ()
+    assert surprises(resources, replace(spec, tags=("web",), exempt=("zoe",))) == (
+        'holds flags tagged "web", and there is none; check the tag',
+        'exempts "zoe", which is no group of a policy and nobody who is known here; check the name',
+    )
