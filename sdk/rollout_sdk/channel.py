@@ -58,6 +58,30 @@ def see_off(threads: Iterable[threading.Thread]) -> None:
         thread.join(max(0.0, until - time.monotonic()))
 
 
+def expect_threads(count: int) -> None:
+    """Try before gRPC does: a channel whose thread could not start waits for it wherever it is closed or forgotten.
+
+    Args:
+        count: how many gRPC and the caller are about to start.
+
+    Raises:
+        OSError: there are not so many to be had just now.
+    """
+    go_home = threading.Event()
+    probes: list[threading.Thread] = []
+    try:
+        for _ in range(count):
+            probe = threading.Thread(target=go_home.wait, name="rollout-probe", daemon=True)
+            probe.start()
+            probes.append(probe)
+    except RuntimeError as error:
+        raise OSError(str(error)) from None
+    finally:
+        go_home.set()
+        for probe in probes:
+            probe.join()
+
+
 def suit(*, is_green: bool) -> None:
     """Make gRPC fit what runs this process; called in each thread before it dials, and cheap when repeated.
 

@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from rollout_sdk.engine.context import EMPTY, Context, as_context
 from rollout_sdk.engine.model import ValueType
@@ -314,6 +314,17 @@ class Client:
         import asyncio
 
         await asyncio.to_thread(self.close)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied: threads and connections stay in their process.
+
+        Raises:
+            TypeError: always; it says what to do.
+        """
+        raise TypeError(
+            "a Client is of one process: make it there, once, as a global of a module (Client.from_env()); what is "
+            "forked has it already, and a scope goes elsewhere as scope.carry()"
+        )
 
     def __repr__(self) -> str:
         """Where it stands; never the token."""

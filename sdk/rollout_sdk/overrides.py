@@ -181,8 +181,9 @@ class OverridesFile:
             signature = _signature(self._path)
             if signature == self._signature:
                 return False
+            text = self._read() if signature is not None else ""  # where the machine is in trouble: again next time
             self._signature = signature
-            found = parse(self._read()) if signature is not None else NONE
+            found = parse(text)
         except (OSError, ValueError) as error:
             self._warn(f"is ignored: {error}; what it said before holds")
             return False

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from rollout_sdk.backoff import backoff_ms
-from rollout_sdk.channel import cast_anchor, dial, helpers, see_off, suit
+from rollout_sdk.channel import cast_anchor, dial, expect_threads, helpers, see_off, suit
 from rollout_sdk.lifecycle import gate
 from rollout_sdk.outbox import Outbox
 from rollout_sdk.surroundings import is_patched
@@ -154,7 +154,7 @@ class Reporter:
                 try:
                     self._send_all(is_heartbeat=is_due)
                 except Away as away:
-                    self._say(str(away))
+                    self._say(away)
                     base_ms = min(self._settings.backoff_base_ms, BACKOFF_BASE_MS)
                     wait_ms = backoff_ms(attempt, base_ms, BACKOFF_MAX_MS, self._rng)
                     attempt, retry_s = attempt + 1, time.monotonic() + wait_ms / 1_000
@@ -188,6 +188,11 @@ class Reporter:
                 _log.error("%s cannot read a report, which is lost: %s", self._settings.target, refused)
                 self._outbox.refuse(report.sequence)
                 return
+            except Away:
+                raise
+            except Exception as error:  # told whole, once: no thread or file to be had is over some day
+                self._drop_connection()
+                raise Away(f"{type(error).__name__}: {error}") from error
             self._outbox.acknowledge(report.sequence)
             every_ms = min(max(answer.report_every_ms, REPORT_EVERY_MIN_MS), REPORT_EVERY_MAX_MS)
             self._every_s = (every_ms if answer.report_every_ms else self._settings.report_every_ms) / 1_000
@@ -205,6 +210,10 @@ class Reporter:
         return self._is_stopping and not self._says_all
 
     def _connected(self) -> _Connection:
+        try:
+            expect_threads(1)
+        except OSError as error:
+            raise Away(str(error)) from None
         if self._connection is None:
             with gate(self._must_hang_up) as is_held:
                 if not is_held:
@@ -216,20 +225,29 @@ class Reporter:
                     raise Away(f"cannot dial: {error}") from None
         return self._connection
 
-    def _hang_up(self) -> None:
+    def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(Exception):
                 connection.close()
+
+    def _hang_up(self) -> None:
+        self._drop_connection()
         with self._changed:
             self._is_stopping = True
             self._changed.notify_all()
 
-    def _say(self, reason: str) -> None:
+    def _say(self, away: Away) -> None:
         """Warn once for each kind of trouble, not once for each attempt; a report given up for a fork is none."""
+        reason = str(away)
         if reason != self._last_said and not self._must_hang_up():
             self._last_said = reason
-            _log.warning("no report to %s: %s; what is counted waits, sending again", self._settings.target, reason)
+            _log.warning(
+                "no report to %s: %s; what is counted waits, sending again",
+                self._settings.target,
+                reason,
+                exc_info=away.__cause__,
+            )
 
 
 class _Connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,7 @@ ENVIRONMENT: Final = {
 """Setting to the variable that `Client.from_env` reads it from."""
 
 _BOOLEANS = frozenset({"tls", "allow_plaintext"})
+_PATHS = ("tls_ca", "tls_cert", "tls_key", "snapshot_path", "overrides_path")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class Settings:
         tls_cert, tls_key: PEM files of this process's own certificate (mTLS); both or none.
         allow_plaintext: send the token unencrypted to another machine.
         snapshot_path: where the last known good ruleset is kept; empty keeps none.
-        overrides_path: the emergency file; empty reads none.
+        overrides_path: the emergency file; empty reads none. Relative paths are of the directory that the process is in
+            now, and stay there: a daemon goes to another one.
         connect_timeout_ms: from dialling to the server's first message.
         silence_timeout_ms: a stream that says nothing for so long is given up; servers send a bookmark every 10 s.
         stale_after_ms: decisions say `stale` when the server was last heard so long ago.
@@ -95,6 +98,8 @@ class Settings:
         for name in (item.name for item in fields(self) if item.name.endswith("_ms")):
             if getattr(self, name) <= 0:
                 raise InvalidSettings(name, f"{getattr(self, name)} is not a positive number", "give milliseconds")
+        for name in _PATHS:
+            object.__setattr__(self, name, _anchored(getattr(self, name)))
         if not (self.uses_tls or self.allow_plaintext or is_local(self.target)):
             raise InvalidSettings(
                 "target",
@@ -122,6 +127,14 @@ class Settings:
             elif text:
                 values[name] = text
         return cls(**{**values, **given})  # type: ignore[arg-type]  # names are checked by the constructor itself
+
+
+def _anchored(path: str) -> str:
+    """Return a path that means the same wherever the process goes."""
+    try:
+        return os.path.abspath(path) if path else ""  # noqa: PTH100 - pathlib would be loaded for this alone
+    except OSError:
+        return path  # the process is in a directory that is gone: whoever reads or writes will say what is wrong
 
 
 def _boolean(variable: str, text: str) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from rollout_sdk.backoff import redial_ms
-from rollout_sdk.channel import cast_anchor, dial, helpers, see_off, suit
+from rollout_sdk.channel import cast_anchor, dial, expect_threads, helpers, see_off, suit
 from rollout_sdk.lifecycle import gate
 from rollout_sdk.surroundings import is_patched
 from rollout_sdk.wire.messages import Bookmark, Drain, Resync
@@ -33,6 +33,8 @@ INBOX_MESSAGES_MAX: Final = 8
 DRAIN_WAIT_MAX_MS: Final = 300_000
 PATIENCE_MAX_MS: Final = 60_000
 """How long a first message may take at most; a line that is slow rather than dead needs more with each attempt."""
+THREADS: Final = 3
+"""Of one connection: gRPC reads and writes the call in a thread each, and one moves what came into the inbox."""
 GOODBYE_MS: Final = 250
 """How long a closing stream waits for the server to take note."""
 
@@ -43,7 +45,7 @@ class Receiver(Protocol):
     """Whom the stream serves. All methods are called from the stream's thread."""
 
     def prepare(self, is_stopping: Callable[[], bool]) -> None:
-        """Called first: the place for what must not delay a constructor. Returns early when told to stop."""
+        """Called before each attempt: the place for what must not delay a constructor, once. Returns early to stop."""
 
     def greet(self) -> Greeting:
         """Return the hello of a new stream; parts that an earlier one left unfinished are forgotten."""
@@ -69,6 +71,7 @@ class _Ended:
     reason: str
     is_refusal: bool = False
     drain_ms: int | None = None
+    fault: Exception | None = None
 
 
 _Item: TypeAlias = "tuple[object, Message | _Ended | None]"
@@ -124,29 +127,32 @@ class Stream:
         return not thread.is_alive()
 
     def _run(self, delay_ms: float, predecessor: threading.Thread | None) -> None:
+        if predecessor is not None:
+            predecessor.join()
+        self._wait(delay_ms)
+        attempt = 0
+        while not self._stopping.is_set():
+            began_at = time.monotonic()
+            ended = self._attempt(attempt)
+            if self._stopping.is_set():
+                return
+            self._receiver.connected(is_connected=False, refused=ended.reason if ended.is_refusal else "")
+            self._say(ended)
+            is_steady = (time.monotonic() - began_at) * 1000 >= self._settings.steady_after_ms
+            attempt = 0 if is_steady else attempt
+            wait_ms = redial_ms(attempt, self._return_within_ms, self._settings.backoff_max_ms, self._rng)
+            if ended.drain_ms is not None:
+                wait_ms = max(wait_ms, self._rng.uniform(0, min(ended.drain_ms, DRAIN_WAIT_MAX_MS)))
+            attempt += 1
+            self._wait(wait_ms)
+
+    def _attempt(self, attempt: int) -> _Ended:
+        """Have one connection from dialling to its end. Whatever goes wrong is the end of this one alone."""
         try:
-            if predecessor is not None:
-                predecessor.join()
             self._receiver.prepare(self._stopping.is_set)
-            self._wait(delay_ms)
-            attempt = 0
-            while not self._stopping.is_set():
-                began_at = time.monotonic()
-                ended = self._converse(attempt)
-                if self._stopping.is_set():
-                    return
-                self._receiver.connected(is_connected=False, refused=ended.reason if ended.is_refusal else "")
-                self._say(ended)
-                is_steady = (time.monotonic() - began_at) * 1000 >= self._settings.steady_after_ms
-                attempt = 0 if is_steady else attempt
-                wait_ms = redial_ms(attempt, self._return_within_ms, self._settings.backoff_max_ms, self._rng)
-                if ended.drain_ms is not None:
-                    wait_ms = max(wait_ms, self._rng.uniform(0, min(ended.drain_ms, DRAIN_WAIT_MAX_MS)))
-                attempt += 1
-                self._wait(wait_ms)
-        except Exception:  # noqa: BLE001 - logged whole, see below
-            # A bug here must be loud once, and cost nobody their rules.
-            _log.exception("the connection to %s stopped for good; decisions go on as they are", self._settings.target)
+            return self._converse(attempt)
+        except Exception as error:  # noqa: BLE001 - told whole, once; no thread or file to be had is over some day
+            return _Ended(f"{type(error).__name__}: {error}", fault=error)
 
     def _wait(self, wait_ms: float) -> None:
         """Sleep until time is up or `stop` is called; staleness is noticed meanwhile."""
@@ -233,6 +239,7 @@ class Stream:
                 "no connection to %s: %s; decisions go on as they are, dialling again",
                 self._settings.target,
                 ended.reason,
+                exc_info=ended.fault,
             )
 
 
@@ -251,6 +258,7 @@ class _Connection:
         self._is_closed = threading.Event()
         self._outbox: queue.SimpleQueue[delivery_pb2.WatchRequest | None] = queue.SimpleQueue()
         self._outbox.put(delivery.write_greeting(greeting))
+        expect_threads(THREADS)
         cast_anchor()
         self._channel = dial(settings)
         before = helpers()

@@ -1,6 +1,7 @@
 """Channels; whether they reach anybody is asked in tests/e2e."""
 
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 
@@ -8,7 +9,7 @@ import pytest
 
 from rollout_sdk import channel as module
 from rollout_sdk import surroundings
-from rollout_sdk.channel import cast_anchor, dial, suit
+from rollout_sdk.channel import cast_anchor, dial, expect_threads, suit
 from rollout_sdk.settings import Settings
 
 
@@ -37,3 +38,22 @@ def test_under_eventlet_nobody_dials(monkeypatch: pytest.MonkeyPatch, caplog: py
         with pytest.raises(OSError, match="eventlet"):
             suit(is_green=True)
     assert caplog.text.count("use gevent") == 1
+
+
+def test_threads_are_tried_before_grpc_needs_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of them stays; where there are too few, it is an error like any other of the network."""
+    before = threading.active_count()
+    expect_threads(3)
+    assert threading.active_count() == before
+    start = threading.Thread.start
+
+    def start_two(thread: threading.Thread) -> None:
+        if threading.active_count() >= before + 2:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_two)
+    expect_threads(2)
+    with pytest.raises(OSError, match="can't start new thread"):
+        expect_threads(3)
+    assert threading.active_count() == before

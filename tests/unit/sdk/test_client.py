@@ -1,10 +1,13 @@
 """The client without a server; tests/e2e has the rest."""
 
 import asyncio
+import copy
 import logging
+import pickle
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,6 +52,13 @@ def test_a_file_that_is_none_is_refused_by_name(tmp_path: Path) -> None:
         Client.offline(path)
     with pytest.raises(FileNotFoundError):
         Client.offline(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_client_stays_in_its_process(duplicate: Callable[[object], object]) -> None:
+    """Who hands one to a pool of spawned processes reads what to do, not which lock cannot be pickled."""
+    with Client.offline(FILE) as client, pytest.raises(TypeError, match=r"Client\.from_env"):
+        duplicate(client)
 
 
 def test_settings_that_cannot_be_used_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The emergency file."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,22 @@ def test_a_file_is_followed_and_a_bad_one_changes_nothing(tmp_path: Path, caplog
     path.unlink()
     assert file.refresh()
     assert dict(file.current) == {}
+
+
+def test_trouble_with_the_machine_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an emergency there may be no descriptor left: the file acts once there is one, without being touched."""
+    path = tmp_path / "overrides"
+    path.write_text("a: off")
+    file = OverridesFile(str(path))
+    with monkeypatch.context() as trouble:
+        trouble.setattr(os, "open", _no_descriptor)
+        assert not file.refresh()
+    assert file.refresh()
+    assert dict(file.current) == {"a": "off"}
+
+
+def _no_descriptor(*_: object) -> int:
+    raise OSError(24, "Too many open files")
 
 
 def test_neither_a_directory_nor_bytes_break_it(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Settings of one client."""
 
+from pathlib import Path
+
 import pytest
 
 from rollout_sdk.errors import InvalidSettings
@@ -20,6 +22,19 @@ def test_every_variable_reaches_its_setting() -> None:
     environment = {ENVIRONMENT[name]: value for name, value in text.items()}
     environment |= {"ROLLOUT_SERVER": "flags:7070", "ROLLOUT_TLS": "yes", "ROLLOUT_ALLOW_PLAINTEXT": "0"}
     assert Settings.from_env(environment) == Settings(target="flags:7070", tls=True, **text)  # type: ignore[arg-type] # text settings only
+
+
+def test_a_relative_path_stays_where_it_was_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A daemon goes to another directory, and reads certificates at every dial. In one that is gone, nothing breaks."""
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(snapshot_path="rules", overrides_path="./overrides", tls_ca="ca.pem")
+    assert settings.snapshot_path == str(tmp_path / "rules")
+    assert settings.overrides_path == str(tmp_path / "overrides")
+    assert settings.tls_ca == str(tmp_path / "ca.pem")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert Settings(snapshot_path="rules").snapshot_path == "rules"
 
 
 def test_what_is_given_outright_wins() -> None:
