@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rollout_server.app.moments import At
 from rollout_server.app.plan import PlanQuestion, PlanSession
+from rollout_server.app.plan_warnings import warnings_of
 from rollout_server.app.plan_work import plan_again
 from rollout_server.domain import policy
 from rollout_server.domain.changes import ChangeState
@@ -105,6 +106,7 @@ async def get_change(environment: Environment, number: int, fleet: Fleet) -> tup
     except (NotFound, InvalidInput, Conflict):  # the history is gone, or a later release judges it otherwise
         return view, None
     question = PlanQuestion((), synthetic_count=SYNTHETIC_COUNT)
-    session = await asyncio.to_thread(PlanSession, question, moment, work.planned, fleet, environment.now_ms)
+    warnings = warnings_of(work.planned, moment.state, environment.name, environment.now_ms)
+    session = await asyncio.to_thread(PlanSession, question, moment, work.planned, fleet, warnings)
     moves, result = await asyncio.to_thread(session.finish)
     return view, ChangePlan(result, moves)
