@@ -26,9 +26,10 @@ from rollout_server.domain.machine import (
 )
 from rollout_server.domain.machine.table import ROWS
 from tests.machine_exploration import RESTART, TOTAL, Broken, Exploration
-from tests.machine_faults import FAULTS, Fault
+from tests.machine_faults import FAULTS
 from tests.machine_laws import LAWS
 from tests.machine_worlds import ENDED, TICK_MS, WORLDS, World
+from tests.seeded_faults import Fault
 
 KIND_STEPS_MAX = 60
 SHIFT_MS = 1_700_000_000_000

@@ -12,7 +12,7 @@ from rollout_server.domain.changes import ChangeState
 from rollout_server.errors import NotFound
 from tests.doubles.fake_clock import FakeClock
 from tests.small_approvals import ADMIN, GROWS, KAI, approve, ask, guarded, policy, reject
-from tests.small_environment import flag
+from tests.small_environment import document, flag
 
 
 async def test_waiting_ones_are_listed_and_ended_ones_on_request() -> None:
@@ -42,6 +42,17 @@ async def test_time_ends_a_change_before_anybody_writes_it_down() -> None:
         assert waiting_count(environment) == 0
         (view,) = list_changes(environment, with_ended=True)
         assert (view.status.state, view.ended_revision) == (ChangeState.EXPIRED, 0)
+
+
+async def test_whoever_approves_is_warned_as_the_author_was() -> None:
+    """A freeze that exempts nobody, and a flag whose day is over, are approved with open eyes."""
+    async with guarded(policy()) as environment:
+        freeze = {"from": "2099-01-01T00:00:00Z", "to": "2099-01-02T00:00:00Z", "except": ["mistyped"]}
+        old = document("Flag", "old", {"rules": [{"id": "r1", **GROWS}]}, expires="2020-01-01")
+        await ask(environment, old, document("Freeze", "f", freeze))
+        _, plan = await get_change(environment, 1, NoFleet())
+        assert plan is not None
+        assert [one.split(" ")[0] for one in plan.result.warnings] == ["flag/old", "freeze/f"]
 
 
 async def test_the_plan_is_that_of_the_day_it_was_stored() -> None:
