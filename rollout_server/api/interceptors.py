@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -69,13 +69,17 @@ class Door(grpc.aio.ServerInterceptor):
             if found is None:
                 return None
             method = _Method(name, found)
-            # A stream in both directions, whatever the method is: only then does gRPC leave the reading to us.
-            self._doors[name] = grpc.stream_stream_rpc_method_handler(
-                partial(self._serve, method), response_serializer=method.serialise
+            # Requests are a stream, whatever the method is: only then does gRPC leave the reading to us. A single
+            # answer is returned: so it leaves at once, with its status, before the streams that are to hear of it.
+            serve = partial(self._serve, method)
+            self._doors[name] = (
+                grpc.stream_stream_rpc_method_handler(serve, response_serializer=method.serialise)
+                if method.is_telling
+                else grpc.stream_unary_rpc_method_handler(serve)
             )
         return self._doors[name]
 
-    async def _serve(self, method: _Method, _requests: AsyncIterator[bytes], context: Context) -> None:
+    async def _serve(self, method: _Method, _requests: AsyncIterator[bytes], context: Context) -> bytes | None:
         started = time.monotonic()
         caller: Caller | None = None
         code, incident_id = "OK", None
@@ -83,7 +87,7 @@ class Door(grpc.aio.ServerInterceptor):
             try:
                 caller = self._admit(method.name, _metadata(context))
                 with self._calls.under_way(caller, is_stream=method.is_stream) as call:
-                    await _answer(method, call, context)
+                    return await _answer(method, call, context)
             except RolloutError as error:
                 await _abort(context, answer(error, accepted_detail_bytes(_metadata(context))))
             except grpc.aio.AbortError:
@@ -130,6 +134,11 @@ class _Method:
     @property
     def is_stream(self) -> bool:
         return bool(self.handler.request_streaming or self.handler.response_streaming)
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether it answers with a stream."""
+        return bool(self.handler.response_streaming)
 
     @property
     def bytes_max(self) -> int:
@@ -181,8 +190,8 @@ def _check_right(caller: Caller, method: str, wanted: str) -> None:
         raise Forbidden(refusal(role, method), "use a token with such a role, or ask somebody who has one")
 
 
-async def _answer(method: _Method, call: Call, context: Context) -> None:
-    """Answer the call, or end it as `call.cut` says."""
+async def _answer(method: _Method, call: Call, context: Context) -> bytes | None:
+    """Return the single answer as it is sent, or write those of a stream; or end the call as `call.cut` says."""
     try:
         if method.is_stream:
             # Before anything can be cut: gRPC cannot end a call whose first write, which would carry this, was
@@ -192,16 +201,15 @@ async def _answer(method: _Method, call: Call, context: Context) -> None:
         answered = method.behavior(request, context)
         if inspect.isawaitable(answered):
             response = await answered
-            if not method.handler.response_streaming:
-                await context.write(response)
-        else:
-            async for response in answered:
-                await context.write(response)
+            return None if method.is_telling else method.serialise(response)
+        async for response in answered:
+            await context.write(response)
     except asyncio.CancelledError:
         if call.cut_by is None or call.task is None:
             raise
         call.task.uncancel()
         raise call.cut_by from None
+    return None
 
 
 async def _request(method: _Method, context: Context) -> object:
@@ -221,7 +229,7 @@ async def _requests(method: _Method, context: Context) -> AsyncIterator[object]:
         yield method.parse(data)
 
 
-async def _abort(context: Context, told: Answer) -> None:
+async def _abort(context: Context, told: Answer) -> NoReturn:
     await context.abort(told.status, told.message, ((DETAIL_KEY, told.detail),))
 
 
