@@ -8,8 +8,6 @@ holds it against every order there is.
 
 A store may have failed over to a copy that lacked its last entries. What it held when it died is then a dead branch:
 no acknowledgement may rest on one, and what was read of one must be as it says.
-
-Moments are numbers that only rise, given out by one clock as calls begin and end.
 """
 
 from __future__ import annotations
@@ -17,152 +15,28 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 from itertools import pairwise
-from math import inf
 
-GAPLESS = "the log has no gap"
-ONCE = "one key is written once"
-ASKED = "the log holds what was asked for"
-KEPT = "what was acknowledged is in the log"
-NOT_WRITTEN = "what was refused is not in the log"
-REPEATED = "a repeat answers as the first"
-COMPARED = "a change is written upon the version that it names"
-ORDERED = "one order of writes explains all answers"
-SHOWN = "a read shows its revision"
-NOT_AHEAD = "nobody reads what nobody has asked for yet"
-FORWARD = "a replica never goes back"
-OWN = "a replica shows what it acknowledged"
-SDK_FORWARD = "an SDK never goes back"
-SDK_DECIDES = "an SDK decides as its revision says"
-ONE_EPOCH = "a history that lost nothing keeps its epoch"
-ONE_BRANCH = "a branch that died has a history of its own after the last entry that survived"
-
-
-class Verb(Enum):
-    """What is done to a flag."""
-
-    SET = "set"
-    KILL = "kill"
-    UNKILL = "unkill"
-
-
-class Outcome(Enum):
-    """What the caller knows in the end."""
-
-    WRITTEN = "written"
-    MOVED = "moved"
-    """Another version stands than the one named."""
-    UNCHANGED = "unchanged"
-    """It is so already."""
-    REFUSED = "refused"
-    """Nothing was written; it says nothing of what stands."""
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A flag as it stands. Version 0: there is none."""
-
-    version: int = 0
-    value: int = 0
-    killed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One change that was asked for, with all its repeats until the outcome was known.
-
-    Attributes:
-        key: of idempotency.
-        expected: the version that a SET names.
-        value: that a SET gives.
-        replica: that gave the last answer.
-        asked, answered: moments of the first call and of the last answer.
-        told: revision and digest of each answer that named an entry.
-    """
-
-    key: str
-    verb: Verb
-    flag: str
-    replica: str
-    asked: int
-    answered: int
-    outcome: Outcome
-    expected: int = 0
-    value: int = 0
-    told: tuple[tuple[int, bytes], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """What a replica answered; the value is None where the answer does not tell it.
-
-    Attributes:
-        digest: of the revision, which tells branches apart; empty where there is but one.
-    """
-
-    replica: str
-    asked: int
-    answered: int
-    epoch: str
-    revision: int
-    found: Mapping[str, tuple[int, int | None, bool]]
-    digest: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """What an SDK held when it was looked at, and what it served: 0 for a killed flag, else the flag's value."""
-
-    sdk: str
-    epoch: str
-    revision: int
-    served: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Logged:
-    """An entry of the log; `flags` are those that it changed, as they stand after it."""
-
-    revision: int
-    digest: bytes
-    key: str
-    flags: Mapping[str, Standing]
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """What a store held.
-
-    Attributes:
-        epoch: the name that its history had in the end.
-        log: from the first entry on.
-    """
-
-    epoch: str
-    log: Sequence[Logged]
-
-
-@dataclass
-class History:
-    """Everything that was seen from outside."""
-
-    writes: list[Write] = field(default_factory=list)
-    reads: list[Read] = field(default_factory=list)
-    sightings: list[Sighting] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A law that was broken, and by what."""
-
-    law: str
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.law}: {self.what}"
+from tests.history_laws import (
+    ASKED,
+    FORWARD,
+    GAPLESS,
+    KEPT,
+    NOT_AHEAD,
+    NOT_WRITTEN,
+    ONCE,
+    ONE_BRANCH,
+    ONE_EPOCH,
+    OWN,
+    REPEATED,
+    SDK_DECIDES,
+    SDK_FORWARD,
+    SHOWN,
+    Violation,
+)
+from tests.history_order import judge_order
+from tests.replica_history import Branch, History, Logged, Outcome, Read, Sighting, Standing, Verb, Write
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +70,7 @@ def judge(history: History, log: Sequence[Logged], dead: Sequence[Branch] = (), 
     excused = _moved_by_the_dead(history.writes, log, dead)
     found = (
         *_judge_log(history, log),
-        *_judge_order([one for one in history.writes if one.key not in excused], log),
+        *judge_order([one for one in history.writes if one.key not in excused], log),
         *_judge_reads(history, logs),
         *judge_sightings(history.sightings, logs),
         *(_judge_branches(history, [*dead, Branch(epoch, log)]) if dead else _judge_epochs(history)),
@@ -270,100 +144,6 @@ def _judge_told(write: Write, entry: Logged | None) -> Iterator[Violation]:
             yield Violation(KEPT, f"{write.key} was acknowledged as {write.told[0]}, and is {entry}")
     elif write.outcome is not Outcome.UNKNOWN and entry is not None:
         yield Violation(NOT_WRITTEN, f"{write.key} was {write.outcome.value}, and is revision {entry.revision}")
-
-
-# -------------------------------------------------------------------------------------------------------- one order
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """Something that took effect, or was true, at one moment of an interval. Revision 0: it wrote nothing."""
-
-    write: Write
-    revision: int
-    until: float
-
-    def holds(self, flags: Mapping[str, Standing]) -> bool:
-        now = flags.get(self.write.flag, Standing())
-        match self.write.verb:
-            case Verb.SET:
-                return (now.version == self.write.expected) is bool(self.revision)
-            case Verb.KILL | Verb.UNKILL:
-                return (now.killed is (self.write.verb is Verb.KILL)) is not bool(self.revision)
-
-
-def _steps(writes: Iterable[Write], log: Iterable[Logged]) -> Iterator[_Step]:
-    """Yield what must lie in one order; who never got an answer has all the time there is, if the log has it."""
-    entries = {one.key: one for one in log if one.key and one.flags}
-    for write in writes:
-        entry = entries.get(write.key)
-        if entry is not None:
-            until = write.answered if write.outcome is Outcome.WRITTEN else inf
-            yield _Step(write, entry.revision, until)
-        elif write.outcome in {Outcome.MOVED, Outcome.UNCHANGED}:
-            yield _Step(write, 0, write.answered)
-
-
-class _Walk:
-    """A walk through the log that takes each answer as soon as it is true.
-
-    Something may come next if nothing that is left had ended before it began.
-    """
-
-    def __init__(self, steps: Sequence[_Step]) -> None:
-        self.flags: dict[str, Standing] = {}
-        self._ends = sorted(steps, key=lambda one: -one.until)  # the last one ends first
-        self._later = sorted((one for one in steps if not one.revision), key=lambda one: -one.write.asked)
-        self._open: list[_Step] = []
-        self._gone: set[str] = set()
-
-    def first(self) -> _Step | None:
-        """Return what ends first of all that is left."""
-        while self._ends and self._ends[-1].write.key in self._gone:
-            self._ends.pop()
-        return self._ends[-1] if self._ends else None
-
-    def take(self) -> list[_Step]:
-        """Take every answer that may come now and is true; return those that may and are not."""
-        self._open = [one for one in self._open if one.write.key not in self._gone and not self._is_taken(one)]
-        while self._later:
-            first = self.first()
-            if first is not None and first.until < self._later[-1].write.asked:
-                break
-            step = self._later.pop()
-            if step.write.key not in self._gone and not self._is_taken(step):
-                self._open.append(step)
-        return self._open
-
-    def drop(self, step: _Step) -> None:
-        """Go on without it."""
-        self._gone.add(step.write.key)
-
-    def _is_taken(self, step: _Step) -> bool:
-        if step.holds(self.flags):
-            self._gone.add(step.write.key)
-            return True
-        return False
-
-
-def _judge_order(writes: Sequence[Write], log: Sequence[Logged]) -> Iterator[Violation]:
-    steps = list(_steps(writes, log))
-    walk = _Walk(steps)
-    after = {one.revision: one.flags for one in log}
-    for step in sorted((one for one in steps if one.revision), key=lambda one: one.revision):
-        walk.take()
-        while (first := walk.first()) is not None and first.until < step.write.asked:
-            yield Violation(ORDERED, f"{first.write} ended before {step.write}, revision {step.revision}, began")
-            walk.drop(first)
-            walk.take()
-        if not step.holds(walk.flags):
-            yield Violation(
-                COMPARED, f"revision {step.revision} by {step.write} upon {walk.flags.get(step.write.flag)}"
-            )
-        walk.drop(step)
-        walk.flags |= after[step.revision]
-    for step in walk.take():
-        yield Violation(ORDERED, f"{step.write} was never so")
 
 
 # ------------------------------------------------------------------------------------------------------------- reads

@@ -25,18 +25,8 @@ from rollout_server.domain.journal import Entry
 from rollout_server.domain.machine import EXPOSING
 from rollout_server.domain.resources import Kind, ResourceId, RolloutStatus
 from rollout_server.stores import open_stores
-from tests.history_judge import (
-    Branch,
-    Logged,
-    Outcome,
-    Sighting,
-    Standing,
-    Verb,
-    Write,
-    judge,
-    judge_sightings,
-    lost_of,
-)
+from tests.history_judge import judge, judge_sightings, lost_of
+from tests.replica_history import Branch, Logged, Outcome, Sighting, Standing, Verb, Write
 from tests.replica_stand import (
     ANSWER_WITHIN_S,
     BACK_WITHIN_S,

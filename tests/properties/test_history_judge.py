@@ -10,8 +10,9 @@ from typing import Any
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from tests import history_judge as laws
-from tests.history_judge import Branch, History, Logged, Outcome, Read, Sighting, Standing, Verb, Write, judge
+from tests import history_laws as laws
+from tests.history_judge import judge
+from tests.replica_history import Branch, History, Logged, Outcome, Read, Sighting, Standing, Verb, Write
 
 SET, KILL, UNKILL = Verb.SET, Verb.KILL, Verb.UNKILL
 
