@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     """Serve from a Redis that can lose acknowledged changes: without append-only file, or evicting keys."""
 
     lease_ms: Annotated[int, Field(ge=300, le=60_000)] = 6_000
-    """How long the server that drives rollouts may stand still before another one takes over."""
+    """When the server that drives rollouts stands still, another one has taken over within this time."""
 
     upstream: OptionalAddress = ""
     """Be a relay of the server at this address: hold no store, and serve the SDKs of a region with what it says."""
@@ -220,7 +220,10 @@ class Settings(BaseSettings):
         elif (self.upstream_tls_cert is None) != (self.upstream_tls_key is None):
             message = "upstream_tls_cert and upstream_tls_key go together; give both or none"
         elif not (self.upstream_is_encrypted or self.upstream_insecure or is_loopback(self.upstream)):
-            message = f"tokens would travel to {self.upstream} in clear text; give upstream_tls or upstream_tls_ca"
+            message = (
+                f"tokens would travel to {self.upstream} in clear text; "
+                "give upstream_tls or upstream_tls_ca, or set upstream_insecure where something else encrypts the way"
+            )
         if message:
             raise ValueError(message)
         return self

@@ -260,7 +260,7 @@ class RedisStores:
         self._store = store
         self._settings = settings
         self._safety = safety
-        self.lease = partial(store.lease, term_ms=settings.lease_ms)
+        self.lease = partial(store.lease, term_ms=settings.lease_ms * 5 // 6)  # the rest is for others to find it over
         self.notes = store.notes
         self.backup = store.backup
 

@@ -87,7 +87,13 @@ class JournalJudge:
         stood_ms: by rollout and place, when the place that the run is in reached its full share.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, slack_ms: int = 0) -> None:
+        """Begin with nothing.
+
+        Args:
+            slack_ms: how much later than an entry was decided its time may be taken.
+        """
+        self._slack_ms = slack_ms
         self.revision = 0
         self._now_ms = 0
         self.passages: list[Passage] = []
@@ -167,7 +173,7 @@ class JournalJudge:
         if not is_left or not isinstance(event, Tick):
             return
         stood_ms = self._now_ms - self._stood_ms[now.id]
-        assert stood_ms >= demanded_ms(before), f"the soak is over after {stood_ms} ms: {passage}"
+        assert stood_ms + self._slack_ms >= demanded_ms(before), f"the soak is over after {stood_ms} ms: {passage}"
         assert before.entered[-1].share_ppm == full_ppm(before), f"the ramp is over: {passage}"
         if before.stage is not None and before.stage.exit.is_healthy:
             assert is_healthy(before, event), f"healthy is asked for: {passage}"

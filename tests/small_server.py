@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import os
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterable
@@ -222,7 +223,13 @@ def free_port() -> int:
 
 
 class ServerProcess:
-    """A server in a process of its own, which can be killed at any moment."""
+    """A server in a process of its own, which can be killed at any moment.
+
+    Attributes:
+        program: what Python runs.
+    """
+
+    program: tuple[str, ...] = ("-m", "rollout_server")
 
     def __init__(self, data: Path, port: int, **options: Any) -> None:
         self._environment = {
@@ -245,7 +252,7 @@ class ServerProcess:
     async def start(self) -> None:
         """Return at once; whoever connects waits."""
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "rollout_server", "serve", env=self._environment, stderr=asyncio.subprocess.PIPE
+            sys.executable, *self.program, "serve", env=self._environment, stderr=asyncio.subprocess.PIPE
         )
 
     async def end(self, *, kill: bool) -> tuple[int, str]:
@@ -255,6 +262,11 @@ class ServerProcess:
         _, said = await self._process.communicate()
         assert self._process.returncode is not None
         return self._process.returncode, said.decode()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, such as one that stops it."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     async def exit(self) -> tuple[int, str]:
         """Wait until it ends by itself."""

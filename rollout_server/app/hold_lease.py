@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 EVERY_MS = 1_000
 """How often a lease without a term is looked at."""
 
+RENEWALS, LOOKS = 3, 10
+"""How often a term is renewed by its holder, and looked at by whoever waits for its end."""
+
 
 class HoldLease:
     """Asks for one environment's lease, and renews it. Lives on one event loop."""
@@ -32,6 +35,11 @@ class HoldLease:
         if self._lease.term_ms and self._clock.monotonic_ms() >= self._until_ms:
             return None
         return self._token
+
+    @property
+    def pause_ms(self) -> int:
+        """How long to rest before the next look: whoever waits for a lease looks more often than its holder."""
+        return self._lease.term_ms // (LOOKS if self._token is None else RENEWALS) or EVERY_MS
 
     async def look(self) -> None:
         """Renew the lease, or ask for it."""
@@ -54,9 +62,9 @@ class HoldLease:
             get_logger().info(what, environment=self._environment, token=self._token)
 
     async def keep_holding(self) -> None:
-        """Look three times in each term until cancelled."""
+        """Look again and again until cancelled."""
         while True:
-            await asyncio.sleep((self._lease.term_ms // 3 or EVERY_MS) / 1_000)
+            await asyncio.sleep(self.pause_ms / 1_000)
             await self.look()
 
     async def release(self) -> None:

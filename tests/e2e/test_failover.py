@@ -226,7 +226,8 @@ async def fail_over_and_judge(tmp_path: Path, rounds: int, say: Callable[[str], 
     events = sum((one.events for one in stand.replicas), Counter[str]())
     say(
         f"{promoted} failovers; writes {dict(counted)}; {len(stand.history.reads)} reads, "
-        f"{len(stand.history.sightings)} revisions at SDKs; log {len(entries)}; {len(ramp.rollbacks)} rollbacks, {ramp.unanswered} times no answer; "
+        f"{len(stand.history.sightings)} revisions at SDKs; log {len(entries)}; {len(ramp.rollbacks)} rollbacks, "
+        f"{ramp.unanswered} times no answer; "
         f"{sum(lost)} unconfirmed entries died in {sum(map(bool, lost))} failovers, "
         f"{len({each for each, _ in dead} | {epoch})} epochs; settled by the log {verdict.settled}, undecided "
         f"{len(verdict.undecided)}, violations {len(verdict.violations) + len(of_ramp)}; servers logged {dict(events)}"

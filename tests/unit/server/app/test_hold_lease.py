@@ -88,6 +88,19 @@ async def test_it_is_taken_over_and_taken_back_under_another_token() -> None:
     assert held.fence() == 3
 
 
+async def test_whoever_waits_looks_more_often_than_the_holder() -> None:
+    """Three renewals a term are enough to keep it; to take it over soon after its end takes more looks."""
+    lease = ScriptedLease(term_ms=3_000)
+    held = HoldLease("production", lease, FakeClock())
+    assert held.pause_ms == 300
+    await held.look()
+    assert held.pause_ms == 1_000
+    lease.token = None
+    await held.look()
+    assert held.pause_ms == 300
+    assert HoldLease("production", ScriptedLease(term_ms=0), FakeClock()).pause_ms == hold_lease.EVERY_MS
+
+
 async def test_letting_go_ends_it_at_once() -> None:
     """Also where the store is away: then it ends with its term."""
     lease = ScriptedLease(term_ms=0)
