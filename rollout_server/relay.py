@@ -8,9 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rollout_server.adapters.grpc_upstream import GrpcUpstream, UpstreamAddress, UpstreamTls
+from rollout_server.adapters.grpc_upstream import GrpcUpstream, UpstreamAddress
 from rollout_server.adapters.shelf_file import ShelfFile
 from rollout_server.adapters.system_clock import SystemClock
+from rollout_server.adapters.upstream_refusals import UpstreamTls
 from rollout_server.api import http
 from rollout_server.api.calls import Calls
 from rollout_server.api.delivery import Delivery

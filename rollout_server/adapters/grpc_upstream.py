@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from rollout_sdk.engine.problems import Problem
 from rollout_sdk.wire.records import WireError
 from rollout_sdk.wire.relaying import read_told, write_news, write_relay_hello
-from rollout_server.errors import Corrupt, Forbidden, InvalidInput, RolloutError, Unavailable
+from rollout_server.adapters.upstream_refusals import UpstreamTls, refusal
+from rollout_server.errors import Corrupt, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from rollout_sdk.engine.model import Position
     from rollout_sdk.wire.relaying import News, Told
+    from rollout_server.errors import RolloutError
 
 RELAY = "/rollout.v1.DeliveryService/Relay"
 REPORT = "/rollout.v1.TelemetryService/Report"
@@ -38,21 +38,6 @@ _OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 5_000),
     ("grpc.use_local_subchannel_pool", 1),  # else a channel inherits the backoff of an earlier one
 )
-_REFUSALS = (grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamTls:
-    """PEM files; read at each dial, so that renewed ones are taken up.
-
-    Attributes:
-        ca: authorities of the server's certificate; the system's unless given.
-        cert, key: the relay's own.
-    """
-
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +80,9 @@ class GrpcUpstream:
                 if told is not None:
                     yield told
             code, details = await call.code(), await call.details()
-            raise _refusal(code, details, self._address.target)
+            raise self._refusal(code, details)
         except grpc.aio.AioRpcError as error:
-            raise _refusal(error.code(), error.details(), self._address.target) from None
+            raise self._refusal(error.code(), error.details()) from None
         except WireError as error:
             raise Corrupt("upstream", str(error), "are both servers of releases that go together?") from None
         finally:
@@ -113,7 +98,7 @@ class GrpcUpstream:
             method: Any = self._channel.unary_unary(REPORT)
             answer: bytes = await method(report, timeout=REPORT_WITHIN_S, metadata=_bearer(secret))
         except grpc.aio.AioRpcError as error:
-            raise _refusal(error.code(), error.details(), self._address.target) from None
+            raise self._refusal(error.code(), error.details()) from None
         except grpc.aio.UsageError:  # the channel was closed before it
             raise Unavailable("upstream", f"{self._address.target} is being dialled again") from None
         except asyncio.CancelledError:  # closed under it, unless it is this task that is to end
@@ -129,16 +114,15 @@ class GrpcUpstream:
         if channel is not None:
             await channel.close()
 
+    def _refusal(self, code: grpc.StatusCode, details: str | None) -> RolloutError:
+        return refusal(code, details, self._address.target, self._address.tls)
+
     def _dial(self) -> grpc.aio.Channel:
         target, tls = self._address.target, self._address.tls
         options = (*_OPTIONS, ("grpc.enable_http_proxy", 0)) if self._address.is_local else _OPTIONS
         if tls is None:
             return grpc.aio.insecure_channel(target, options)
-        try:
-            credentials = grpc.ssl_channel_credentials(_pem(tls.ca), _pem(tls.key), _pem(tls.cert))
-        except OSError as error:
-            raise Unavailable("upstream", f"{error.filename} cannot be read: {error.strerror}") from None
-        return grpc.aio.secure_channel(target, credentials, options)
+        return grpc.aio.secure_channel(target, tls.credentials(), options)
 
 
 async def _say(call: Any, hello: bytes, news: AsyncIterator[News]) -> None:  # noqa: ANN401 - grpc's calls of bytes have no type
@@ -152,17 +136,3 @@ async def _say(call: Any, hello: bytes, news: AsyncIterator[News]) -> None:  # n
 
 def _bearer(token: str) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {token}"),)
-
-
-def _refusal(code: grpc.StatusCode, details: str | None, target: str) -> RolloutError:
-    """Return what a status of upstream means here."""
-    said = details or code.name
-    if code in _REFUSALS:
-        return Forbidden(f"{target} refuses: {said}", "check the token, and that it is of the right role")
-    if code is grpc.StatusCode.INVALID_ARGUMENT:
-        return InvalidInput([Problem("", "", "refused_upstream", said, "use an SDK and a relay of this release")])
-    return Unavailable("upstream", f"{target} is away: {said}")
-
-
-def _pem(path: Path | None) -> bytes | None:
-    return None if path is None else path.read_bytes()

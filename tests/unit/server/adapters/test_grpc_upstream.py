@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rollout_server.adapters.grpc_upstream import GrpcUpstream, UpstreamAddress, UpstreamTls
+from rollout_server.adapters.grpc_upstream import GrpcUpstream, UpstreamAddress
+from rollout_server.adapters.upstream_refusals import UpstreamTls
 from rollout_server.errors import Unavailable
 from tests.contract.test_upstream import say
 
