@@ -73,9 +73,9 @@ class Control(RolloutCalls, ChangeCalls):
         """How things stand."""
         served = self._here()
         found = await status(served.environment, served.instances, self._elsewhere)
-        known, awaited = self._here_runs().known, found.awaited
+        known = self._here_runs().known
         lines = [
-            convert_rollouts.summary(one, await run_now(one, known), awaited.get(one.metadata.key, ""))
+            convert_rollouts.summary(one, await run_now(one, known), found.awaited, found.standing_still)
             for one in found.rollouts
         ]
         return pb.GetStatusResponse(

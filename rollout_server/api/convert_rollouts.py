@@ -60,28 +60,32 @@ def rollout(view: RolloutView) -> pb.Rollout:
     return message
 
 
-def summary(resource: Resource, run: Run | None, awaited: str = "") -> pb.RolloutSummary | None:
+def summary(
+    resource: Resource, run: Run | None, awaited: Mapping[str, str], standing_still: Mapping[str, str]
+) -> pb.RolloutSummary | None:
     """Write a rollout in a line; None where it never had a run and none is awaited.
 
     Args:
         resource: the rollout.
         run: as ticks left it.
-        awaited: when the schedule opens the next run, or what that waits for; empty where it opens none.
+        awaited: by key, when the schedule opens the next run, or what that waits for.
+        standing_still: by key, what keeps a run from growing, and until when.
     """
     spec, key = resource.spec, resource.metadata.key
     if not isinstance(spec, RolloutSpec):
         return None
-    if awaited:
-        phase = Phase.SCHEDULED.value
-        return pb.RolloutSummary(key=key, flag=spec.flag, run=run.number if run else 0, phase=phase, sentence=awaited)
+    if key in awaited:
+        phase, number = Phase.SCHEDULED.value, run.number if run else 0
+        return pb.RolloutSummary(key=key, flag=spec.flag, run=number, phase=phase, sentence=awaited[key])
     if run is None:
         return None
+    why = f"; {standing_still[key]}" if key in standing_still else ""
     return pb.RolloutSummary(
         key=key,
         flag=spec.flag,
         run=run.number,
         phase=run.phase.value,
-        sentence=sentence(run),
+        sentence=sentence(run) + why,
         exposing=run.phase in EXPOSING and not run.is_finished,
         needs_person=run.need is not None and not run.need.acknowledged_by,
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rollout_server.app.start_rollout import refuse_start
-from rollout_server.domain import calendar
-from rollout_server.domain.frozen import freezes_told, turn_ms
+from rollout_server.domain.frozen import growth_told
 from rollout_server.domain.rollouts import RolloutSpec
 from rollout_server.domain.schedule import awaited_ms
 from rollout_server.errors import Refused
@@ -42,9 +41,7 @@ def awaited_start(
         refuse_start(resources, rollout, elsewhere)
     except Refused as refused:
         why.append(str(refused))
-    if freezes := freezes_told(resources, [spec.flag], now_ms):
-        why.append(f"a freeze is in force ({freezes})")
-    elif (turn_at_ms := turn_ms(resources, key, spec.flag, now_ms)) > now_ms:
-        why.append(f"others of the freeze that is over go first, its turn comes at {calendar.end_text(turn_at_ms)}")
+    if told := growth_told(resources, key, spec.flag, now_ms):
+        why.append(told)
     waits = f", and waits: {'; '.join(why)}" if why else ""
     return f"{key} was to start at {spec.start}{waits}"

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from rollout_server.app.awaited_start import awaited_start
 from rollout_server.app.history import tell
-from rollout_server.domain.resources import FlagStatus, Kind
+from rollout_server.domain.frozen import growth_told
+from rollout_server.domain.machine import Phase
+from rollout_server.domain.resources import FlagStatus, Kind, RolloutStatus
 from rollout_server.domain.serving import serving
 from rollout_server.domain.waiting import parts, waiting_in
 from rollout_server.errors import RolloutError
@@ -54,6 +56,7 @@ class Status:
         recent: entries of the last hour, newest first, at most `RECENT_MAX`.
         rollouts: in order of key, whether or not they have a run.
         awaited: of those that the schedule starts, by key: when, or what they wait for since.
+        standing_still: of those that would grow by themselves, by key: what keeps them from it, and until when.
         changes_waiting: how many wait for somebody's approval.
         is_following: False: the store is away, and this may be out of date.
     """
@@ -65,6 +68,7 @@ class Status:
     fleet: FleetSummary
     rollouts: tuple[Resource, ...]
     awaited: Mapping[str, str]
+    standing_still: Mapping[str, str]
     changes_waiting: int
     is_following: bool
 
@@ -92,6 +96,14 @@ async def status(environment: Environment, fleet: Fleet, elsewhere: Callable[[st
             key: told
             for key, one in rollouts.items()
             if (told := awaited_start(state.resources, one, elsewhere, now_ms))
+        },
+        standing_still={
+            key: told
+            for key, one in rollouts.items()
+            if isinstance(one.status, RolloutStatus)
+            and one.status.run is not None
+            and one.status.run.phase is Phase.RUNNING
+            and (told := growth_told(state.resources, key, one.status.run.flag, now_ms))
         },
         changes_waiting=waiting_count(environment),
         is_following=environment.is_following,

@@ -97,6 +97,16 @@ def turn_ms(resources: Mapping[ResourceId, Resource], rollout: str, flag: str, a
     return max((calendar.turn_ms(rollout, thaw, line) for thaw in past), default=0)
 
 
+def growth_told(resources: Mapping[ResourceId, Resource], rollout: str, flag: str, at_ms: int) -> str:
+    """Say what keeps a rollout from growing, and until when: a freeze, or others in line after one; empty: nothing."""
+    if freezes := freezes_told(resources, [flag], at_ms):
+        return f"a freeze is in force ({freezes})"
+    turn_at_ms = turn_ms(resources, rollout, flag, at_ms)
+    if turn_at_ms <= at_ms:
+        return ""
+    return f"others of the freeze that is over go first, its turn comes at {calendar.end_text(turn_at_ms)}"
+
+
 def _past(resources: Mapping[ResourceId, Resource], flag: str, at_ms: int) -> tuple[calendar.Thaw, ...]:
     freezes = freezes_of(resources.values())
     return calendar.thaws(freezes, tags_of(resources, flag), at_ms) if freezes else ()

@@ -109,8 +109,8 @@ async def test_a_rollback_is_certified_with_its_verdict() -> None:
 async def test_events_and_lines() -> None:
     """One for each notice; a rollout that never ran and is not awaited has no line."""
     async with room() as stand:
-        assert convert.summary(stand.rollout(), None) is None
-        soon = convert.summary(stand.rollout(), None, "launch starts by itself at noon")
+        assert convert.summary(stand.rollout(), None, {}, {}) is None
+        soon = convert.summary(stand.rollout(), None, {"launch": "launch starts by itself at noon"}, {})
         assert soon is not None
         assert (soon.phase, soon.exposing, soon.run, soon.sentence) == (
             "scheduled",
@@ -119,8 +119,9 @@ async def test_events_and_lines() -> None:
             "launch starts by itself at noon",
         )
         await stand.start()
-        line = convert.summary(stand.rollout(), stand.run())
+        line = convert.summary(stand.rollout(), stand.run(), {}, {"launch": "a freeze is in force"})
         assert line is not None
+        assert line.sentence.endswith("; a freeze is in force")
         assert (line.phase, line.exposing, line.run) == ("running", True, 1)
         (one,) = await events(stand.environment, "", 0, 0)
         message = convert.event(one)

@@ -8,7 +8,8 @@ from rollout_server.app.kill import Kill, kill
 from rollout_server.app.status import RECENT_MS, status
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.memory_journal import MemoryJournal
-from tests.small_environment import MIA, cohort, document, flag, opened
+from tests.rollout_room import room
+from tests.small_environment import MIA, cohort, document, flag, opened, put
 from tests.small_rollouts import STAGE
 
 QUARTER = {"split": {"on": "25%", "off": "75%"}}
@@ -82,4 +83,18 @@ async def test_what_starts_by_itself_is_told() -> None:
         await apply(environment, Apply(documents), MIA, NoFleet())
         found = await status(environment, NoFleet(), nowhere)
         assert [one.metadata.key for one in found.rollouts] == ["never", "soon"]
+        assert found.standing_still == {}
         assert found.awaited == {"soon": "soon starts by itself at 2099-01-01T00:00:00Z, and moves a to on"}
+
+
+async def test_what_stands_still_is_told_with_its_end() -> None:
+    """While a freeze is in force, and after it until its turn has come."""
+    async with room() as stand:
+        await stand.start()
+        freeze = {"from": "2027-01-01T00:00:00Z", "to": "2027-01-15T09:00:00Z", "tags": ["web"]}
+        await put(stand.environment, document("Freeze", "f", freeze))
+        found = await status(stand.environment, stand.instances, stand.others.get)
+        assert found.awaited == {}
+        assert found.standing_still == {"launch": "a freeze is in force (freeze/f until 2027-01-15 09:00 UTC)"}
+        await put(stand.environment, document("Freeze", "f", {**freeze, "tags": ["other"]}))
+        assert (await status(stand.environment, stand.instances, stand.others.get)).standing_still == {}
