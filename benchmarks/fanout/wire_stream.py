@@ -14,7 +14,7 @@ from typing import Final
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 STREAM: Final = 1
 WINDOW_MAX: Final = 2**31 - 1
-_INITIAL_WINDOW = 65_535
+INITIAL_WINDOW = 65_535
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 _ACK = _END_STREAM = 1
 _END_HEADERS = 4
@@ -35,8 +35,15 @@ def message(body: bytes) -> bytes:
     return frame(_DATA, 0, STREAM, struct.pack(">BI", 0, len(body)) + body)
 
 
-def opening(authority: str, path: str, token: str) -> bytes:
-    """Return all that a client says before its first message: no flow control holds the server back."""
+def opening(authority: str, path: str, token: str, window: int = WINDOW_MAX) -> bytes:
+    """Return all that a client says before its first message.
+
+    Args:
+        authority: whom it means.
+        path: of the method.
+        token: what it comes with.
+        window: bytes that the server may send ahead of what is read, 65,535 or more: as given, nothing holds it back.
+    """
     headers = {
         ":method": "POST",
         ":scheme": "http",
@@ -46,10 +53,10 @@ def opening(authority: str, path: str, token: str) -> bytes:
         "content-type": "application/grpc",
         "authorization": f"Bearer {token}",
     }
-    settings = frame(_SETTINGS, 0, 0, _SETTING.pack(_INITIAL_WINDOW_SIZE, WINDOW_MAX))
-    window = frame(_WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW_MAX - _INITIAL_WINDOW))
+    settings = frame(_SETTINGS, 0, 0, _SETTING.pack(_INITIAL_WINDOW_SIZE, window))
+    more = frame(_WINDOW_UPDATE, 0, 0, struct.pack(">I", window - INITIAL_WINDOW)) if window > INITIAL_WINDOW else b""
     block = b"".join(_literal(name, value) for name, value in headers.items())
-    return PREFACE + settings + window + frame(_HEADERS, _END_HEADERS, STREAM, block)
+    return PREFACE + settings + more + frame(_HEADERS, _END_HEADERS, STREAM, block)
 
 
 def _literal(name: str, value: str) -> bytes:

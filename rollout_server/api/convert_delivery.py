@@ -7,6 +7,7 @@ terminal's cursor.
 from __future__ import annotations
 
 from functools import lru_cache
+from sys import intern
 from typing import TYPE_CHECKING
 
 from rollout_sdk.engine.problems import Problem
@@ -27,6 +28,9 @@ CAPABILITIES_MAX = 512
 QUARANTINED_MAX = 10_000
 ERROR_LENGTH_MAX = 256
 
+_SHARED_BYTES_MAX = 256
+"""Of an acknowledgement that is remembered: one that refuses nothing."""
+
 
 def greeting_of(hello: delivery_pb2.Hello) -> Greeting:
     """Read a hello.
@@ -40,10 +44,11 @@ def greeting_of(hello: delivery_pb2.Hello) -> Greeting:
         raise InvalidInput([Problem("", "hello.instance_id", "bad_instance_id", message, "use a random one")])
     return Greeting(
         instance_id=instance_id,
-        sdk_version=shown(hello.sdk_version),
+        # There are a few services on a few hosts, and many processes: equal names are one object.
+        sdk_version=intern(shown(hello.sdk_version)),
         capabilities=_shared(tuple(shown(name) for name in hello.capabilities[:CAPABILITIES_MAX])),
-        service=shown(hello.service),
-        host=shown(hello.host),
+        service=intern(shown(hello.service)),
+        host=intern(shown(hello.host)),
         pid=hello.pid,
         held=_held(hello.held) if hello.HasField("held") else None,
         quarantined=_quarantined(hello.quarantined),
@@ -51,7 +56,17 @@ def greeting_of(hello: delivery_pb2.Hello) -> Greeting:
 
 
 def acknowledgement_of(message: delivery_pb2.Acknowledge) -> Acknowledgement:
-    """Read an acknowledgement."""
+    """Read an acknowledgement: one object for all processes that say the same, as all do that obeyed a revision."""
+    data = message.SerializeToString()
+    return _acknowledged(data) if len(data) <= _SHARED_BYTES_MAX else _acknowledgement(message)
+
+
+@lru_cache(maxsize=64)
+def _acknowledged(data: bytes) -> Acknowledgement:
+    return _acknowledgement(delivery_pb2.Acknowledge.FromString(data))
+
+
+def _acknowledgement(message: delivery_pb2.Acknowledge) -> Acknowledgement:
     return Acknowledgement(
         position=_held(message.position),
         ruleset_digest=message.ruleset_digest,

@@ -35,6 +35,8 @@ PENDING_MAX = 20_000
 AHEAD_BYTES = 256 * 1024
 
 _OPTIONS = (
+    # Its records of each connection would be read by nobody.
+    ("grpc.enable_channelz", 0),
     # Two servers on one port would share its connections in silence.
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),

@@ -28,8 +28,9 @@ WRITE_WITHIN_S = 60.0
 WRITTEN_BYTES_MAX = 64 * 1024 * 1024
 """Kept of one revision's messages for streams still to come."""
 
-_AT_ONCE = 256
-"""Streams that are started to speak before other work gets its turn."""
+_AT_ONCE = 1_024
+"""Streams that are started to speak before other work gets its turn, some 35 ms later: the fewer, the more of that is
+acknowledgements of those that heard first, which the last one would wait for (docs/adr/0023)."""
 
 _LOOKS_PER_BOOKMARK = 8
 

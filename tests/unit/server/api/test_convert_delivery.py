@@ -6,7 +6,7 @@ import pytest
 
 from rollout_sdk.engine.model import Position
 from rollout_sdk.wire.delivery import read_response
-from rollout_sdk.wire.messages import Bookmark, Drain, Part, Reset
+from rollout_sdk.wire.messages import Acknowledgement, Bookmark, Drain, Part, Reset
 from rollout_sdk.wire.records import WireRecord
 from rollout_sdk.wire.v1 import delivery_pb2, ruleset_pb2
 from rollout_server.api import convert_delivery as convert
@@ -53,6 +53,24 @@ def test_lists_are_bounded() -> None:
     long = ruleset_pb2.Position(epoch="e" * 9_999, revision=1, digest=b"d" * 9_999)
     position = convert.acknowledgement_of(delivery_pb2.Acknowledge(position=long)).position
     assert (len(position.epoch), len(position.digest)) == (128, 128)
+
+
+def test_equal_acknowledgements_are_one_object_unless_they_are_large() -> None:
+    """A revision in force is one position, and not one for each process; what one refuses is not kept."""
+    digest = b"x" * 32
+
+    def acknowledge(*flags: str) -> Acknowledgement:
+        refused = [delivery_pb2.Quarantine(flag=flag, version=1, error="cannot") for flag in flags]
+        held = ruleset_pb2.Position(epoch="e1", revision=7, digest=b"d" * 32)
+        message = delivery_pb2.Acknowledge(position=held, ruleset_digest=digest, quarantined=refused)
+        return convert.acknowledgement_of(message)
+
+    assert acknowledge() is acknowledge()
+    assert acknowledge() == Acknowledgement(HERE, digest, ())
+    flags = [f"flag-{number}" for number in range(50)]
+    assert acknowledge(*flags) == acknowledge(*flags)
+    assert acknowledge(*flags) is not acknowledge(*flags)
+    assert [one.flag for one in acknowledge(*flags).quarantined] == flags
 
 
 def test_equal_capabilities_are_one_object() -> None:
