@@ -10,6 +10,7 @@ import asyncio
 import gc
 import resource
 import signal
+import socket
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 
     from rollout_server.app.notify import Notifier
     from rollout_server.app.run_rollouts import RunRollouts
+    from rollout_server.app.share_fleet import ShareFleet
     from rollout_server.ports import TelemetryStore
     from rollout_server.settings import Settings
     from rollout_server.stores import Stores
@@ -205,6 +207,8 @@ async def start(settings: Settings) -> AsyncIterator[Running]:
         )
         for work in (calls.keep_cutting(), delivery.keep_speaking(), *chores, *driving):
             in_background(stack, work, broken)  # ends after the port: the last word on each stream is said here
+        for sharing in _sharing(served):
+            stack.push_async_callback(sharing.end)
         door = Door({name: one.environment for name, one in served.items()}, calls, metrics)
         control = _control(settings, served, (runs, telling), stores)
         server = GrpcServer(door, control, delivery, Telemetry(telemetry), settings.streams_max)
@@ -230,10 +234,15 @@ def _chores(
     """Yield what is done besides answering, for as long as the server runs."""
     environments = [one.environment for one in served.values()]
     yield from (keep_instances(one.instances, _notes(settings, name)) for name, one in served.items())
-    yield from (ProcessLosses(served[n].instances, t.store, t.clock).keep_counting() for n, t in telemetry.items())
+    yield from (sharing.keep_sharing() for sharing in _sharing(served))
+    yield from (ProcessLosses(served[n].fleet, t.store, t.clock).keep_counting() for n, t in telemetry.items())
     yield keep_pruned(telemetry.values())
     yield keep_ending(environments)
     yield keep_compact(environments, settings.history_keep_days * _DAY_MS)
+
+
+def _sharing(served: Mapping[str, Served]) -> list[ShareFleet]:
+    return [one.sharing for one in served.values() if one.sharing is not None]
 
 
 async def _open_environments(settings: Settings, stores: Stores, stack: AsyncExitStack) -> dict[str, Served]:
@@ -248,10 +257,14 @@ async def _open_environments(settings: Settings, stores: Stores, stack: AsyncExi
             environment,
             renew_epoch_every_ms=settings.renew_epoch_every_ms,
             instances_max=settings.instances_max,
+            replicas=stores.replicas(name),
+            name=f"{socket.gethostname()}:{split_address(settings.listen)[1]}",
         )
         await one.fan_out.start()
         stack.callback(one.fan_out.close)
         await recall_instances(one.instances, _notes(settings, name))
+        if one.sharing is not None:
+            await one.sharing.begin()
         served[name] = one
     return served
 

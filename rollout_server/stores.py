@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from rollout_server.adapters.sqlite_journal import SqliteStore
     from rollout_server.adapters.sqlite_restore import TakenApart
     from rollout_server.adapters.sqlite_telemetry import SqliteTelemetryFile
-    from rollout_server.ports import Clock, FencedNotes, Journal, Lease, TelemetryStore
+    from rollout_server.ports import Clock, FencedNotes, Journal, Lease, Replicas, TelemetryStore
     from rollout_server.settings import Settings
 
 STORE_FILE = "rollout.db"
@@ -66,6 +66,9 @@ class Stores(Protocol):
 
     def lease(self, environment: str) -> Lease:
         """Return a holder of the lease of an environment."""
+
+    def replicas(self, environment: str) -> Replicas | None:
+        """Return this server's way to the others of an environment; None where there can be no others."""
 
     def notes(self, environment: str) -> FencedNotes:
         """Return what the holders of an environment's lease note for each other: who was told what."""
@@ -217,6 +220,9 @@ class SqliteStores:
         """See `Stores`."""
         return TimedJournal(self._store.journal(environment), self.times)
 
+    def replicas(self, environment: str) -> None:
+        """One process has its files for itself."""
+
     def lease(self, environment: str) -> Lease:
         """See `Stores`."""
         return LocalLease(self._store.journal(environment))
@@ -262,6 +268,7 @@ class RedisStores:
         self._safety = safety
         self.lease = partial(store.lease, term_ms=settings.lease_ms * 5 // 6)  # the rest is for others to find it over
         self.notes = store.notes
+        self.replicas = store.replicas
         self.backup = store.backup
 
     @property
