@@ -32,7 +32,7 @@ class ChangeCalls(ControlBase):
     async def GetChange(self, request: pb.GetChangeRequest, context: Context) -> pb.GetChangeResponse:
         """One change with its plan."""
         served = self._here()
-        view, plan = await get_change(served.environment, request.number, served.instances)
+        view, plan = await get_change(served.environment, request.number, served.fleet)
         return pb.GetChangeResponse(
             change=convert_changes.change(view),
             plan=plan_summary(plan.result).summary if plan else None,
@@ -44,7 +44,7 @@ class ChangeCalls(ControlBase):
         """Consent, and apply where nobody else is asked."""
         served, actor = self._here(), self._actor()
         command = ApproveChange(request.number, convert.intent_of(request.intent))
-        done = await approve_change(served.environment, command, actor, served.instances)
+        done = await approve_change(served.environment, command, actor, served.fleet)
         return pb.ApproveChangeResponse(
             change=convert_changes.change(done.change),
             entry=await written(served.environment, done.entry),

@@ -72,7 +72,7 @@ class Control(RolloutCalls, ChangeCalls):
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.GetStatusResponse:
         """How things stand."""
         served = self._here()
-        found = await status(served.environment, served.instances, self._elsewhere)
+        found = await status(served.environment, served.fleet, self._elsewhere)
         known = self._here_runs().known
         lines = [
             convert_rollouts.summary(one, await run_now(one, known), found.awaited, found.standing_still)
@@ -129,8 +129,10 @@ class Control(RolloutCalls, ChangeCalls):
         """Who runs what."""
         served = self._here()
         return pb.ListInstancesResponse(
-            instances=[convert.instance(view) for view in served.instances.views()],
+            instances=[convert.instance(view) for view in served.fleet.views()],
             position=write_position(served.fan_out.position),
+            forgotten=served.fleet.forgotten,
+            unheard=served.fleet.unheard(served.fan_out.position.revision),
         )
 
     async def VerifyAudit(self, request: pb.VerifyAuditRequest, context: Context) -> pb.VerifyAuditResponse:
@@ -147,7 +149,7 @@ class Control(RolloutCalls, ChangeCalls):
     async def Diagnose(self, request: pb.DiagnoseRequest, context: Context) -> pb.DiagnoseResponse:
         """What will hurt later."""
         served = self._here()
-        checks = await diagnose(served.environment, served.instances, await self._surroundings())
+        checks = await diagnose(served.environment, served.fleet, await self._surroundings())
         return pb.DiagnoseResponse(checks=[convert.check(one) for one in checks])
 
     async def ExportSnapshot(
@@ -178,7 +180,7 @@ class Control(RolloutCalls, ChangeCalls):
         if first is None or first.WhichOneof("message") != "question":
             raise InvalidInput([Problem("", "", "no_question", "a plan begins with its question", "send it first")])
         served = self._here()
-        session = await open_plan(served.environment, plan_question(first.question), served.instances)
+        session = await open_plan(served.environment, plan_question(first.question), served.fleet)
         async for request in request_iterator:
             moves = await asyncio.to_thread(session.feed, tuple(request.population.contexts_json))
             for batch in move_batches(moves):
@@ -212,7 +214,7 @@ class Control(RolloutCalls, ChangeCalls):
             plan_hash=request.plan_hash,
             allow_unsupported=request.allow_unsupported,
         )
-        done = await apply(served.environment, command, actor, served.instances)
+        done = await apply(served.environment, command, actor, served.fleet)
         return pb.ApplyResponse(
             entry=await written(served.environment, done.entry),
             changes=[convert.resource_change(change) for change in done.changes],
@@ -224,7 +226,7 @@ class Control(RolloutCalls, ChangeCalls):
         """Undo an entry."""
         served, actor = self._here(), self._actor()
         command = Revert(request.revision, convert.intent_of(request.intent), request.allow_unsupported)
-        done = await revert(served.environment, command, actor, served.instances)
+        done = await revert(served.environment, command, actor, served.fleet)
         return pb.RevertResponse(
             entry=await written(served.environment, done.entry),
             position=write_position(done.position),

@@ -160,6 +160,7 @@ def instance(view: InstanceView) -> pb.Instance:
         quarantined_flags=known.quarantined,
         missing_capabilities=view.missing_capabilities,
         behind=view.instance.behind,
+        replica=view.instance.replica,
         error=known.error,
     )
 

@@ -70,13 +70,18 @@ class EnvironmentFigures:
     notifications_waiting: int = 0
 
 
-def figures_of(one: Served, telemetry: IngestTelemetry, notifier: Notifier | None = None) -> EnvironmentFigures:
-    """Look an environment up; without a notifier, nobody is told anything."""
+def figures_of(
+    one: Served, telemetry: IngestTelemetry, notifier: Notifier | None = None, *, leads: bool = False
+) -> EnvironmentFigures:
+    """Look an environment up; without a notifier, nobody is told anything.
+
+    Of processes each server tells its own, and whoever leads those of servers that are gone: the sum is the fleet.
+    """
     return EnvironmentFigures(
         environment=one.environment.name,
         revision=one.fan_out.position.revision,
         streams=one.streams,
-        instances={state.value: count for state, count in one.instances.counts().items()},
+        instances={state.value: count for state, count in one.fleet.counts(leads=leads).items()},
         epoch_renewals=one.fan_out.epoch_renewals,
         is_following=one.environment.is_following,
         reports=telemetry.reports,
@@ -123,6 +128,10 @@ class Sources:
     durability: Durability
     certificates: Certificates | None
 
+    def leads(self, name: str) -> bool:
+        """Whether this server holds the lease of an environment."""
+        return self.leases[name].fence() is not None
+
     def look(self) -> Callable[[], Iterable[Metric]]:
         """Look up what is told beside `EnvironmentFigures`; return what makes metrics of it, on any thread."""
         controllers = tuple(self._controller(name) for name in self.served)
@@ -161,7 +170,9 @@ def metrics_of(sources: Sources) -> Metrics:
     """Return the metrics of a server, by what it serves; it counts the commits from now on."""
     served, telemetry, notifiers = sources.served, sources.telemetry, sources.notifiers
     metrics = Metrics(
-        lambda: [figures_of(served[name], telemetry[name], notifiers.get(name)) for name in served],
+        lambda: [
+            figures_of(served[name], telemetry[name], notifiers.get(name), leads=sources.leads(name)) for name in served
+        ],
         sources.durability.durability,
         is_durable=sources.durability.is_durable,
         more=sources.look,
@@ -297,7 +308,9 @@ class _LookedUp(CollectorRegistry):
         revision = GaugeMetricFamily("rollout_revision", "Revision in force here.", labels=["environment"])
         streams = GaugeMetricFamily("rollout_streams", "Open Watch streams.", labels=["environment"])
         instances = GaugeMetricFamily(
-            "rollout_instances", "Processes that count, by state.", labels=["environment", "state"]
+            "rollout_instances",
+            "Processes that count here and at no other server, by state.",
+            labels=["environment", "state"],
         )
         renewals = GaugeMetricFamily(
             "rollout_epoch_renewals", "Epochs renewed because the history lost its tail.", labels=["environment"]

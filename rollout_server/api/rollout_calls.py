@@ -75,7 +75,7 @@ class RolloutCalls(ControlBase):
         names = names_of(served.environment.state.resources.values(), actor.person)
         command = StartRollout(request.rollout, convert.intent_of(request.intent), request.allow_unsupported)
         starter = Starter(actor.person, actor.label, names)
-        done = await start_rollout(served.environment, command, starter, served.instances, self._elsewhere)
+        done = await start_rollout(served.environment, command, starter, served.fleet, self._elsewhere)
         return pb.StartRolloutResponse(moved=await self._moved(done))
 
     async def PauseRollout(self, request: pb.PauseRolloutRequest, context: Context) -> pb.PauseRolloutResponse:
@@ -118,7 +118,7 @@ class RolloutCalls(ControlBase):
     async def GetCertificate(self, request: pb.GetCertificateRequest, context: Context) -> pb.GetCertificateResponse:
         """Who obeys a rollback or a kill."""
         served, runs = self._here(), self._here_runs()
-        found = await certify(served.environment, served.instances, runs.known, request.target)
+        found = await certify(served.environment, served.fleet, runs.known, request.target)
         resources = served.environment.state.resources
         metrics = {id_.key: one.spec for id_, one in resources.items() if isinstance(one.spec, MetricSpec)}
         entry = await written(served.environment, found.entry)
@@ -171,7 +171,7 @@ class RolloutCalls(ControlBase):
     async def _view(self, target: str) -> pb.Rollout:
         served = self._here()
         known = self._here_runs().known
-        found = await rollout_view(served.environment, served.instances, known, self._elsewhere, target)
+        found = await rollout_view(served.environment, served.fleet, known, self._elsewhere, target)
         return convert_rollouts.rollout(found)
 
     async def _drive(self, verb: Verb, request: _VerbRequest, expects: str = "", to: str = "") -> pb.Moved:

@@ -16,10 +16,10 @@ from rollout_server.errors import NotFound, Refused
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rollout_server.app.census import Census
     from rollout_server.app.environment import Environment
     from rollout_server.app.fleet import AckTimes
     from rollout_server.app.instance import Certificate as Obedience
-    from rollout_server.app.instances import Instances
     from rollout_server.app.rollout_view import Known
     from rollout_server.domain.journal import Entry
     from rollout_server.domain.machine import Run
@@ -39,7 +39,7 @@ class Certificate:
         run: that ended; None where a flag without one was killed.
         verdicts: that it rested on; empty for a kill of a flag without a run.
         entry: the commit.
-        acknowledged: times by this server's clock; None where it saw none.
+        acknowledged: times by this server's clock, see `AckTimes`; None where it saw none.
         obedience: every process that counts, by name.
         still_serving: what serves the variant still, by somebody's word, a phrase each.
     """
@@ -58,12 +58,12 @@ class Certificate:
     unit: str
 
 
-async def certify(environment: Environment, instances: Instances, known: Known, target: str) -> Certificate:
+async def certify(environment: Environment, fleet: Census, known: Known, target: str) -> Certificate:
     """Say who obeys the kill that stands, or the last rollback.
 
     Args:
         environment: where.
-        instances: the processes of it, as this server sees them.
+        fleet: the processes of it, at all servers on its store.
         known: what ticks learned.
         target: a rollout's key, or its flag's.
 
@@ -99,8 +99,8 @@ async def certify(environment: Environment, instances: Instances, known: Known, 
         run=run,
         verdicts=verdicts if run is not None else (),
         entry=entry,
-        acknowledged=instances.acknowledged(entry.revision),
-        obedience=instances.certificate(entry.revision),
+        acknowledged=fleet.acknowledged(entry.revision),
+        obedience=fleet.certificate(entry.revision),
         still_serving=still,
         exposed_units=round(memory.evidence.ratio.candidate_units) if memory is not None else 0,
         unit=spec.unit,

@@ -130,10 +130,12 @@ def _instances(fleet: Fleet) -> tuple[Check, ...]:
     stale = "`rollout sdks` shows each; one that stays behind may be cut off or out of memory"
     refused = "`rollout sdks` has the errors; upgrade these SDKs or revert the change that they cannot read"
     gone = "`rollout sdks` shows since when; they may still serve what they last heard"
+    unheard = "until they are, no certificate is complete: see that those servers run and reach the same store"
     return (
         _check("sdks behind", seen.behind > 0, f"{seen.behind} of {seen.connected} connected", stale),
         _check("sdks quarantined", bool(seen.quarantined), _named(seen.quarantined), refused),
         _check("sdks unreachable", bool(seen.unreachable), _named(seen.unreachable), gone),
+        *((_check("servers unheard", True, _named(seen.unheard), unheard),) if seen.unheard else ()),
     )
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rollout_sdk.engine.model import RolloutState
+    from rollout_server.app.census import Census
     from rollout_server.app.ingest_telemetry import IngestTelemetry
-    from rollout_server.app.instances import Instances
     from rollout_server.app.read_metrics import ReadMetrics
     from rollout_server.domain.guardrails.data import ExposureSums
     from rollout_server.domain.judging import Evidence, Watched
@@ -33,7 +33,7 @@ class Sources:
     """
 
     ingest: IngestTelemetry
-    instances: Instances
+    instances: Census
     clock: Clock
     metrics: ReadMetrics
 

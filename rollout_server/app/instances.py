@@ -58,6 +58,7 @@ class Instances(Census):
 
     Attributes:
         changes: counts who came and went.
+        position, mark, needed: as they were given.
     """
 
     def __init__(
@@ -80,9 +81,9 @@ class Instances(Census):
             replica: name of the server that serves them; empty for this one.
         """
         self._clock = clock
-        self._position = position
-        self._mark = mark
-        self._needed = needed
+        self.position = self._position = position
+        self.mark = self._mark = mark
+        self.needed = self._needed = needed
         self._instances_max = instances_max
         self._replica = replica
         self._seats: dict[Key, Seat] = {}
@@ -175,6 +176,20 @@ class Instances(Census):
         for key in gone:
             self._forget(key)
         return self._seats
+
+    def seat_of(self, key: Key) -> Seat | None:
+        """Return the seat of one process, counting or not."""
+        return self._seats.get(key)
+
+    def away(self) -> tuple[Key, ...]:
+        """Return who is out of reach."""
+        return tuple(key for away in self._away.values() for key in away)
+
+    def drop(self, key: Key) -> None:
+        """Forget a process that is out of reach here, and known elsewhere."""
+        seat = self._seats.get(key)
+        if seat is not None and not seat.instance.is_connected:
+            self._forget(key)
 
     def to_recall(self) -> tuple[Instance, ...]:
         """Return them for `recall` after a restart: who is connected was heard of now."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rollout_sdk.engine.model import RolloutState
-    from rollout_server.app.instances import Instances
+    from rollout_server.app.census import Census
     from rollout_server.app.window_clock import WindowClock
     from rollout_server.ports import TelemetryStore
 
@@ -26,9 +26,9 @@ _Key = tuple[str, str]
 class ProcessLosses:
     """Watches the processes of one environment."""
 
-    def __init__(self, instances: Instances, store: TelemetryStore, clock: WindowClock) -> None:
+    def __init__(self, fleet: Census, store: TelemetryStore, clock: WindowClock) -> None:
         """Know nobody yet: who was gone before this server started is nobody's loss now."""
-        self._instances = instances
+        self._fleet = fleet
         self._store = store
         self._clock = clock
         self._away_since_ms: dict[_Key, int | None] = {}
@@ -36,13 +36,16 @@ class ProcessLosses:
     async def count(self) -> ProcessWindow:
         """Look once, and put who lives and who was lost since into the present window.
 
+        Of many servers on one store each counts those that were connected to it last, so none is lost twice; of a
+        server that is gone nobody does: they may well live (docs/adr/0022).
+
         Raises:
             Unavailable: the store is away; losses are counted at the next look.
         """
         now_ms = self._clock.now_ms()
         away_since_ms: dict[_Key, int | None] = {}
         lost: list[_Key] = []
-        for one in self._instances.known():
+        for one in self._fleet.mine():
             key = (one.token_id, one.greeting.instance_id)
             if one.is_out_of_sight:
                 continue  # its relay is cut off: it may well live
@@ -51,7 +54,7 @@ class ProcessLosses:
             elif key in self._away_since_ms:
                 known_ms = self._away_since_ms[key]
                 since_ms = away_since_ms[key] = now_ms if known_ms is None else known_ms
-                if now_ms - since_ms >= LOST_AFTER_MS:
+                if now_ms - since_ms >= LOST_AFTER_MS and self._fleet.is_whole:  # else it may be elsewhere
                     lost.append(key)
         connected = sum(since_ms is None for since_ms in away_since_ms.values())
         found = ProcessWindow(self._clock.window_at(now_ms), connected + len(lost), len(lost))

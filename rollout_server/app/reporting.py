@@ -9,9 +9,9 @@ from rollout_server.domain.guardrails.look import Feed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from rollout_server.app.census import Census
     from rollout_server.app.ingest_telemetry import IngestTelemetry
     from rollout_server.app.instance import Instance
-    from rollout_server.app.instances import Instances
     from rollout_server.ports import Clock
 
 MISSED_AFTER_MS: Final = 30_000
@@ -25,7 +25,7 @@ class Reporting:
     at to give it: it is found once.
     """
 
-    def __init__(self, ingest: IngestTelemetry, instances: Instances, clock: Clock) -> None:
+    def __init__(self, ingest: IngestTelemetry, instances: Census, clock: Clock) -> None:
         """Know nothing yet.
 
         Args:

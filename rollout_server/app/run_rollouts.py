@@ -339,11 +339,11 @@ def controllers(
             one.environment,
             Sources(
                 telemetry[name],
-                one.instances,
+                one.fleet,
                 one.environment.clock,
                 ReadMetrics(source, name, one.environment.clock, telemetry[name].clock),
             ),
-            one.instances,
+            one.fleet,
             elsewhere,
             fences[name],
             tick_ms,

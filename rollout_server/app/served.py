@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 from rollout_sdk.engine.capabilities import needed_by
 from rollout_server.app.fan_out import FanOut
 from rollout_server.app.instances import Instances
+from rollout_server.app.roster import Roster
+from rollout_server.app.share_fleet import ShareFleet
+from rollout_server.app.shared_fleet import SharedFleet
 
 if TYPE_CHECKING:
     from rollout_sdk.engine.model import Ruleset
+    from rollout_server.app.census import Census
     from rollout_server.app.environment import Environment
+    from rollout_server.ports import Replicas
 
 
 class Served:
@@ -18,19 +23,41 @@ class Served:
 
     Attributes:
         streams: how many are open now.
+        instances: the processes of this server.
+        fleet: those of all servers on the store.
+        sharing: tells the other servers of the first, and hears of theirs; None where there can be no others.
     """
 
-    def __init__(self, environment: Environment, *, renew_epoch_every_ms: int, instances_max: int) -> None:
-        """Take over an environment that was started."""
+    def __init__(
+        self,
+        environment: Environment,
+        *,
+        renew_epoch_every_ms: int,
+        instances_max: int,
+        replicas: Replicas | None = None,
+        name: str = "",
+    ) -> None:
+        """Take over an environment that was started.
+
+        Args:
+            environment: it.
+            renew_epoch_every_ms: see `FanOut`.
+            instances_max: processes remembered, of each server.
+            replicas: the way to other servers on the store; None where there can be none.
+            name: of this server, for people at those.
+        """
         self.environment = environment
         self.fan_out = FanOut(environment, renew_epoch_every_ms)
-        self.instances = Instances(
-            environment.clock,
-            position=lambda: self.fan_out.position,
-            mark=self.fan_out.mark,
-            needed=self._needed,
-            instances_max=instances_max,
-        )
+        about = (environment.clock, lambda: self.fan_out.position, self.fan_out.mark, self._needed, instances_max)
+        self.instances: Instances
+        self.fleet: Census
+        self.sharing: ShareFleet | None = None
+        if replicas is None:
+            self.instances = self.fleet = Instances(*about)
+        else:
+            self.instances = roster = Roster(*about)
+            self.fleet = fleet = SharedFleet(roster, environment.clock, instances_max)
+            self.sharing = ShareFleet(environment, roster, fleet, self.fan_out, replicas, name)
         self.streams = 0
         self._needed_by: tuple[Ruleset, frozenset[str]] | None = None
 

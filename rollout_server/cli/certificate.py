@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rollout_server.cli import messages
-from rollout_server.cli.screen import BAD, GOOD, Mark
+from rollout_server.cli.screen import BAD, GOOD, Mark, quantity
 from rollout_server.cli.sdks import state
 from rollout_server.cli.times import ago, brief
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rollout_sdk.wire.v1 import control_pb2
     from rollout_server.cli.session import Session
     from rollout_server.cli.yaml_text import Data
@@ -33,22 +31,26 @@ class Certificate:
         obeying: a quarantined flag counts: kill acts on it too.
         waiting: connected, and not there yet.
         unreachable: seen in the last hour, not connected, no goodbye.
+        forgotten: processes that count, and of which the server knows nothing more.
+        unheard: other servers on its store that are not heard now, each with what is missing.
     """
 
     revision: int
     obeying: tuple[control_pb2.Instance, ...]
     waiting: tuple[control_pb2.Instance, ...]
     unreachable: tuple[control_pb2.Instance, ...]
+    forgotten: int = 0
+    unheard: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
         """How many processes count."""
-        return len(self.obeying) + len(self.waiting) + len(self.unreachable)
+        return len(self.obeying) + len(self.waiting) + len(self.unreachable) + self.forgotten
 
     @property
     def is_complete(self) -> bool:
         """Whether every process that counts obeys."""
-        return not self.waiting and not self.unreachable
+        return not (self.waiting or self.unreachable or self.forgotten or self.unheard)
 
     def last_lag_ms(self) -> int | None:
         """Return the longest time to be in force; None where a process has gone on to a later revision, or joined."""
@@ -64,24 +66,29 @@ class Certificate:
             "in_force": [messages.instance(item) for item in self.obeying],
             "straggling": [messages.instance(item) for item in self.waiting],
             "unreachable": [messages.instance(item) for item in self.unreachable],
+            "forgotten": self.forgotten,
+            "unheard": list(self.unheard),
         }
 
 
-def certify(revision: int, instances: Sequence[control_pb2.Instance]) -> Certificate:
+def certify(revision: int, answer: control_pb2.ListInstancesResponse) -> Certificate:
     """Sort the processes by whether they run at least this revision."""
     obeying, waiting, unreachable = [], [], []
-    for item in instances:
+    for item in answer.instances:
         if state(item) not in _REACHED:
             unreachable.append(item)
         elif item.in_force.revision >= revision:
             obeying.append(item)
         else:
             waiting.append(item)
-    return Certificate(revision, tuple(obeying), tuple(waiting), tuple(unreachable))
+    known = (tuple(obeying), tuple(waiting), tuple(unreachable))
+    return Certificate(revision, *known, answer.forgotten, tuple(answer.unheard))
 
 
 def wait(session: Session, revision: int, timeout_ms: int) -> Certificate:
-    """Ask until every connected process obeys, or the time is over. Unreachable ones are not waited for.
+    """Ask until every connected process obeys and every server was heard, or the time is over.
+
+    Unreachable processes are not waited for.
 
     Raises:
         ServerRefused: the server went away meanwhile.
@@ -92,8 +99,8 @@ def wait(session: Session, revision: int, timeout_ms: int) -> Certificate:
     end_ms = world.monotonic_ms() + timeout_ms
     while True:
         answer = connection.ask(connection.stub.ListInstances, control_pb2.ListInstancesRequest())
-        certificate = certify(revision, answer.instances)
-        if not certificate.waiting or world.monotonic_ms() >= end_ms:
+        certificate = certify(revision, answer)
+        if not (certificate.waiting or certificate.unheard) or world.monotonic_ms() >= end_ms:
             session.screen.end_progress()
             return certificate
         session.screen.progress(f"waiting: {len(certificate.obeying)} of {certificate.total} processes obey")
@@ -111,7 +118,7 @@ def tell(session: Session, certificate: Certificate, serving: str, remedy: str) 
     """
     screen = session.screen
     total, obeying = certificate.total, len(certificate.obeying)
-    if total == 0:
+    if total == 0 and certificate.is_complete:
         screen.tell("no process is connected; whoever connects from now on gets it at once")
         return
     if certificate.is_complete:
@@ -124,6 +131,10 @@ def tell(session: Session, certificate: Certificate, serving: str, remedy: str) 
         tell_lacking(session, "straggling", straggling(item))
     for item in certificate.unreachable:
         tell_lacking(session, "unreachable", unreachable(item, session.now_ms))
+    if certificate.forgotten:
+        tell_lacking(session, "forgotten", quantity(certificate.forgotten, "more process"))
+    for who in certificate.unheard:
+        tell_lacking(session, "unheard", who)
     screen.tell(Mark("next: ", BAD), remedy)
 
 

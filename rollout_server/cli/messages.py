@@ -118,6 +118,7 @@ def instance(message: control_pb2.Instance) -> dict[str, Data]:
         "service": message.service,
         "host": message.host,
         "behind": message.behind,
+        "server": message.replica,
         "pid": message.pid,
         "sdk_version": message.sdk_version,
         "state": STATES.get(message.state, "unknown"),

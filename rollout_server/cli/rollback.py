@@ -94,7 +94,7 @@ def wait(session: Session, target: str, timeout_ms: int) -> control_pb2.Certific
             return proof
         done, total = len(proof.in_force), _total(proof)
         bar = "━" * (done * _BAR // max(total, 1))
-        missing = (*proof.straggling, *proof.quarantined, *proof.unreachable)
+        missing = (*proof.straggling, *proof.quarantined, *proof.unreachable, *proof.unheard)
         last = f"  waiting for {missing[0]}" if len(missing) == 1 else ""
         session.screen.progress(f"{bar:─<{_BAR}} {done:,} of {total:,} processes serve `{proof.variant}`{last}")
         world.pause(POLL_MS)
@@ -103,7 +103,7 @@ def wait(session: Session, target: str, timeout_ms: int) -> control_pb2.Certific
 def tell(session: Session, proof: control_pb2.Certificate) -> None:
     """Say who obeys, by name who does not and what to do there; why, and what serves the variant still."""
     screen, total, done = session.screen, _total(proof), len(proof.in_force)
-    if not total:
+    if not total and proof.complete:
         screen.tell("no process is connected; whoever connects from now on gets it at once")
     elif proof.complete:
         times = f", the last after {brief(proof.last_ack_ms)}" if proof.HasField("last_ack_ms") else ""
@@ -130,6 +130,7 @@ def _lacking(session: Session, proof: control_pb2.Certificate) -> Iterator[tuple
         yield "unreachable", certificate.unreachable(found.pop(), now_ms) if found else name
     if proof.forgotten:
         yield "forgotten", quantity(proof.forgotten, "more process")
+    yield from (("unheard", who) for who in proof.unheard)
 
 
 def _known(session: Session) -> dict[str, list[control_pb2.Instance]]:

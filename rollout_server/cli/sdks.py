@@ -31,7 +31,8 @@ def sdks(session: Session) -> None:
     """Which process runs which revision.
 
     LAG is the time from the commit of the revision in force to its acknowledgement; it is empty for a process that
-    joined later. Every process of the last hour is here that did not say goodbye.
+    joined later. Every process of the last hour is here that did not say goodbye, whichever server on the same store
+    serves it.
     """
     from rollout_sdk.wire.v1 import control_pb2
 
@@ -42,12 +43,18 @@ def sdks(session: Session) -> None:
         "environment": session.environment(),
         "position": messages.position(answer.position),
         "instances": [messages.instance(instance) for instance in answer.instances],
+        "forgotten": answer.forgotten,
+        "unheard": list(answer.unheard),
     }
     session.screen.show(data, lambda: _draw(session, answer))
 
 
 def _draw(session: Session, answer: control_pb2.ListInstancesResponse) -> None:
     screen = session.screen
+    for who in answer.unheard:
+        screen.tell(Mark("unheard: ", BAD), who)
+    if answer.forgotten:
+        screen.tell(Mark("forgotten: ", BAD), quantity(answer.forgotten, "more process"))
     if not answer.instances:
         screen.line("no process is connected; give one a token: rollout token create --role sdk --person SERVICE")
         return
@@ -67,6 +74,7 @@ def _draw(session: Session, answer: control_pb2.ListInstancesResponse) -> None:
             Column("CONNECTED"),
             Column("CANNOT", folds=True),
             Column("RELAY"),
+            Column("SERVER"),
             Column("INSTANCE"),
         ]
     ordered = sorted(
@@ -98,5 +106,5 @@ def _row(session: Session, item: control_pb2.Instance, head: int) -> list[Cell]:
     ]
     if session.screen.is_wide:
         row += [item.sdk_version, stamp(item.connected_at_ms), ", ".join(item.missing_capabilities)]
-        row += [item.behind, item.instance_id]
+        row += [item.behind, item.replica or "this one", item.instance_id]
     return row

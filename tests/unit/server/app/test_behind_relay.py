@@ -108,3 +108,19 @@ def test_without_room_a_process_is_missed_and_no_certificate_is_whole() -> None:
     server = Server(instances_max=1)
     take(server.relay("eu"), News((joined(1), joined(2)), ((WORD, (1,)),)))
     assert (server.certificate().forgotten, server.certificate().is_complete) == (1, False)
+
+
+def test_what_was_said_a_while_ago_happened_then() -> None:
+    """Connections, losses and acknowledgements; and who is behind another relay is named with that one."""
+    server = Server()
+    server.clock.advance(500)
+    peer = server.relay("")
+    far = Joined(3, TOKEN, Greeting("i-3", "1", (), "web-3", "", 3), 10, behind="eu")
+    list(peer.take(News((joined(1, ago_ms=100), joined(2, ago_ms=300, away_ms=50), far)), 40))
+    now_ms = server.clock.now_ms()
+    known = {one.greeting.instance_id: one for one in server.instances.known()}
+    assert known["i-1"].connected_at_ms == now_ms - 140
+    assert (known["i-2"].connected_at_ms, known["i-2"].last_seen_at_ms) == (now_ms - 340, now_ms - 90)
+    assert known["i-3"].name == "web-3 (pid 3) behind eu"
+    list(peer.take(News(acknowledged=((WORD, (1,)),)), 60))
+    assert server.instances.known()[0].last_seen_at_ms == now_ms - 60

@@ -103,3 +103,20 @@ async def test_what_is_recalled_is_bounded() -> None:
     assert [view.instance.greeting.instance_id for view in after.views()] == ["i-17", "i-18", "i-19"]
     after.join(greeting("new"), "t-1")
     assert len(after.views()) == 3
+
+
+async def test_since_when_it_was_connected_is_remembered() -> None:
+    """Else an old stream would look newer than one that began elsewhere meanwhile. Notes of before do not say it."""
+    clock, notes = FakeClock(), MemoryNotes()
+    before = instances(clock)
+    before.join(greeting("stays"), "t-1")
+    clock.advance(5_000)
+    await kept(before, notes)
+    after = instances(clock)
+    await recall_instances(after, notes)
+    assert after.known()[0].connected_at_ms == clock.now_ms() - 5_000
+    assert isinstance(notes.value, list)
+    old = [one[:8] for one in notes.value if isinstance(one, list)]
+    earlier = instances(clock)
+    await recall_instances(earlier, MemoryNotes(old))
+    assert earlier.known()[0].connected_at_ms == clock.now_ms()

@@ -15,6 +15,7 @@ from rollout_server.domain.telemetry import PROCESS_LOST, ProcessWindow
 from rollout_server.errors import Unavailable
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.memory_telemetry import MemoryTelemetry
+from tests.small_fleet import Server, Store
 from tests.telemetry_world import launch_state
 
 
@@ -144,3 +145,47 @@ def test_guardrails_read_it_as_a_candidate_without_control() -> None:
     (sums,) = sums_of(launch_state(), [ProcessWindow(7, 40, 2)])
     assert (sums.metric, sums.window, sums.run, sums.allocation) == (PROCESS_LOST, 7, 1, 1)
     assert (sums.candidate.n, sums.candidate.x, sums.control.n) == (40, 2.0, 0)
+
+
+async def test_of_many_servers_one_counts_each_process() -> None:
+    """The one that it was connected to last; who moved is no loss, and what a dead server served is nobody's."""
+    store = Store()
+    a, b, c = (store.server(name) for name in "abc")
+    windows, telemetry = WindowClock(store.clock, 10_000, -1), MemoryTelemetry()
+    losses = {server.name: ProcessLosses(server.fleet, telemetry, windows) for server in (a, b, c)}
+
+    async def look(ms: int, *dead: Server) -> int:
+        found = 0
+        for _ in range(ms // 10_000):
+            await store.pass_time(10_000, *dead)
+            found += sum([(await losses[one.name].count()).lost for one in (a, b, c) if one not in dead])
+        return found
+
+    moves, dies, orphan = a.join("moves"), a.join("dies"), c.join("orphan")
+    assert await look(10_000) == 0
+    b.join("moves")
+    for stream in (moves, dies):
+        a.roster.disconnect(stream)
+    assert await look(LOST_AFTER_MS + 10_000, c) == 1
+    assert orphan is not None
+    assert await look(2 * LOST_AFTER_MS, a, c) == 0
+    lived = [each.lived for each in await telemetry.processes(-1, 1 << 40)]
+    assert lived[-1] == 1, "of all servers together, once"
+
+
+async def test_nobody_is_lost_while_others_are_not_heard() -> None:
+    """Who went away here may be there; it is counted as soon as that is known."""
+    store = Store()
+    a, b = store.server("a"), store.server("b")
+    losses = ProcessLosses(a.fleet, MemoryTelemetry(), WindowClock(store.clock, 10_000, -1))
+    stream = a.join("p")
+    await store.pass_time(10_000)
+    await losses.count()
+    a.roster.disconnect(stream)
+    await losses.count()
+    for clock in (store.clock, a.clock, b.clock):
+        clock.advance(LOST_AFTER_MS)
+    assert not a.fleet.is_whole
+    assert (await losses.count()).lost == 0
+    await store.pass_time(2_000)
+    assert (await losses.count()).lost == 1

@@ -125,3 +125,37 @@ async def test_a_goodbye_is_told_for_as_long_as_it_matters() -> None:
     relay.join("b")
     relay.reconnect()
     assert names(await relay.news()) == ["b"]
+
+
+async def test_a_goodbye_that_came_by_another_way_is_told() -> None:
+    """A relay that was cut off says it of a process that is out of reach here."""
+    relay = Relay()
+    stream = relay.join("a")
+    number = (await relay.news()).joined[0].number
+    relay.roster.disconnect(stream, is_out_of_sight=True)
+    assert (await relay.news()).lost == (number,)
+    relay.roster.strike(TOKEN, "a")
+    news = await relay.news()
+    assert (names(news), news.left) == (["a"], (news.joined[0].number,))
+    assert [key for key, _ in relay.roster.goodbyes().items()] == [(TOKEN, "a")]
+    relay.join("a")
+    assert relay.roster.goodbyes() == {}
+
+
+async def test_whoever_listens_can_be_rung_without_news() -> None:
+    relay = Relay()
+    relay.join("a")
+    assert names(await relay.news()) == ["a"]
+    assert relay.roster.is_told
+    relay.roster.ring()
+    assert await relay.news() == News()
+
+
+async def test_a_clock_that_steps_makes_no_connection_older() -> None:
+    """Since when it is connected is told by the clock that never steps; and behind which relay."""
+    relay = Relay()
+    relay.roster.join(Greeting("a", "1", (), "web", "h", 7), TOKEN, "eu", 100)
+    relay.clock.step(-3_600_000)
+    relay.clock.advance(10)
+    (one,) = (await relay.news()).joined
+    assert (one.connected_ms_ago, one.behind) == (110, "eu")

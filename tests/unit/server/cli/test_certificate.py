@@ -1,11 +1,13 @@
 """Who obeys, and who is not known to."""
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rollout_sdk.wire.v1 import control_pb2 as pb
 from rollout_sdk.wire.v1.ruleset_pb2 import Position
-from rollout_server.cli.certificate import certify, name
+from rollout_server.cli.certificate import Certificate, certify, name
 
 INSTANCES = st.builds(
     lambda revision, state: pb.Instance(in_force=Position(revision=revision), state=state),
@@ -14,12 +16,16 @@ INSTANCES = st.builds(
 )
 
 
+def certified(revision: int, *instances: pb.Instance, **more: Any) -> Certificate:
+    return certify(revision, pb.ListInstancesResponse(instances=instances, **more))
+
+
 @given(st.lists(INSTANCES), st.integers(0, 20))
 def test_complete_means_every_process_is_connected_and_at_the_revision(
     instances: list[pb.Instance], revision: int
 ) -> None:
     """No process is lost in the counting, and none counts twice."""
-    certificate = certify(revision, instances)
+    certificate = certify(revision, pb.ListInstancesResponse(instances=instances))
     assert certificate.total == len(instances)
     reachable = (pb.INSTANCE_STATE_IN_FORCE, pb.INSTANCE_STATE_QUARANTINED, pb.INSTANCE_STATE_STRAGGLING)
     obeys = [item.state in reachable and item.in_force.revision >= revision for item in instances]
@@ -30,11 +36,24 @@ def test_complete_means_every_process_is_connected_and_at_the_revision(
 def test_the_lag_is_known_only_when_all_are_at_that_very_revision() -> None:
     here = pb.Instance(in_force=Position(revision=3), state=pb.INSTANCE_STATE_IN_FORCE, lag_ms=8)
     joined = pb.Instance(in_force=Position(revision=3), state=pb.INSTANCE_STATE_IN_FORCE, lag_ms=-1)
-    assert certify(3, [here, here]).last_lag_ms() == 8
-    assert certify(3, [here, joined]).last_lag_ms() is None
-    assert certify(2, [here]).last_lag_ms() is None
-    assert certify(3, []).last_lag_ms() is None
-    assert certify(3, [here]).data()["complete"] is True
+    assert certified(3, here, here).last_lag_ms() == 8
+    assert certified(3, here, joined).last_lag_ms() is None
+    assert certified(2, here).last_lag_ms() is None
+    assert certified(3).last_lag_ms() is None
+    assert certified(3, here).data()["complete"] is True
+
+
+def test_who_is_forgotten_or_unheard_leaves_no_certificate_complete() -> None:
+    """Processes that nobody knows of may serve what was killed."""
+    here = pb.Instance(in_force=Position(revision=3), state=pb.INSTANCE_STATE_IN_FORCE)
+    assert certified(3, here).is_complete
+    forgotten, unheard = certified(3, here, forgotten=2), certified(3, here, unheard=["server b: it is not heard now"])
+    assert (forgotten.is_complete, forgotten.total) == (False, 3)
+    assert (unheard.is_complete, unheard.total, unheard.data()["unheard"]) == (
+        False,
+        1,
+        ["server b: it is not heard now"],
+    )
 
 
 def test_a_process_is_named_as_the_server_names_it() -> None:

@@ -65,6 +65,18 @@ def test_wide_shows_what_cannot_be_evaluated_and_which_relay_serves(
     assert "eu-west" in out
 
 
+def test_servers_that_are_not_heard_are_said_first(rollout: CommandLine, control: ScriptedControl) -> None:
+    """They may serve processes that are not in the list."""
+    elsewhere = pb.Instance(service="shop", host="web-9", state=pb.INSTANCE_STATE_IN_FORCE, replica="b:7070")
+    unheard = ["server c:7070: it is not heard now"]
+    control.on("ListInstances", pb.ListInstancesResponse(instances=[elsewhere], forgotten=2, unheard=unheard))
+    rollout.width = 200
+    outcome = rollout("sdks", "-o", "wide")
+    assert "unheard: server c:7070: it is not heard now" in outcome.out
+    assert "forgotten: 2 more processes" in outcome.out
+    assert "b:7070" in outcome.out
+
+
 def test_nobody_connected_says_how_to_connect(rollout: CommandLine, control: ScriptedControl) -> None:
     control.on("ListInstances", pb.ListInstancesResponse())
     outcome = rollout("sdks")
@@ -80,6 +92,7 @@ def test_json(rollout: CommandLine, control: ScriptedControl) -> None:
             "service": "shop",
             "host": "web-2",
             "behind": "eu-west",
+            "server": "",
             "pid": 7,
             "sdk_version": "",
             "state": "unreachable",
