@@ -52,7 +52,7 @@ from rollout_server.hosting import Phase, address_of, certificates_of, in_backgr
 from rollout_server.logs import configure, get_logger, without_message
 from rollout_server.relay import start_relay
 from rollout_server.settings import is_loopback, split_address
-from rollout_server.stores import open_stores
+from rollout_server.stores import open_stores, wait_for_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
@@ -148,6 +148,8 @@ async def _serve(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, begin_to_stop, number)
+    if not await _is_there(wait_for_store(settings), stopping):
+        return
     async with start_relay(settings) if settings.upstream else start(settings) as running:
         first_tokens = running.first_tokens if isinstance(running, Running) else {}
         for environment, path in first_tokens.items():
@@ -164,6 +166,18 @@ async def _serve(settings: Settings) -> None:
             raise RuntimeError("background work broke; the log says where")
         broken.cancel()
     get_logger().info("stopped")
+
+
+async def _is_there(waiting: Coroutine[object, object, None], stopping: asyncio.Event) -> bool:
+    """Wait for the store, unless it is to stop before."""
+    store, end = asyncio.create_task(waiting), asyncio.create_task(stopping.wait())
+    await asyncio.wait({store, end}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (store, end):
+        task.cancel()
+    await asyncio.wait({store, end})
+    if not store.cancelled():
+        store.result()
+    return not stopping.is_set()
 
 
 @asynccontextmanager

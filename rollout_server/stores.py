@@ -14,7 +14,7 @@ from rollout_server.adapters.data_directory import held, is_held
 from rollout_server.adapters.local_lease import LocalLease
 from rollout_server.adapters.notes_file import NotesFile, OwnNotes
 from rollout_server.adapters.redis_link import Wait
-from rollout_server.adapters.redis_store import RedisOptions, open_redis
+from rollout_server.adapters.redis_store import RedisOptions, open_redis, why_away
 from rollout_server.adapters.redis_store import open_standing as open_standing_redis
 from rollout_server.adapters.server_key import server_key
 from rollout_server.adapters.sqlite_journal import open_standing as open_standing_file
@@ -42,6 +42,11 @@ STORE_FILE = "rollout.db"
 TELEMETRY_FILE = "telemetry.db"
 KEY_FILE = "server-key"
 SQLITE_DURABILITY = "SQLite, WAL, synchronous=FULL"
+ASKED_EVERY_S = 1.0
+"""How often a Redis that is away at the start is asked again."""
+
+SAID_EVERY = 30
+"""Of so many attempts one is told."""
 
 
 class Stores(Protocol):
@@ -93,6 +98,29 @@ class Stores(Protocol):
 
     async def close(self) -> None:
         """Finish what was acknowledged and let go. May be called twice."""
+
+
+async def wait_for_store(settings: Settings) -> None:
+    """Return once the Redis that the settings name can be opened, or refuses for a reason that no waiting cures.
+
+    Whoever starts a machine starts servers and Redis at once; and a server that ends each time is given up by its
+    supervisor sooner or later, and is then not there when Redis is back.
+
+    Raises:
+        InvalidInput: the address is none.
+    """
+    if settings.redis_url is None:
+        return
+    options = _redis_options(settings, settings.redis_url.get_secret_value())
+    attempts = 0
+    while error := await why_away(options):
+        if attempts % SAID_EVERY == 0:
+            what = "waiting for Redis: nothing is served before it answers"
+            get_logger().error(what, why=str(error), hint="see that it runs and can be reached from here")
+        attempts += 1
+        await asyncio.sleep(ASKED_EVERY_S)
+    if attempts:
+        get_logger().warning("Redis answers", attempts=attempts)
 
 
 async def open_stores(settings: Settings, clock: Clock) -> Stores:

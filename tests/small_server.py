@@ -263,6 +263,12 @@ class ServerProcess:
         assert self._process.returncode is not None
         return self._process.returncode, said.decode()
 
+    async def line(self) -> str:
+        """Wait for the next line that it says."""
+        assert self._process is not None
+        assert self._process.stderr is not None
+        return (await self._process.stderr.readline()).decode()
+
     def send(self, number: signal.Signals) -> None:
         """Send it a signal, such as one that stops it."""
         assert self._process is not None

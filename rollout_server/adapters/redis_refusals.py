@@ -16,8 +16,14 @@ REFUSED_BEFORE = (
 )
 """Said by Redis instead of doing what was asked: nothing was written."""
 
-LOST = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, TimeoutError)
-"""No answer came."""
+LOST = (
+    exceptions.ConnectionError,
+    exceptions.InvalidResponse,
+    exceptions.TimeoutError,
+    OSError,
+    TimeoutError,
+)
+"""No answer came, or none that means anything."""
 
 DAMAGED_HINT = (
     "keep a copy of what Redis holds, restore a backup made by `rollout backup` into an empty Redis, and start the "
@@ -37,6 +43,13 @@ _AWAY = (
     ("WRONGPASS", "it does not know this user and password", "look at the user and the password in redis_url"),
     ("NOPERM", "its user may not do this", "give the user the commands named in docs/redis.md"),
 )
+_MISTAKEN = (
+    ("unknown command 'SENTINEL'", "what answers there is no Sentinel", "name the Sentinels, or write redis://"),
+    ("DB index is out of range", "it has no such database", "choose a lower number at the end of redis_url"),
+    ("Authentication required", "it asks for a password", "put it into redis_url: redis://:PASSWORD@HOST:PORT"),
+)
+"""What is said at first to who holds it for something else."""
+
 _CLASSES = {
     exceptions.OutOfMemoryError: "OOM",
     exceptions.BusyLoadingError: "LOADING",
@@ -59,6 +72,9 @@ def refusal(error: Exception, where: str) -> RolloutError | None:
     for known, what, hint in _AWAY:
         if code == known:
             return Unavailable("redis", f"{where}: {what} ({text})", hint)
+    for known, what, hint in _MISTAKEN:
+        if text.startswith(known):
+            return Unavailable("redis", f"{where}: {what} ({text})", hint)
     if isinstance(error, exceptions.AuthenticationError):
         return Unavailable("redis", f"{where}: it refuses the password ({text})", "look at the password in redis_url")
     if code == "WRONGTYPE" or "XADD" in text:
@@ -69,7 +85,22 @@ def refusal(error: Exception, where: str) -> RolloutError | None:
     if isinstance(error, MasterNotFoundError):  # its text is the inside of every client that was asked
         what = f"{where}: they name no primary, or do not answer"
         return Unavailable("redis", what, "see that the Sentinels run and can be reached from here")
+    if isinstance(error, exceptions.InvalidResponse):
+        what = f"{where}: something answers there that is no Redis"
+        return Unavailable("redis", what, "look at the host and the port in redis_url")
     if isinstance(error, LOST):
         hint = "nothing was changed; see that Redis runs and can be reached from here, the server goes on by itself"
         return Unavailable("redis", f"{where}: it does not answer ({text or type(error).__name__})", hint)
     return None
+
+
+def may_pass(error: Unavailable) -> bool:
+    """Whether waiting may help: not where a password, an address or a certificate is wrong."""
+    cause = error.__cause__
+    if type(cause) is exceptions.ConnectionError and isinstance(cause.__cause__, exceptions.RedisError):
+        cause = cause.__cause__
+    is_mistaken = isinstance(cause, exceptions.InvalidResponse) or str(cause).startswith(
+        tuple(known for known, _, _ in _MISTAKEN)
+    )
+    is_barred = isinstance(cause, exceptions.AuthenticationError | exceptions.NoPermissionError)
+    return not is_mistaken and not is_barred and "SSL" not in str(cause)

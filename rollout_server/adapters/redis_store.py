@@ -17,13 +17,14 @@ from rollout_server.adapters.redis_journal import RedisJournal
 from rollout_server.adapters.redis_lease import TERM_MS, RedisLease
 from rollout_server.adapters.redis_link import RedisLink, Wait
 from rollout_server.adapters.redis_notes import RedisNotes
+from rollout_server.adapters.redis_refusals import may_pass
 from rollout_server.adapters.redis_restore import RESTORING_HINT, fill
 from rollout_server.adapters.redis_rows import FORMAT, NO_MARKS, key_mark, meta_key
 from rollout_server.adapters.redis_safety import look, refuse
 from rollout_server.adapters.redis_telemetry import RedisTelemetry, open_telemetry
 from rollout_server.domain.checkpoint import SERVER_KEY_BYTES
 from rollout_server.domain.journal import GENESIS_DIGEST
-from rollout_server.errors import Corrupt, NotFound, Refused
+from rollout_server.errors import Corrupt, NotFound, Refused, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,6 +58,25 @@ class RedisOptions:
     def __repr__(self) -> str:
         """Leave the password out."""
         return f"RedisOptions({read_address(self.url).where})"
+
+
+async def why_away(options: RedisOptions) -> Unavailable | None:
+    """Ask a Redis whether it is there; return why not, if waiting may help.
+
+    None says that it is to be opened: it answers, or refuses for a reason that opening it tells.
+
+    Raises:
+        InvalidInput: the address is none.
+    """
+    address = read_address(options.url)
+    link = RedisLink(make_pool(address, options.tls_ca), address.where, options.wait)
+    try:
+        await link.command("PING")
+    except Unavailable as error:
+        return error if may_pass(error) else None
+    finally:
+        await link.close()
+    return None
 
 
 async def open_redis(options: RedisOptions, environments: Iterable[str], *, key: bytes, clock: Clock) -> RedisStore:

@@ -25,7 +25,7 @@ from rollout_server.errors import Unavailable, Unknown
 from tests.doubles.fake_clock import FakeClock
 from tests.journal_world import draft, flag, redis_store
 from tests.real_redis import own_redis
-from tests.small_server import Person, bearer, channel_to, serving
+from tests.small_server import Person, admin_of, bearer, channel_to, process_on, serving
 from tests.small_server import flag as flag_document
 from tests.watched_redis import watched_redis
 
@@ -297,6 +297,27 @@ async def test_a_server_without_redis_serves_and_refuses_and_comes_back(tmp_path
             await retried(environment.catch_up)
             await person.apply(flag_document("after"))
             assert sorted(one.key for one in (await person.status()).flags) == ["after", "before"]
+
+
+async def test_a_server_that_starts_before_its_redis_waits_for_it(tmp_path: Path) -> None:
+    """It says so, serves as soon as Redis answers, and may be stopped meanwhile; a wrong password is told at once."""
+    async with own_redis(requirepass="right") as server:
+        url = server.url().replace("unix://", "unix://:right@")
+        server.kill()
+        async with process_on(tmp_path / "stopped", redis_url=url) as waiting:
+            assert "waiting for Redis" in await waiting.line()
+            code, said = await waiting.end(kill=False)
+            assert (code, "Traceback" in said) == (0, False)
+        async with process_on(tmp_path / "served", redis_url=url) as waiting, channel_to(waiting.address) as channel:
+            assert "does not answer" in await waiting.line()
+            server.start()
+            await server.ready()
+            assert not (await (await admin_of(tmp_path / "served", channel)).status()).flags
+        async with process_on(
+            tmp_path / "refused", redis_url=server.url().replace("unix://", "unix://:no@")
+        ) as refused:
+            code, said = await refused.exit()
+            assert (code, "it refuses the password" in said) == (1, True)
 
 
 def _hear(event: asyncio.Event, entry: Entry | None, _before: State, _after: State) -> None:

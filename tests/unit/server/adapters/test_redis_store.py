@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from rollout_server.adapters.redis_store import RedisOptions, open_redis
+from rollout_server.adapters.redis_store import RedisOptions, open_redis, why_away
 from rollout_server.errors import InvalidInput, NotFound, Refused, RolloutError, Unavailable
 from tests.certificates import Authority
 from tests.doubles.fake_clock import FakeClock
 from tests.journal_world import draft, flag, redis_store
-from tests.real_redis import SharedRedis
+from tests.real_redis import SharedRedis, free_port, own_redis
 
 META = "rollout:{production}:meta"
 
@@ -92,6 +92,44 @@ async def test_a_redis_that_is_not_there_is_told_with_its_place(url: str, kind: 
     with pytest.raises(kind) as refusal:
         await redis_store(url)
     assert refusal.value.hint
+
+
+async def test_it_is_asked_whether_it_is_there() -> None:
+    """Away is worth waiting for; a Redis that answers, or says no for good, is to be opened and tells it then."""
+    assert isinstance(await why_away(RedisOptions(f"redis://127.0.0.1:{free_port()}")), Unavailable)
+    async with own_redis(requirepass="right") as server:
+        assert await why_away(RedisOptions(server.url())) is None
+        assert await why_away(RedisOptions(server.url().replace("unix://", "unix://:right@"))) is None
+        server.kill()
+        assert isinstance(await why_away(RedisOptions(server.url())), Unavailable)
+    with pytest.raises(InvalidInput):
+        await why_away(RedisOptions("http://x"))
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:{port}", "redis+sentinel://127.0.0.1:{port}/main"])
+async def test_what_answers_and_is_no_redis_is_told_as_such(url: str) -> None:
+    """A port of something else: no bug of ours, and not worth waiting for."""
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    listening = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with listening:
+        options = RedisOptions(url.format(port=listening.sockets[0].getsockname()[1]))
+        assert await why_away(options) is None
+        with pytest.raises(Unavailable, match="is no Redis"):
+            await redis_store(options.url)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"), [("redis+sentinel://{at}/main", "no Sentinel"), ("redis://{at}/99", "no such")]
+)
+async def test_a_redis_that_is_meant_otherwise_is_told_as_such(url: str, words: str) -> None:
+    """An address of Sentinels that names a Redis, and a database that it does not have."""
+    async with own_redis(port=free_port()) as server:
+        with pytest.raises(Unavailable, match=words):
+            await redis_store(url.format(at=f"127.0.0.1:{server.port}"))
 
 
 async def test_a_short_key_vouches_for_nothing() -> None:
