@@ -85,7 +85,7 @@ async def _claim(link: RedisLink, names: Sequence[str]) -> None:
             claimed.append(mark)
             others = (_beside_meta(name, each) for each in ("meta", "epochs", "log", "versions"))
             if await link.command("EXISTS", *others, telemetry_key(name)):
-                hint = "a restore overwrites nothing: empty this database of Redis, or choose another in redis_url"
+                hint = "if it was restored before, take `restore` out; else empty this database, or choose another"
                 raise Refused("store-not-empty", f"{link.where} holds environment {name} already", hint)
             is_refused = False
         finally:

@@ -21,13 +21,25 @@ from rollout_server.adapters.sqlite_telemetry_rows import signed, stored_bound, 
 from rollout_server.adapters.sqlite_telemetry_schema import TELEMETRY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from rollout_server.adapters.redis_link import RedisLink
 
 WINDOWS_AT_ONCE = 50
 _FOREVER = 1 << 53
+_COLUMNS = {
+    "cell": 8,
+    "instance": 4,
+    "judged": 3,
+    "ledger": 4,
+    "outcome": 3,
+    "process": 4,
+    "run": 7,
+    "sample": 4,
+    "stratum": 2,
+    "unit": 8,
+}
 
 
 async def write(link: RedisLink, environments: Iterable[str], target: Path) -> dict[str, int]:
@@ -85,14 +97,14 @@ class _Copying:
             metric: await self._link.command("SMEMBERS", self._of(name, f"outcomes:{metric}"))
             for metric in filter(None, metrics)
         }
-        units = dict(_pairs(await self._link.command("HGETALL", self._of(name, "units"))))
+        seen = await self._link.command("HGETALL", self._of(name, "units"))
         bounds = {
             metric.decode(): rows.read_bound(bound)
             for metric, bound in _pairs(await self._link.command("HGETALL", self._of(name, "bounds")))
         }
         strata = await self._link.command("SMEMBERS", self._of(name, "strata"))
         await self._put("stratum", [(number, stratum.decode()) for stratum in strata])
-        await self._samples(number, counted, units, bounds)
+        await self._samples(number, counted, await asyncio.to_thread(dict, _pairs(seen)), bounds)
         return checkpoint
 
     async def _cells(self, name: str, number: int, metric: str) -> None:
@@ -100,35 +112,24 @@ class _Copying:
         for at in range(0, len(windows), WINDOWS_AT_ONCE):
             chunk = windows[at : at + WINDOWS_AT_ONCE]
             answer = await self._link.ask(scripts.TELEMETRY_SUMS, self._key, name, metric, chunk[0] - 1, chunk[-1])
-            cells = []
-            for window, fields in answer[1:]:
-                for field, body in _pairs(fields):
-                    allocation, reach_ppm, arm, stratum = field.decode().split("\0")
-                    place = (int(allocation), int(reach_ppm), stratum, arm)
-                    cells.append((number, metric, int(window), *place, write_cell(rows.read_cell(body))))
-            await self._put("cell", cells)
+            await self._put("cell", _cells(number, metric, answer[1:]))
 
     async def _samples(
         self, number: int, counted: Mapping[str, list[bytes]], units: Mapping[bytes, bytes], bounds: Mapping[str, int]
     ) -> None:
         """Write who was counted, below the bounds that hold now: one that was lowered meanwhile holds for all of it."""
         samples: dict[str, int] = dict.fromkeys(bounds, 0)
-        for metric, found in counted.items():
-            hashes = _below(found, bounds.get(metric, EVERYTHING))
-            await self._put("outcome", [(number, metric, signed(unit)) for unit in hashes])
+        for metric, found in {**counted, "": units}.items():
+            hashes = await asyncio.to_thread(_below, found, bounds.get(metric, EVERYTHING))
             if hashes or metric in bounds:
                 samples[metric] = len(hashes)
-        hashes = _below(units, bounds.get("", EVERYTHING))
-        if hashes or "" in bounds:
-            samples[""] = len(hashes)
-        await self._put("unit", [(number, signed(unit), *_home(units[rows.write_unit(unit)])) for unit in hashes])
-        await self._put(
-            "sample",
-            [
-                (number, metric, stored_bound(bounds.get(metric, EVERYTHING)), count)
-                for metric, count in samples.items()
-            ],
-        )
+            if metric:
+                await self._put("outcome", ((number, metric, signed(unit)) for unit in hashes))
+            else:
+                homes = ((number, signed(unit), *_home(units[rows.write_unit(unit)])) for unit in hashes)
+                await self._put("unit", homes)
+        kept = [(number, name, stored_bound(bounds.get(name, EVERYTHING)), count) for name, count in samples.items()]
+        await self._put("sample", kept)
 
     async def _runs(self, numbers: Mapping[bytes, int], checkpoints: Mapping[bytes, list[Any]]) -> None:
         """Write the runs that are there still; those that were pruned meanwhile are over, and leave nothing behind."""
@@ -163,11 +164,15 @@ class _Copying:
         ]
         await self._put("instance", instances)
 
-    async def _put(self, table: str, found: list[tuple[Any, ...]]) -> None:
-        if found:
-            marks = ", ".join("?" * len(found[0]))
-            insert = f"INSERT INTO {table} VALUES ({marks})"  # noqa: S608 - a table's name
-            await asyncio.to_thread(self._file.executemany, insert, found)
+    async def _put(self, table: str, found: Iterable[tuple[Any, ...]]) -> None:
+        """Write rows, and make them where they are made as they are asked for, beside the event loop."""
+        marks = ", ".join("?" * _COLUMNS[table])
+        insert = f"INSERT INTO {table} VALUES ({marks})"  # noqa: S608 - a table's name
+
+        def work() -> None:
+            self._file.executemany(insert, found).close()  # one that is let go of later resets a statement then in use
+
+        await asyncio.to_thread(work)
 
     def _of(self, run: str, name: str) -> str:
         return rows.of_run(self._key, run, name)
@@ -175,6 +180,14 @@ class _Copying:
 
 def _pairs(flat: list[Any]) -> zip[tuple[Any, Any]]:
     return zip(flat[::2], flat[1::2], strict=True)
+
+
+def _cells(number: int, metric: str, windows: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+    for window, fields in windows:
+        for field, body in _pairs(fields):
+            allocation, reach_ppm, arm, stratum = field.decode().split("\0")
+            place = (int(allocation), int(reach_ppm), stratum, arm)
+            yield (number, metric, int(window), *place, write_cell(rows.read_cell(body)))
 
 
 def _below(units: Iterable[bytes], bound: int) -> list[int]:

@@ -57,7 +57,7 @@ def place(source: Path, store: Path, key: bytes) -> None:
         Corrupt, NotFound, Unavailable: as `backup_file.open_backup`. Nothing was written.
     """
     if store.exists():
-        hint = "a restore overwrites nothing: choose another directory with data, or move away what lies in this one"
+        hint = "if it was restored before, take `restore` out; else choose another data, or move away what lies there"
         raise Refused("store-not-empty", f"{store} is there already", hint)
     backup_file.open_backup(source, key).connection.close()
     part = store.with_name(f".{store.name}.part-{secrets.token_hex(4)}")
