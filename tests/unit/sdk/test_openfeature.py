@@ -133,6 +133,31 @@ def test_2_2_2_1_and_2_2_3_each_type_is_resolved_with_its_value(client: OpenFeat
     assert client.get_object_value("list", [], USER) == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("type_", "value", "other"),
+    [
+        (ValueType.BOOLEAN, False, True),
+        (ValueType.STRING, "", "mine"),
+        (ValueType.INTEGER, 0, 1),
+        (ValueType.FLOAT, 0.0, 0.1),
+        (ValueType.JSON, {}, {"mine": 1}),
+        (ValueType.INTEGER, 2**31 - 1, 1),
+        (ValueType.INTEGER, 2**53 - 1, 1),
+    ],
+)
+def test_2_2_3_values_that_look_like_none_and_large_ones_are_values(type_: ValueType, value: Any, other: Any) -> None:
+    """As the specification's conformance suite asks: resolved, exact, with variant and reason, without an error."""
+    only = valued("only", type_, value)
+    backend = RulesetClient(Ruleset(position(1), {"only": only}, {}, {}))
+    api.set_provider_and_wait(RolloutProvider(backend))
+    wanted = "object" if type_ is ValueType.JSON else type_.value
+    details = getattr(api.get_client(), f"get_{wanted}_details")("only", other, USER)
+    assert details.value == value
+    assert type(details.value) is type(value)
+    assert (details.reason, details.variant, details.error_code) == (Told.STATIC, "only", None)
+    assert not details.error_message
+
+
 async def test_2_2_1_asynchronous_methods_answer_the_same_without_a_wait(client: OpenFeatureClient) -> None:
     """They never give the loop away: what was scheduled before them has not run after them."""
     ran: list[str] = []
