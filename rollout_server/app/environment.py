@@ -247,34 +247,43 @@ class Environment:
         ours = self.position  # as of now: what is committed here while the store is read is not in what it answers
         try:
             stored = await self.journal.load()
-            is_ours = await self._is_our_history(ours, stored.position)
-            if is_ours is False and stored.position.epoch == self.position.epoch:
-                stored = await self._rename()
+            is_held = await self._is_held(ours, stored.position)
+            if is_held is False:
+                stored = await self._lost(stored)
         except Exception as error:  # noqa: BLE001 - memory answers on, and the store is asked again
             if self._is_following:
                 self.report("the journal cannot be read; memory answers on", error)
             self._is_following = False
             return False
-        is_ahead = is_ours is not False and self.position.revision >= stored.position.revision
-        if not is_ahead and not (is_ours and is_whole):
+        is_ours = is_held is not False and stored.position.epoch == ours.epoch
+        is_ahead = is_ours and self.position.revision >= stored.position.revision
+        if not is_ahead and not (is_ours and is_held and is_whole):
             self._take_over(stored)
         self._is_following = True
         return True
 
-    async def _rename(self) -> State:
-        """Make a history that lost what was applied here a new epoch: SDKs ahead of it would never hear it again."""
-        await self.journal.renew_epoch()
+    async def _lost(self, stored: State) -> State:
+        """Say what happened, and make a history that lost what was applied here a new epoch, if it is not one yet.
+
+        SDKs ahead of it would never hear it again. Another server may have been first; or an old copy of the store is
+        back, under the name that it had.
+        """
+        if is_nameless := stored.position.epoch == self.position.epoch:
+            await self.journal.renew_epoch()
         get_logger().error(
             "the store has lost entries that this server had applied; its history is a new epoch",
             environment=self.name,
             revision=self.position.revision,
             hint="see docs/redis.md on what may be lost; `rollout history` shows what the store kept",
         )
-        return await self.journal.load()
+        return await self.journal.load() if is_nameless else stored
 
-    async def _is_our_history(self, ours: Position, stored: Position) -> bool | None:
-        """Whether the store holds what was applied here; None where that was compacted away, so nobody can tell."""
-        if stored.epoch != ours.epoch or stored.revision < ours.revision:
+    async def _is_held(self, ours: Position, stored: Position) -> bool | None:
+        """Whether the store holds what was applied here, under whatever name its history goes.
+
+        None where that was compacted away, so that nobody can tell.
+        """
+        if stored.revision < ours.revision:
             return False
         if stored.revision == ours.revision:
             return stored.digest == ours.digest

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from rollout_sdk.engine.model import Position
 from rollout_server.app.environment import Environment
@@ -253,6 +254,22 @@ async def test_a_store_that_was_swapped_is_taken_over(persons: list[str], is_sam
         assert environment.state == await journal.load()
         assert environment.position.epoch != epoch
         assert is_same_epoch or environment.position.epoch == "another"
+
+
+@pytest.mark.parametrize(("person", "is_lost"), [("tom", True), ("mia", False)])
+async def test_a_loss_is_told_whatever_name_the_history_goes_by(person: str, *, is_lost: bool) -> None:
+    """An old copy of the store is back, under the name that it had: not renamed, and not passed over in silence."""
+    journal, other = SwappedStore(), MemoryJournal()
+    await other.commit(draft(f"{0:08x}", person))
+    async with opened(journal) as environment:
+        await environment.commit(draft(f"{0:08x}", "mia"))
+        heard = asyncio.Event()
+        environment.subscribe(lambda *_: heard.set())
+        with capture_logs() as logs:
+            journal.become(other, "another")
+            await heard.wait()
+        assert environment.position.epoch == "another"
+        assert any("has lost entries" in one["event"] for one in logs) is is_lost
 
 
 async def test_a_history_that_was_only_compacted_keeps_its_name() -> None:
