@@ -1,6 +1,6 @@
 """The server that drives rollouts is stopped for three leases, and wakes: it writes nothing that it decided before.
 
-Two real servers whose clocks are stepped by an hour, three rollouts whose stages last a fifth of a second, and Redis's
+Two real servers whose clocks are stepped by an hour, three rollouts whose stages last half a second, and Redis's
 own account of every commit: under which token each entry of the engine was written, and when.
 """
 
@@ -35,14 +35,14 @@ from tests.real_redis import RealRedis, own_redis
 from tests.small_server import Person, ServerProcess, admin_of, channel_to, document, free_port, http_get, settings
 
 KEYS = ("north", "south", "west")
-STAGES = [{"name": f"stage-{number}", "share": f"{number * 10}%", "soak": "200ms"} for number in range(1, 9)]
-PIPELINE = {"stages": STAGES, "finish": {"share": "100%", "watch": "200ms"}}
+STAGES = [{"name": f"stage-{number}", "share": f"{number * 10}%", "soak": "500ms"} for number in range(1, 9)]
+PIPELINE = {"stages": STAGES, "finish": {"share": "100%", "watch": "500ms"}}
 PACE = {"tick_ms": 100, "window_ms": 200, "report_every_ms": 200}
 STEPS = (signal.SIGUSR1, signal.SIGUSR2)
 LONG_S = 60
 META = meta_key("production")
-SLACK_MS = 100
-"""How long an entry may be on its way from a server on a busy machine: half a soak."""
+SLACK_MS = 300
+"""What Redis may see less of a soak than the server: a tick, and the way on a busy machine."""
 
 
 @dataclass
@@ -214,7 +214,8 @@ async def pause_leaders(tmp_path: Path, pauses: int, lease_ms: int, say: Callabl
     tokens = [commits.tokens[one.digest] for one in entries if one.actor == ENGINE]
     say(
         f"{pauses} pauses; {len(tokens)} entries of the engine under {len(set(tokens))} tokens, 0 under an old one; "
-        f"takeover, of a lease of {lease_ms} ms: p50 {statistics.median(took_ms):.0f}, max {max(took_ms):.0f} ms"
+        f"takeover, of a lease of {lease_ms} ms: p50 {statistics.median(took_ms):.0f}, "
+        f"p95 {sorted(took_ms)[pauses * 95 // 100]:.0f}, max {max(took_ms):.0f} ms"
     )
 
 
@@ -243,7 +244,7 @@ def judge_all(entries: list[Entry], commits: Commits, pauses: int) -> None:
             assert token >= newest, f"revision {entry.revision} was written under an old token"
             newest = token
     assert len({token for token in commits.tokens.values() if token}) >= pauses
-    assert Counter(one.entry.action for one in judge.passages)["advance"] > pauses, "rollouts went on"
+    assert Counter(one.entry.action for one in judge.passages)["advance"] >= pauses, "rollouts went on"
 
 
 async def test_a_leader_that_was_stopped_writes_nothing_when_it_wakes(tmp_path: Path) -> None:
