@@ -36,7 +36,8 @@ class Figures:
         streams: how many.
         opened_s: from the first dial to the last stream that was spoken to, all dialling at once.
         opened_lost: connections that were taken and broke before a word was said, until then.
-        kib: memory of the server for each stream.
+        kib: memory of the server for each stream, of which nothing was heard but hello.
+        used_kib: the same after all changes and acknowledgements.
         last_ms: from a change's commit to its arrival at the last stream, a round each.
         each_ms: the same for each stream of each round.
         answer_ms: from the call to the answer of whoever wrote the change, a round each.
@@ -48,6 +49,7 @@ class Figures:
     opened_s: float = 0.0
     opened_lost: int = 0
     kib: float = 0.0
+    used_kib: float = 0.0
     last_ms: list[float] = field(default_factory=list)
     each_ms: list[float] = field(default_factory=list)
     answer_ms: list[float] = field(default_factory=list)
@@ -93,7 +95,9 @@ def measure(streams: int, rounds: int) -> Figures:
         server.start()
         operator = Operator(server)
         operator.apply([changed(0)])
-        token, empty_kib = operator.sdk_token(), resident_kib(server.pid)
+        token = operator.sdk_token()
+        time.sleep(SETTLED_S)
+        empty_kib = resident_kib(server.pid)
         began = time.monotonic()
         crowds = Listeners(server, token, streams)
         try:
@@ -104,6 +108,8 @@ def measure(streams: int, rounds: int) -> Figures:
             figures.kib = (resident_kib(server.pid) - empty_kib) / streams
             for number in range(1, rounds + 1):
                 change(operator, crowds, number, figures)
+            time.sleep(SETTLED_S)
+            figures.used_kib = (resident_kib(server.pid) - empty_kib) / streams
             figures.returned_s = storm(server, crowds, streams)
             figures.returned_lost = crowds.heard()[1] - figures.opened_lost
         finally:
@@ -153,6 +159,7 @@ def table(crowds: Sequence[Figures]) -> str:
         ("the same, every stream", lambda one: both(one.each_ms)),
         ("the answer to whoever wrote it", lambda one: both(one.answer_ms)),
         ("memory of the server, a stream", lambda one: f"{one.kib:.1f} KiB, budget {BUDGET_KIB}"),
+        ("the same after the changes", lambda one: f"{one.used_kib:.1f} KiB"),
         ("all dialled at once: the last one served", lambda one: f"{one.opened_s:.1f} s, {one.opened_lost} lost"),
         ("back after SIGKILL and restart", lambda one: f"{one.returned_s:.1f} s, {one.returned_lost} lost"),
     ]
