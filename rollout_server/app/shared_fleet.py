@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 CURRENT_MS = 3_000
 """For how long an answer of the store says who there is. Servers ask once a second."""
 
+LISTEN_MS = 2_500
+"""How long others have to give a sign of life, after this server began to ask, or the store was away. The store may have
+lost who there is."""
+
 SAME_MS = 500
 """Two servers may tell of one connection, by way of a relay that moved, and ages are known to a few milliseconds."""
 
@@ -59,6 +63,7 @@ class SharedFleet(Census):
         self._missed: set[Key] = set()
         self._asked: Position = Position("", 0)
         self._answered_at_ms: int | None = None
+        self._listening_since_ms = 0
         self._current_since_ms = own.began_at_ms
         self._forgot_until_ms = 0
         self._bell = asyncio.Event()
@@ -74,7 +79,7 @@ class SharedFleet(Census):
         """
         now_ms, before = self._clock.monotonic_ms(), set(self.to_hear())
         if not self._is_current:
-            self._current_since_ms = self._clock.now_ms()
+            self._current_since_ms, self._listening_since_ms = self._clock.now_ms(), now_ms
             for peer in self.peers.values():
                 peer.doubt()
         self._answered_at_ms, self._asked = now_ms, asked
@@ -140,6 +145,8 @@ class SharedFleet(Census):
         if not self._is_current:
             return ("the other servers on this store: it does not answer, or was not asked yet",)
         epoch, missing = self._position().epoch, list[str]()
+        if self._clock.monotonic_ms() - self._listening_since_ms < LISTEN_MS:
+            missing.append("the other servers on this store: this one has only begun to listen to them")
         if self._asked.epoch != epoch or self._asked.revision < revision:
             missing.append(f"the store: it was not asked since revision {revision} which servers there are")
         if self._clock.monotonic_ms() < self._forgot_until_ms:

@@ -46,6 +46,10 @@ class TcpProxy:
         self._listening.close()
         self.cut()
 
+    def lead_to(self, server: str) -> None:
+        """Pass on to another server, from the next connection on."""
+        self._server = server
+
     def cut(self) -> None:
         """Break every connection that is open."""
         with self._lock:
@@ -56,13 +60,13 @@ class TcpProxy:
                     end.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
-        host, _, port = self._server.rpartition(":")
         while not self._is_ending:
             try:
                 client, _ = self._listening.accept()
             except TimeoutError:
                 continue
             self.accepted += 1
+            host, _, port = self._server.rpartition(":")
             try:
                 server = socket.create_connection((host, int(port)))
             except OSError:

@@ -28,6 +28,7 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(share_fleet, "BEAT_EVERY_S", 0.02)
     monkeypatch.setattr(share_fleet, "TELL_EVERY_S", 0.001)
     monkeypatch.setattr(share_fleet, "RETRY_S", 0.01)
+    monkeypatch.setattr(shared_fleet, "LISTEN_MS", 50)
 
 
 class Server:

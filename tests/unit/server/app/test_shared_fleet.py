@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
+
+from rollout_server.app import shared_fleet
 from rollout_server.app.instance import Certificate, InstanceState
 from rollout_server.app.instances import COUNTS_FOR_MS
 from rollout_server.app.peer import GONE_AFTER_MS
-from rollout_server.app.shared_fleet import CURRENT_MS
+from rollout_server.app.shared_fleet import CURRENT_MS, LISTEN_MS
 from tests.small_fleet import Server, Store
 
 HERE = 5
+
+
+@pytest.fixture(autouse=True)
+def _listens_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One look around is enough; `test_who_begins_to_listen...` has the real time."""
+    monkeypatch.setattr(shared_fleet, "LISTEN_MS", 0)
 
 
 def certificate(server: Server, revision: int = HERE) -> Certificate:
@@ -345,3 +354,24 @@ async def test_a_server_that_has_been_gone_for_an_hour_is_forgotten() -> None:
         await store.pass_time(GONE_AFTER_MS + 1_000, a)
         assert (b.fleet.peers, b.fleet.known()) == ({}, ())
     assert certificate(b).is_complete
+
+
+async def test_who_begins_to_listen_gives_others_time_to_speak(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store may have lost who there is: whoever asks it first hears of nobody, until they have spoken."""
+    monkeypatch.setattr(shared_fleet, "LISTEN_MS", LISTEN_MS)
+    store = Store()
+    a = store.server("a")
+    a.acknowledge(a.join())
+    await store.talk()
+    store.board.lose()
+    late = store.server("late")
+    await late.tell()
+    assert late.fleet.peers == {}
+    assert not certificate(late).is_complete
+    await store.pass_time(LISTEN_MS + 1_000)
+    assert where(late) == {"p": "a"}
+    assert certificate(late).is_complete
+    for clock in (store.clock, a.clock, late.clock):
+        clock.advance(CURRENT_MS)
+    await late.tell()
+    assert "only begun to listen" in str(certificate(late).unheard), "after an outage, too"
