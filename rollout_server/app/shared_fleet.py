@@ -31,8 +31,7 @@ CURRENT_MS = 3_000
 """For how long an answer of the store says who there is. Servers ask once a second."""
 
 LISTEN_MS = 2_500
-"""How long others have to give a sign of life, after this server began to ask, or the store was away. The store may have
-lost who there is."""
+"""How long others have to give a sign of life, once this server asks, or asks again: the store may have lost them."""
 
 SAME_MS = 500
 """Two servers may tell of one connection, by way of a relay that moved, and ages are known to a few milliseconds."""

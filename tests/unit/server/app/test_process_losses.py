@@ -187,5 +187,5 @@ async def test_nobody_is_lost_while_others_are_not_heard() -> None:
         clock.advance(LOST_AFTER_MS)
     assert not a.fleet.is_whole
     assert (await losses.count()).lost == 0
-    await store.pass_time(2_000)
+    await store.pass_time(4_000)
     assert (await losses.count()).lost == 1
