@@ -30,7 +30,9 @@ def modules() -> Iterator[Path]:
 
 
 def code() -> list[Path]:
-    extra = [path for name in ("scripts", "examples", "benchmarks") for path in sorted((ROOT / name).rglob("*.py"))]
+    extra = [
+        path for name in ("scripts", "examples", "benchmarks", "tests") for path in sorted((ROOT / name).rglob("*.py"))
+    ]
     return [*modules(), *extra]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -14,6 +14,7 @@ from rollout_server.app.environment import Environment
 from rollout_server.domain.journal import Change, Draft, Entry, State, fold
 from rollout_server.domain.resources import Kind, Metadata, Resource, ResourceId, TokenSpec, TokenStatus
 from rollout_server.errors import Conflict, Corrupt, NotFound, Unavailable, Unknown
+from tests.doubles.failing_journals import FailingTail, Overtaken, SilentTail, SwappedStore
 from tests.doubles.fake_clock import FakeClock
 from tests.doubles.memory_journal import MemoryJournal
 from tests.small_environment import opened
@@ -38,32 +39,6 @@ def watcher(environment: Environment) -> tuple[Seen, Callable[[Entry | None, Sta
         seen.append((entry.revision if entry else None, before.position.revision, after.position.revision))
 
     return seen, listener
-
-
-class FailingTail(MemoryJournal):
-    """A journal whose tail fails as it is told, once each."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.failures: list[Exception] = []
-        self.skip: set[int] = set()
-
-    async def tail(self, after: int) -> AsyncIterator[Entry]:
-        async for entry in super().tail(after):
-            if self.failures:
-                raise self.failures.pop()
-            if entry.revision not in self.skip:
-                yield entry
-            self.skip.discard(entry.revision)
-
-
-class SilentTail(MemoryJournal):
-    """A journal that tells nothing of what is written."""
-
-    async def tail(self, after: int) -> AsyncIterator[Entry]:
-        await asyncio.Event().wait()
-        async for entry in super().tail(after):
-            yield entry
 
 
 async def test_a_writer_reads_its_own_write() -> None:
@@ -207,28 +182,6 @@ async def test_another_history_is_taken_over_whole() -> None:
         assert environment.ruleset.position == position
 
 
-class SwappedStore(MemoryJournal):
-    """A journal in whose place another one is put while its store is away."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.swapped = asyncio.Event()
-        self.was_away = False
-
-    async def tail(self, after: int) -> AsyncIterator[Entry]:
-        if not self.was_away:
-            await self.swapped.wait()
-            self.was_away = True
-            raise Unavailable("journal", "away")
-        async for entry in super().tail(after):
-            yield entry
-
-    def become(self, other: MemoryJournal, epoch: str) -> None:
-        self._lines, self._base, self._epoch = list(other._lines), other._base, epoch
-        self._state = replace(other._state, position=replace(other._state.position, epoch=epoch))
-        self.swapped.set()
-
-
 @pytest.mark.parametrize(
     ("persons", "is_same_epoch"),
     [
@@ -304,23 +257,6 @@ async def test_who_must_know_the_newest_is_not_answered_from_what_was_lost(perso
         journal._lines = list(other._lines)
         with pytest.raises(Unavailable, match="no longer has revision 2"):
             await environment.catch_up()
-
-
-class Overtaken(FailingTail):
-    """While it is read anew, an entry is committed that its answer does not hold any more."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.overtake: Callable[[], Awaitable[object]] | None = None
-        self.overtaken = asyncio.Event()
-
-    async def load(self) -> State:
-        state = await super().load()
-        if self.overtake is not None:
-            overtake, self.overtake = self.overtake, None
-            await overtake()
-            asyncio.get_running_loop().call_soon(self.overtaken.set)
-        return state
 
 
 @pytest.mark.parametrize(
