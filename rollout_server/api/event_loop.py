@@ -2,7 +2,7 @@
 
 gRPC's own thread puts an event into a queue, and a byte into a pair of sockets whose other end the loop reads. What is
 called then empties the queue, but takes one byte: after a burst of 2,000 events the loop turns 2,000 times, and nearly
-always finds nothing. Here the bytes are taken together (docs/adr/0023).
+always finds nothing. Here the bytes are taken together (docs/adr/0024).
 """
 
 from __future__ import annotations

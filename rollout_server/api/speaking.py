@@ -30,7 +30,7 @@ WRITTEN_BYTES_MAX = 64 * 1024 * 1024
 
 _AT_ONCE = 1_024
 """Streams that are started to speak before other work gets its turn, some 35 ms later: the fewer, the more of that is
-acknowledgements of those that heard first, which the last one would wait for (docs/adr/0023)."""
+acknowledgements of those that heard first, which the last one would wait for (docs/adr/0024)."""
 
 _LOOKS_PER_BOOKMARK = 8
 
