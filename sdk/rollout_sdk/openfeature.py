@@ -12,9 +12,10 @@ all other attributes are attributes. No decision blocks, asynchronous or not: it
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from threading import Event, Timer
+from threading import Event, Thread, Timer
 from typing import TYPE_CHECKING, Any, Final
 
 try:
@@ -22,8 +23,9 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(f"{error}; type: pip install 'rollout-guard[openfeature]'", name=error.name) from None
 
+from openfeature.evaluation_context import EvaluationContext
 from openfeature.event import ProviderEventDetails
-from openfeature.exception import ErrorCode, ProviderFatalError, ProviderNotReadyError
+from openfeature.exception import ErrorCode, OpenFeatureError, ProviderFatalError, ProviderNotReadyError
 from openfeature.flag_evaluation import FlagResolutionDetails
 from openfeature.flag_evaluation import Reason as Told
 from openfeature.provider import AbstractProvider, Metadata, ProviderStatus
@@ -35,9 +37,10 @@ from rollout_sdk.reasons import ERROR_CODES, standard_reason
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from openfeature.evaluation_context import EvaluationContext
+    from openfeature.event import ProviderEvent
     from openfeature.flag_evaluation import FlagValueType
     from openfeature.hook import Hook
+    from openfeature.provider import FeatureProvider
     from openfeature.track import TrackingEventDetails
 
     from rollout_sdk.client import Client
@@ -100,6 +103,8 @@ class RolloutProvider(AbstractProvider):
         self._is_settled = False
         self._is_told = Event()
         self._state = ProviderStatus.NOT_READY
+        self._pid = os.getpid()
+        self._unwatch: Callable[[], None] | None = None
         self._endings: list[Callable[[], None]] = []
 
     def get_metadata(self) -> Metadata:
@@ -111,6 +116,15 @@ class RolloutProvider(AbstractProvider):
         return self._hooks
 
     # ------------------------------------------------------------------------------------------------------ lifecycle
+
+    def attach(self, on_emit: Callable[[FeatureProvider, ProviderEvent, ProviderEventDetails], None]) -> None:
+        """Watch the client from now on: OpenFeature initialises on a thread, which a forked child does not have."""
+        super().attach(on_emit)
+        self._watch()
+
+    def _watch(self) -> None:
+        if self._unwatch is None:
+            self._unwatch = self._client.on_status(self._stand)
 
     def initialize(self, evaluation_context: EvaluationContext) -> None:  # noqa: ARG002 - contexts come with each call
         """Wait until there are rules to decide by, from a server or from disk, at most as long as it was made to.
@@ -124,7 +138,7 @@ class RolloutProvider(AbstractProvider):
             raise ProviderFatalError("the client of this provider is closed; make another client and provider")
         self._is_settled = False
         self._is_told.clear()
-        self._endings.append(self._client.on_status(self._stand))
+        self._watch()
         self._stand(self._client.status())
         self._is_told.wait(self._ready_timeout_s)
         status = self._client.status()
@@ -132,7 +146,7 @@ class RolloutProvider(AbstractProvider):
         settling = Timer(_SETTLE_S, self._settle)
         settling.daemon = True
         settling.start()
-        self._endings += [self._client.on_change(self._changed), settling.cancel]
+        self._endings = [self._client.on_change(self._changed), settling.cancel]
         if self._state is ProviderStatus.FATAL:
             raise ProviderFatalError(_refusal(status))
         if self._state is ProviderStatus.ERROR:
@@ -140,14 +154,31 @@ class RolloutProvider(AbstractProvider):
 
     def shutdown(self) -> None:
         """Deliver what was recorded; close the client, unless it is somebody else's."""
-        endings, self._endings = self._endings, []
-        for end in endings:
-            end()
+        self._end()
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
         self._state, self._is_shut_down = ProviderStatus.NOT_READY, True
         if self._closes_client:
             self._client.close()
         else:
             self._client.flush()
+
+    def _end(self) -> None:
+        endings, self._endings = self._endings, []
+        for end in endings:
+            end()
+
+    def _begin_again(self) -> None:
+        """Initialise, in a forked child, in the stead of OpenFeature's thread, and say what it would have said."""
+        self._end()
+        self._is_told = Event()
+        try:
+            self.initialize(EvaluationContext())
+        except OpenFeatureError as error:
+            self.emit_provider_error(ProviderEventDetails(message=error.error_message, error_code=error.error_code))
+        else:
+            self.emit_provider_ready(ProviderEventDetails())
 
     def _changed(self, flags: frozenset[str]) -> None:
         self.emit_provider_configuration_changed(ProviderEventDetails(flags_changed=sorted(flags)))
@@ -159,6 +190,11 @@ class RolloutProvider(AbstractProvider):
 
     def _stand(self, status: Status) -> None:
         """Emit what the OpenFeature SDK does not know yet of how the client stands."""
+        if self._pid != os.getpid():  # a forked child, on a thread of its own: how the client stands is told anew there
+            self._pid = os.getpid()
+            if not self._is_settled:
+                Thread(target=self._begin_again, name="rollout-openfeature", daemon=True).start()
+                return
         if status.epoch or status.refused:
             self._is_told.set()
         if not status.epoch:

@@ -318,3 +318,28 @@ def test_without_grpcs_fork_support_who_forks_first_is_served(fleet: Fleet) -> N
         GRPC_ENABLE_FORK_SUPPORT="0",
     )
     assert said["parent"]["code"] == 0
+
+
+@pytest.mark.parametrize("lead_ms", [0, 40], ids=["at once", "a moment later"])
+def test_openfeature_in_children_that_are_forked_before_it_is_ready(fleet: Fleet, lead_ms: int) -> None:
+    """It initialises on a thread, which stays with the parent: without more, children would serve defaults for ever."""
+    said = run(
+        fleet.target,
+        f"""
+        from openfeature import api
+        from openfeature.evaluation_context import EvaluationContext
+        from rollout_sdk.openfeature import RolloutProvider
+        client = Client(TARGET)
+        api.set_provider(RolloutProvider(client))
+        time.sleep({lead_ms} / 1000)
+        flags = api.get_client()
+        pid = os.fork()
+        served = until(lambda: flags.get_boolean_value("a", False, EvaluationContext("u-1")))
+        say(name="parent" if pid else "child", served=served, status=flags.get_provider_status().value)
+        client.close()
+        os._exit(0 if pid == 0 else reap(pid))
+        """,
+    )
+    ready = {"served": True, "status": "READY"}
+    assert said == {"parent": {"name": "parent", **ready}, "child": {"name": "child", **ready}}
+    fleet.wait_for(lambda: fleet.instances == fleet.goodbyes)
