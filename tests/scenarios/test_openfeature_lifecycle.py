@@ -1,4 +1,4 @@
-"""A provider of OpenFeature from start to end: ready, stale, refused, closed. Numbers are the specification's (v0.8)."""
+"""A provider of OpenFeature from start to end: ready, stale, refused, closed. Numbers: the specification, v0.8."""
 
 import queue
 import socket
