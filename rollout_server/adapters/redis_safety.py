@@ -111,7 +111,8 @@ def _failover(link: RedisLink, there: int) -> tuple[str, str]:
         what = f"each change waits for {wanted} to confirm it, and {_replicas(there)} connected: so each one is unknown"
         return what, "bring the replicas of Redis back, or set redis_wait_replicas lower"
     if wanted:
-        return f"{wanted} of {there} confirm each change before it is acknowledged: one of them loses nothing", ""
+        what = f"{wanted} of {there} replicas confirm each change before it is acknowledged"
+        return f"{what}: a failover to one that has it loses nothing", ""
     if there or link.has_sentinels:
         what = "a failover may lose changes that were acknowledged in its last moment, kills and rollbacks too"
         cure = "set redis_wait_replicas to 1 (docs/redis.md)"

@@ -12,7 +12,7 @@ import click
 from rollout_server.cli import certificate, key_completion, kill_direct, messages, references
 from rollout_server.cli.failures import CommandFailed, Exit, Finished, ServerRefused, usage
 from rollout_server.cli.screen import BAD, DIM, GOOD, Mark
-from rollout_server.cli.session import Session, told_how_to_repeat
+from rollout_server.cli.session import Session, meanwhile, told_how_to_repeat
 from rollout_server.cli.shell import Command, intent_options, pass_session
 from rollout_server.cli.times import duration_ms
 
@@ -209,7 +209,7 @@ def _kill_refused(session: Session, refused: ServerRefused, key: str) -> Command
         refused.hint,
         details=(
             *refused.details,
-            "the processes keep deciding with what they have. Without a server, on each host that runs one:",
+            meanwhile(refused, key),
             f"put {json.dumps({key: 'off'})} (the flag's off variant) into its overrides file (ROLLOUT_OVERRIDES);",
             "it is re-read within a second. Whoever may write to the store kills it there, for when a server is back:",
             f"  rollout kill {key} --direct redis://...   # or the server's data directory",

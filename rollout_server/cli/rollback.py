@@ -10,7 +10,7 @@ import click
 from rollout_server.cli import certificate, key_completion, messages, rollout_answers
 from rollout_server.cli.failures import CommandFailed, Exit, Finished, ServerRefused, usage
 from rollout_server.cli.screen import BAD, DIM, GOOD, STRONG, Mark, quantity
-from rollout_server.cli.session import Session, told_how_to_repeat
+from rollout_server.cli.session import Session, meanwhile, told_how_to_repeat
 from rollout_server.cli.shell import Command, intent_options, pass_session
 from rollout_server.cli.times import brief, duration_ms, stamp
 
@@ -211,7 +211,7 @@ def _no_server(refused: ServerRefused, flag: str) -> CommandFailed:
         refused.hint,
         details=(
             *refused.details,
-            "the processes keep deciding with what they have. Without a server, on each host that runs one:",
+            meanwhile(refused, key),
             f"put {json.dumps({key: 'off'})} (the flag's old variant) into its overrides file (ROLLOUT_OVERRIDES);",
             "it is re-read within a second",
         ),

@@ -148,16 +148,27 @@ def told_how_to_repeat(intent: control_pb2.Intent, call: Callable[[], Any]) -> A
     try:
         return call()
     except ServerRefused as refused:
-        if refused.exit_code is not Exit.UNREACHABLE or refused.code != "unreachable":
+        if refused.exit_code is not Exit.UNREACHABLE or refused.code not in {"unreachable", "unknown"}:
             raise
+        doubt = ("whether it was done is unknown; to do it once and not twice, repeat it with",)
+        if refused.code == "unknown":  # the server has said what is not known
+            doubt = ("to do it once and not twice, repeat it with",)
         raise ServerRefused(
             refused.what,
             refused.hint,
             code=refused.code,
             details=(
                 *refused.details,
-                "whether it was done is unknown; to do it once and not twice, repeat it with",
+                *doubt,
                 f"  --idempotency-key {intent.idempotency_key}",
             ),
             exit_code=refused.exit_code,
         ) from refused
+
+
+def meanwhile(refused: ServerRefused, key: str) -> str:
+    """Say what processes do where a stop was not answered, and lead over to the last way."""
+    does = "the processes keep deciding with what they have"
+    if refused.code == "unknown":
+        does = f"if it is written, processes obey it already: rollout certificate {key}"
+    return f"{does}. Without a server, on each host that runs one:"

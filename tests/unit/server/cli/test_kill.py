@@ -140,6 +140,19 @@ def test_without_a_server_the_way_round_is_on_the_screen(rollout: CommandLine) -
     assert f"--idempotency-key {1:032x}" in outcome.err
 
 
+def test_a_kill_that_may_be_lost_is_not_told_as_not_done(rollout: CommandLine, control: ScriptedControl) -> None:
+    """No replica of the store has confirmed it: processes obey, the key repeats it, and no word says they do not."""
+    told = "revision 3 is written in Redis, and a failover now would lose it"
+    control.on("Kill", Refusal(grpc.StatusCode.UNAVAILABLE, told, pb.ErrorDetail(code="unknown", hint="repeat it")))
+    outcome = rollout("kill", "cart")
+    assert outcome.code == 9
+    assert told in outcome.err
+    assert "if it is written, processes obey it already: rollout certificate cart" in outcome.err
+    assert "keep deciding" not in outcome.err
+    assert "whether it was done is unknown" not in outcome.err
+    assert f"--idempotency-key {1:032x}" in outcome.err
+
+
 def test_a_broken_connection_is_tried_once_more_with_the_same_key(
     rollout: CommandLine, control: ScriptedControl
 ) -> None:

@@ -127,6 +127,18 @@ def test_without_a_server_the_way_round_it_is_on_the_screen(rollout: CommandLine
     assert "ROLLOUT_OVERRIDES" in outcome.err
 
 
+def test_a_rollback_that_may_be_lost_is_not_told_as_not_done(rollout: CommandLine, control: ScriptedControl) -> None:
+    """No replica of the store has confirmed it: whoever reads must not believe that nobody obeys."""
+    told = Refusal(
+        grpc.StatusCode.UNAVAILABLE, "revision 3 is written", pb.ErrorDetail(code="unknown", hint="repeat it")
+    )
+    control.on("Rollback", told)
+    outcome = rollout("rollback", "checkout")
+    assert outcome.code == 9
+    assert "if it is written, processes obey it already: rollout certificate checkout" in outcome.err
+    assert "--idempotency-key" in outcome.err
+
+
 def test_a_server_that_goes_away_leaves_the_proof_open(rollout: CommandLine, control: ScriptedControl) -> None:
     """It is committed; whether it is obeyed is unknown, and that is exit 5."""
     control.on("GetCertificate", Refusal(grpc.StatusCode.UNAVAILABLE, "gone"))
