@@ -11,8 +11,8 @@ from tests.doubles.fleet_server import Fleet, serving_fleet
 from tests.programs import gunicorn_says_who_is_up, run, run_whole, said_by, service, wait_for_workers
 
 pytestmark = pytest.mark.soak
-# In one series of starts gRPC's first stream heard nothing in every third, and the client dialled again after 15 to 40 s;
-# in 351 later ones it never happened, and nobody knows why (docs/survival.md). Too slow and too rare for `make test`.
+# In one series of starts gRPC's first stream heard nothing in every third, and the client dialled again after half a
+# minute. In 351 later ones it never happened, and nobody knows why (docs/survival.md): too rare for `make test`.
 
 BEATS = """
 import gevent
