@@ -7,14 +7,18 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import grpc
 import pytest
 import structlog
 
 from rollout_sdk.wire.v1 import control_pb2 as pb
+from rollout_server.api.calls import Calls
 from rollout_server.api.error_map import DETAIL_KEY
-from rollout_server.api.interceptors import MESSAGE_BYTES
+from rollout_server.api.interceptors import MESSAGE_BYTES, Door
+from rollout_server.api.metrics import Metrics
 from rollout_server.logs import configure
 from tests.small_server import Metadata, World, document, flag, world
 
@@ -162,3 +166,22 @@ async def test_nothing_secret_or_personal_is_logged(tmp_path: Path, log: io.Stri
     assert log.getvalue().count('"call"') > 5
     assert CANARY not in log.getvalue()
     assert not any(secret in log.getvalue() for secret in secrets)
+
+
+@pytest.mark.parametrize("answers_with_a_stream", [False, True])
+async def test_a_single_answer_leaves_with_its_status(answers_with_a_stream: bool) -> None:  # noqa: FBT001 - a case
+    """Written as a stream's message it would wait for its status behind all that the loop has to do by then."""
+
+    async def behave(_request: object, _context: object) -> None:
+        """Nobody calls it."""
+
+    kind = grpc.unary_stream_rpc_method_handler if answers_with_a_stream else grpc.unary_unary_rpc_method_handler
+    registered: Any = kind(behave)
+
+    async def find(_details: grpc.HandlerCallDetails) -> Any:
+        return registered
+
+    details: Any = SimpleNamespace(method="/rollout.v1.ControlService/GetStatus")
+    door: Any = await Door({}, Calls(1, 1), Metrics(list, "", is_durable=False)).intercept_service(find, details)
+    assert door.request_streaming
+    assert door.response_streaming == answers_with_a_stream

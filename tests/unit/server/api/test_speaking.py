@@ -78,6 +78,29 @@ async def test_who_holds_nothing_gets_everything_and_then_only_news() -> None:
         ]
 
 
+async def test_who_writes_goes_on_before_anybody_hears() -> None:
+    """The answer to a change does not wait for ten thousand streams that hear of it."""
+    async with room() as (around, environment):
+        ear = Ear()
+        stream = stream_in(around, ear)
+        around.enter(stream)
+        telling = asyncio.create_task(around.keep_telling())
+        await asyncio.sleep(0)
+        await silent(stream)
+        ear.heard.clear()
+        told = asyncio.Event()
+
+        async def tell(_message: Message) -> None:
+            told.set()
+
+        ear.before = tell
+        await put(environment, flag("search"))
+        assert ear.heard == []
+        await asyncio.wait_for(told.wait(), 30)
+        assert [type(message) for message in ear.heard] == [Part]
+        telling.cancel()
+
+
 async def test_no_news_is_said_by_a_bookmark() -> None:
     async with room() as (around, _):
         reader, ear = Reader(), Ear()
