@@ -201,8 +201,7 @@ def check_header(path: Path, layout: Layout = JOURNAL, damaged_hint: str = DAMAG
     Raises:
         Corrupt: it is empty, cut short, or not ours.
     """
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
+    header = _header(path)
     if not header:
         raise Corrupt(str(path), "the file is empty", f"{damaged_hint}; if there never was a store, remove the file")
     if not _MAGIC.startswith(header[: len(_MAGIC)]) or len(header) < _HEADER_BYTES:
@@ -223,9 +222,7 @@ def _set_stale_log_aside(path: Path) -> None:
     SQLite would read it over the backup, and the restore would be undone without a word. A backup is written for the
     rollback journal (header byte 19 is 1), and a store gets a write-ahead log only after that byte is 2.
     """
-    with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
-    if header[_READ_VERSION_AT] == _ROLLBACK_JOURNAL:
+    if is_untouched(path):
         mark = secrets.token_hex(4)
         for suffix in ("-wal", "-shm"):
             beside = Path(f"{path}{suffix}")
@@ -233,14 +230,19 @@ def _set_stale_log_aside(path: Path) -> None:
                 beside.rename(f"{path}.replaced-{mark}{suffix}")
 
 
-def may_be_copy(path: Path) -> bool:
-    """Whether this is a journal's file that no server has opened since it was copied, or made."""
-    if not path.is_file():
-        return False
+def is_journal(path: Path) -> bool:
+    """Whether this is a journal's file, by its first bytes."""
+    return path.is_file() and _header(path)[_APPLICATION_ID_AT:][:4] == JOURNAL.application_id.to_bytes(4, "big")
+
+
+def is_untouched(path: Path) -> bool:
+    """Whether nobody has opened this file since it was copied, or made: a log beside it is another file's."""
+    return _header(path)[_READ_VERSION_AT:][:1] == bytes([_ROLLBACK_JOURNAL])
+
+
+def _header(path: Path) -> bytes:
     with path.open("rb") as file:
-        header = file.read(_HEADER_BYTES)
-    is_ours = header[_APPLICATION_ID_AT : _APPLICATION_ID_AT + 4] == JOURNAL.application_id.to_bytes(4, "big")
-    return is_ours and header[_READ_VERSION_AT] == _ROLLBACK_JOURNAL
+        return file.read(_HEADER_BYTES)
 
 
 def _make_directory(directory: Path) -> None:

@@ -93,9 +93,9 @@ def take_apart(store: Path, telemetry: Path, note_file: Callable[[str], Path]) -
     """
     store, telemetry = store.resolve(), telemetry.resolve()
     with refusals(store):
-        if not sqlite_file.may_be_copy(store):
+        if not sqlite_file.is_journal(store):
             return None
-        with closing(backup_file.connect(store)) as connection:
+        with closing(_connect(store)) as connection:
             if not _is_copy(connection):
                 return None
             damage, parts = "", dict[str, backup_file.Part]()
@@ -112,6 +112,13 @@ def take_apart(store: Path, telemetry: Path, note_file: Callable[[str], Path]) -
                 _write(note_file(name), part.note)
         left_out = tuple(name for name, part in parts.items() if part.window_ms and name not in chosen)
         return TakenApart(chosen, left_out, set_aside, damage)
+
+
+def _connect(store: Path) -> sqlite3.Connection:
+    """Open it as it lies there; with its own log, where something was written to it before a server came."""
+    if sqlite_file.is_untouched(store):
+        return backup_file.connect(store)
+    return sqlite_file.connect(store, is_reader=True)
 
 
 def _is_copy(connection: sqlite3.Connection) -> bool:
@@ -135,7 +142,8 @@ def _extract(store: Path, telemetry: Path, environments: tuple[str, ...]) -> Non
         sqlite_file.create(part, TELEMETRY)
         with closing(sqlite3.connect(part.as_uri(), uri=True, isolation_level=None)) as made:
             made.execute("PRAGMA synchronous = OFF")  # it is synced once, when it is whole
-            made.execute("ATTACH ? AS backup", (f"{store.as_uri()}?mode=ro&immutable=1",))
+            how = "mode=ro&immutable=1" if sqlite_file.is_untouched(store) else "mode=rw"
+            made.execute("ATTACH ? AS backup", (f"{store.as_uri()}?{how}",))
             made.execute("BEGIN")
             for table in _BY_ENVIRONMENT:
                 rows = f"SELECT * FROM backup.{table} WHERE environment IN ({marks})"  # noqa: S608 - names of tables

@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from rollout_server.adapters.sqlite_restore import place, take_apart
+from rollout_server.adapters.system_clock import SystemClock
 from rollout_server.errors import Refused
-from rollout_server.stores import STORE_FILE, TELEMETRY_FILE
-from tests.backup_world import BOTH, RUNS, Room, everything, fill_journal, fill_telemetry, report
+from rollout_server.stores import STORE_FILE, TELEMETRY_FILE, open_standing
+from tests.backup_world import BOTH, RUNS, Room, everything, fill_journal, fill_telemetry, report, telemetry_of
 from tests.doubles.memory_journal import KEY
 from tests.journal_world import draft, flag, tamper
 from tests.real_redis import SharedRedis
+from tests.small_server import settings
+
+OF_JOURNALS = {"head", "resources", "checkpoint", "entries", "history", "recalled", "past", "notes"}
 
 
 @pytest.fixture
@@ -75,6 +79,25 @@ async def test_a_crash_on_the_way_loses_nothing(room: Room) -> None:
     async with room.opened("sqlite", "target") as stores:
         await stores.backup(room.path / "again.db")
     assert (room.path / "again.db").stat().st_size == (room.path / "backup.db").stat().st_size
+
+
+async def test_what_is_killed_before_a_server_is_started_on_it_costs_no_evidence(room: Room) -> None:
+    """At night: the file put in place, the flag killed without a server, then the server."""
+    before = await made(room)
+    data = room.path / "source"
+    shutil.copy(room.path / "backup.db", data / STORE_FILE)
+    standing = await open_standing(settings(data), "production", SystemClock())
+    await standing.journal.load()
+    await standing.journal.commit(draft(flag("a", "off")))
+    await standing.close()
+    async with room.opened("sqlite", "source") as stores:
+        assert (await stores.journal("production").load()).position.revision == 8
+        assert await telemetry_of(await stores.telemetry("production")) == {
+            what.removeprefix("production: "): value
+            for what, value in before.items()
+            if what.startswith("production: ") and what.removeprefix("production: ") not in OF_JOURNALS
+        }
+    assert len(aside(data)) == 1
 
 
 async def test_a_backup_of_an_earlier_release_has_no_telemetry(room: Room) -> None:
