@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,10 @@ import pytest
 
 from rollout_sdk import Client, Context, Settings
 from rollout_sdk.wire.v1 import control_pb2 as pb
+from rollout_server.adapters.backup_file import open_backup
+from rollout_server.adapters.sqlite_rows import load
+from rollout_server.domain.machine import Run
+from rollout_server.domain.resources import Kind, ResourceId, RolloutStatus
 from rollout_server.main import Running
 from rollout_server.stores import KEY_FILE, STORE_FILE, TELEMETRY_FILE
 from tests.real_redis import SharedRedis
@@ -187,3 +193,68 @@ async def test_processes_hear_of_a_restore(redis: SharedRedis, tmp_path: Path) -
         data = moved_to(tmp_path / "redis", tmp_path / "files")
         await stack.enter_async_context(house(data, admin, listen=address, redis_url=url, restore=backup))
         await until(lambda: client.decide("other", USER).reason.value != "killed")
+
+
+RAMPS = document(
+    "Pipeline",
+    "careful",
+    {
+        "stages": [
+            {"name": "canary", "share": "40%", "ramp": "1s", "soak": "0s"},
+            {"name": "most", "share": "90%", "ramp": "1s", "soak": "1h"},
+        ],
+        "guardrails": [{"metric": "errors", "limit": "+50%", "action": "rollback"}],
+    },
+)
+
+
+def ahead(backup: Path, key: bytes) -> list[tuple[int, int]]:
+    """Return the runs and allocations of the telemetry in a backup that its journal has yet to open."""
+    opened = open_backup(backup, key)
+    with closing(opened.connection) as file:
+        rollout = load(file, opened.numbers["production"]).resources[ResourceId(Kind.ROLLOUT, "launch")]
+        assert isinstance(rollout.status, RolloutStatus)
+        run = rollout.status.run
+        found = file.execute(
+            "SELECT number, max(allocation) FROM run JOIN (SELECT run, allocation FROM cell UNION"
+            " SELECT run, allocation FROM unit) AS place ON place.run = run.id GROUP BY number"
+        ).fetchall()
+        assert found, "something was counted"
+        assert isinstance(run, Run)
+        return [pair for pair in found if pair > (run.number, run.allocation)]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+async def test_amid_ramps_and_new_runs_no_evidence_is_ahead_of_the_journal(
+    redis: SharedRedis, tmp_path: Path, kind: str
+) -> None:
+    """However quickly allocations and runs are opened: what is counted in a backup belongs to what is in it."""
+    options: dict[str, Any] = {"redis_url": await redis.url()} if kind == "redis" else {}
+    ending = asyncio.Event()
+    async with house(tmp_path / "data", **options) as here:
+        await here.admin.apply(*DOCUMENTS[:3], RAMPS, DOCUMENTS[-1])
+        sdk = (await here.admin.token("sdk")).secret
+        start = partial(here.admin.stub.StartRollout, pb.StartRolloutRequest(rollout="launch"))
+        await start(metadata=here.admin.metadata)
+
+        async def visit() -> None:
+            for first in count(0, 50):
+                await here.visits(sdk, range(first, first + 50), healthy)
+                if ending.is_set():
+                    return
+
+        async def begin_anew() -> None:
+            while not ending.is_set():
+                await asyncio.sleep(0.7)
+                await here.admin.stub.Rollback(pb.RollbackRequest(rollout="launch"), metadata=here.admin.metadata)
+                await start(metadata=here.admin.metadata)
+
+        crowd = [asyncio.create_task(visit()), asyncio.create_task(begin_anew())]
+        await here.until(lambda one: seen(one) > 0)
+        for number in range(8):
+            await here.backup(tmp_path / f"{number}.db")
+            await asyncio.sleep(0.15)
+        ending.set()
+        await asyncio.gather(*crowd)
+    key = bytes.fromhex((tmp_path / "data" / KEY_FILE).read_text(encoding="ascii"))
+    assert [ahead(tmp_path / f"{number}.db", key) for number in range(8)] == [[]] * 8
