@@ -71,7 +71,7 @@ def deaf(port: int, token: str, name: str) -> socket.socket:
 
 @pytest.mark.parametrize(
     ("readers", "edits", "size_bytes"),
-    [(150, 150, 8_000), pytest.param(200, 10_000, 300, marks=pytest.mark.soak)],
+    [(300, 150, 8_000), pytest.param(200, 10_000, 300, marks=pytest.mark.soak)],
 )
 @pytest.mark.timeout(900)
 def test_who_never_reads_costs_bounded_memory(tmp_path: Path, readers: int, edits: int, size_bytes: int) -> None:
@@ -79,19 +79,19 @@ def test_who_never_reads_costs_bounded_memory(tmp_path: Path, readers: int, edit
     with served(tmp_path / "data", 2 * readers + 512) as (server, operator), contextlib.ExitStack() as stack:
         token = operator.sdk_token()
 
-        def edit(first: int) -> int:
+        def edit(first: int, count: int) -> int:
             """Edit, and return the most memory that was in use meanwhile, in KiB."""
             most_kib = 0
-            for number in range(first, first + edits):
+            for number in range(first, first + count):
                 operator.apply([flag(number, size_bytes)])
-                most_kib = max(most_kib, resident_kib(server.pid)) if number % 10 == 9 else most_kib
+                most_kib = max(most_kib, resident_kib(server.pid)) if number % 5 == 0 else most_kib
             return most_kib
 
-        operator.apply([flag(0, size_bytes)])
-        empty_kib = resident_kib(server.pid)
-        edited_kib = edit(1)  # the server remembers edits, whoever listens
+        half_kib = edit(0, edits // 2)
+        edited_kib = edit(edits // 2, edits // 2)
+        own_kib = 2 * (edited_kib - half_kib)  # the server remembers edits, whoever listens, and fewer of later ones
         for number in range(readers):
             stack.enter_context(deaf(server.port, token, f"deaf-{number}"))
         until(lambda: len(operator.ask("ListInstances", pb.ListInstancesRequest()).instances) == readers, "all came")
-        held_kib = edit(edits + 1) - edited_kib - (edited_kib - empty_kib)
+        held_kib = edit(edits, edits) - edited_kib - own_kib
         assert held_kib / readers < READER_KIB_MAX
