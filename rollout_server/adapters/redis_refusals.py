@@ -42,6 +42,7 @@ _AWAY = (
     ("NOAUTH", "it asks for a password", "put it into redis_url: redis://:PASSWORD@HOST:PORT"),
     ("WRONGPASS", "it does not know this user and password", "look at the user and the password in redis_url"),
     ("NOPERM", "its user may not do this", "give the user the commands named in docs/redis.md"),
+    ("ACL", "its user may not do this", "give the user the commands named in docs/redis.md"),  # said of a script
 )
 _MISTAKEN = (
     ("unknown command 'SENTINEL'", "what answers there is no Sentinel", "name the Sentinels, or write redis://"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollout_server.adapters import backup_file, redis_telemetry_restore, sqlite_rows
 from rollout_server.adapters import redis_rows as rows
+from rollout_server.adapters import redis_scripts as scripts
 from rollout_server.adapters.redis_backup import Copy
 from rollout_server.adapters.redis_rows import FORMAT, NO_MARKS, Standing, key_mark, meta_key
 from rollout_server.adapters.redis_telemetry_rows import telemetry_key
@@ -68,7 +69,8 @@ async def fill(link: RedisLink, source: Path, environments: Iterable[str], key: 
             await _send(link, _journal(copy))
             if part := backup.parts.get(copy.name):
                 await _send(link, _beside(backup.connection, copy.name, part))
-        await _send(link, _settled(copies, key))
+        for copy in copies:
+            await _settle(link, copy, key)
         bare = [name for name in wanted if name not in backup.parts or not backup.parts[name].window_ms]
         return Filled(tuple(wanted), tuple(bare), tuple(sorted(backup.numbers.keys() - frozenset(wanted))))
 
@@ -139,28 +141,23 @@ def _beside(file: sqlite3.Connection, name: str, part: Part) -> Iterator[tuple[A
         yield ("HSET", _beside_meta(name, "notes"), "fence", 0, "body", part.note, "serial", 1)
 
 
-def _settled(copies: Iterable[Copy], key: bytes) -> Iterator[tuple[Any, ...]]:
-    """All environments are there at once, each under a new epoch."""
-    yield ("MULTI",)
-    for copy in copies:
-        now, epoch = copy.now, secrets.token_hex(16)
-        fields: dict[str, Any] = {
-            "format": FORMAT,
-            "environment": copy.name,
-            "key": key_mark(key),
-            "epoch": epoch,
-            "revision": now.head.revision,
-            "digest": now.head.digest,
-            "at_ms": now.head.at_ms,
-            "oldest": now.oldest,
-            "oldest_digest": now.oldest_digest,
-            "marks": now.marks,
-            "fence": now.fence,
-        }
-        yield ("XADD", _beside_meta(copy.name, "epochs"), "*", "epoch", epoch)
-        yield ("HSET", meta_key(copy.name), *(word for pair in fields.items() for word in pair))
-        yield ("DEL", _beside_meta(copy.name, "restoring"))
-    yield ("EXEC",)
+async def _settle(link: RedisLink, copy: Copy, key: bytes) -> None:
+    """Say that the environment is there, under a new epoch, and no longer being restored: at once."""
+    now = copy.now
+    fields: dict[str, Any] = {
+        "format": FORMAT,
+        "environment": copy.name,
+        "key": key_mark(key),
+        "revision": now.head.revision,
+        "digest": now.head.digest,
+        "at_ms": now.head.at_ms,
+        "oldest": now.oldest,
+        "oldest_digest": now.oldest_digest,
+        "marks": now.marks,
+        "fence": now.fence,
+    }
+    words = (word for pair in fields.items() for word in pair)
+    await link.ask(scripts.RESTORED, meta_key(copy.name), secrets.token_hex(16), *words)
 
 
 def _beside_meta(name: str, key: str) -> str:

@@ -46,6 +46,7 @@ LEASE_RENEW = _read("lease_renew")
 LEASE_RELEASE = _read("lease_release")
 NOTES_KEEP = _read("notes_keep")
 NOTES_LOAD = _read("notes_load")
+RESTORED = _read("restored")
 FLEET_TELL = _read("fleet_tell")
 
 TELEMETRY_COMMIT = _read("telemetry_commit", "telemetry_prelude")

@@ -29,6 +29,7 @@ WHERE = "Redis at example.com:6379"
         (exceptions.ResponseError("DB index is out of range"), "no such database", "lower number"),
         (exceptions.InvalidResponse("Protocol Error: b'HTTP/1.1 400'"), "is no Redis", "host and the port"),
         (exceptions.NoPermissionError("this user has no permissions"), "may not do this", "docs/redis.md"),
+        (exceptions.ResponseError("ACL failure in script: User u has no"), "may not do this", "docs/redis.md"),
         (exceptions.MaxConnectionsError("Too many connections"), "too many questions", "try again"),
         (MasterNotFoundError("No master found : <Redis(<ConnectionPool...>)>"), "name no primary", "Sentinels"),
         (exceptions.ConnectionError("Error 111 connecting"), "does not answer", "goes on by itself"),

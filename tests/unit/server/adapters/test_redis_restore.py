@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 
 from rollout_server.adapters.redis_restore import fill
 from rollout_server.adapters.redis_store import RedisOptions, RedisStore, open_redis
+from rollout_server.domain.telemetry import RunCheckpoint
 from rollout_server.errors import Corrupt, NotFound, Refused, RolloutError
 from tests.doubles.fake_clock import START_MS, FakeClock
 from tests.doubles.memory_journal import KEY
 from tests.journal_world import draft, flag, flag_id, redis_store, sqlite_store
-from tests.real_redis import SharedRedis
+from tests.real_redis import SharedRedis, free_port, own_redis
+from tests.telemetry_world import RUN, intake
 
 
 async def made(path: Path) -> Path:
@@ -144,3 +147,33 @@ async def test_sums_without_a_journal_are_not_overwritten(redis: SharedRedis, tm
     assert refusal.value.rule == "store-not-empty"
     assert await client.keys("*") == [b"rollout:{staging}:telemetry"]
     await client.aclose()
+
+
+async def test_the_user_of_the_page_may_do_all_that_a_server_and_a_restore_do(tmp_path: Path) -> None:
+    """What docs/redis.md says that a user of its own needs is enough: to restore, to serve, to back up."""
+    page = (Path(__file__).parents[4] / "docs" / "redis.md").read_text(encoding="utf-8")
+    words = " ".join(re.findall(r"`([^`]+)`", page.partition("A user of its own needs ")[2].partition("\n")[0])).split()
+    assert "~rollout:*" in words
+    source = await made(tmp_path)
+    async with own_redis(port=free_port()) as server:
+        client = server.client()
+        await client.execute_command("ACL", "SETUSER", "guard", "on", ">s3cret", *words)  # type: ignore[no-untyped-call]
+        url = f"redis://guard:s3cret@127.0.0.1:{server.port}/0"
+        store = await redis_store(url, environments=("production", "staging"), restore=source)
+        journal, lease = store.journal("production"), store.lease("production")
+        token = await lease.acquire()
+        assert token is not None
+        await journal.commit(draft(flag("c"), at_ms=START_MS + 9, fence=token))
+        telemetry = await store.telemetry("production", 1_000)
+        await telemetry.commit(intake())
+        await telemetry.keep(RunCheckpoint(RUN, token, {}, b"soak"))
+        await telemetry.prune(1, [])
+        await store.notes("production").save([], token)
+        await journal.compact(START_MS + 6)
+        assert (await journal.verify(None)).intact
+        await journal.renew_epoch()
+        await store.backup(tmp_path / "again.db")
+        await lease.renew()
+        await lease.release()
+        await store.close()
+        await client.aclose()
