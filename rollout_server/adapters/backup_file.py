@@ -208,6 +208,7 @@ def _join(journal: Path, telemetry: Path, parts: Mapping[str, Part], at_ms: tupl
         made.execute("INSERT INTO backup VALUES (1, ?, ?, ?, ?)", (FORMAT, *at_ms, _digest(made)))
         made.execute("COMMIT")
         made.execute("DETACH sums")
+        telemetry.unlink()  # room for what follows, which takes as much again
         made.execute("VACUUM")
     sqlite_file.sync(journal)
 
