@@ -33,6 +33,8 @@ _NEXT = {
 
 _PREAMBLE = re.compile(r"failed to connect to all addresses; last error: [A-Z_]+: ")
 _HANDSHAKES = (
+    (True, "certificate has expired", "the server's certificate has expired: have it renewed there"),
+    (True, "Hostname Verification", "its certificate names other hosts: give one of those with --server"),
     (True, "CERTIFICATE_VERIFY_FAILED", "name the authority that signed the server's certificate: --tls-ca FILE"),
     (True, "WRONG_VERSION_NUMBER", "the server speaks no TLS; leave out the --tls options, or use --allow-plaintext"),
     (True, "Socket closed", "the server may want a certificate of this client: --tls-cert FILE --tls-key FILE"),

@@ -8,6 +8,7 @@ import pytest
 from rollout_sdk.wire.v1 import control_pb2 as pb
 from rollout_server.cli.connection import Connection
 from rollout_server.cli.failures import Exit, ServerRefused
+from rollout_server.cli.refusals import refusal
 from rollout_server.cli.target import Target
 from tests.doubles.control_service import Refusal, ScriptedControl, serving
 
@@ -80,3 +81,34 @@ def test_a_detail_that_does_not_parse_is_left_out() -> None:
 )
 def test_a_handshake_that_fails_says_which_option_to_add(reason: str, hint: str) -> None:
     assert hint in refused(Refusal(grpc.StatusCode.UNAVAILABLE, reason)).hint
+
+
+class Unreached(grpc.RpcError):
+    """What gRPC raises where no connection came about."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.UNAVAILABLE
+
+    def details(self) -> str:
+        return f"failed to connect to all addresses; last error: UNKNOWN: ipv4:10.0.0.1:1: {self.reason}"
+
+    def trailing_metadata(self) -> tuple[()]:
+        return ()
+
+
+@pytest.mark.parametrize(
+    ("reason", "hint"),
+    [
+        ("CERTIFICATE_VERIFY_FAILED: unable to get local issuer certificate", "--tls-ca"),
+        ("CERTIFICATE_VERIFY_FAILED: certificate has expired", "renewed"),
+        ("Custom verification check failed: Hostname Verification Check failed.", "names other hosts"),
+        ("Socket closed", "--tls-cert"),
+    ],
+)
+def test_distrust_says_whose_certificate_is_to_be_mended(reason: str, hint: str) -> None:
+    """Another authority, one that is over, another name, and one of this client that is asked for."""
+    assert hint in refusal(Unreached(reason), Target("far:1", "", is_secure=True)).hint
