@@ -67,6 +67,7 @@ def environment(target: str, **more: str) -> dict[str, str]:
         **kept,
         "ROLLOUT_SERVER": target,
         "PYTHONUNBUFFERED": "1",
+        "PYTHONWARNINGS": "ignore:This process:DeprecationWarning",  # since 3.12, of forks beside gRPC
         **{key: value for key, value in more.items() if value},
     }
 
