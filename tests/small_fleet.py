@@ -76,8 +76,9 @@ class Server:
         self.position = replace(self.position, revision=revision)
         self.marks[revision] = Mark(b"", b"records", self.clock.now_ms())
 
-    def join(self, instance_id: str = "p", behind: str = "", connected_ms_ago: int = 0) -> object:
-        greeting = Greeting(instance_id, "1.0", ("op:in",), "web", instance_id, 7)
+    def join(self, instance_id: str = "p", behind: str = "", connected_ms_ago: int = 0, held: int = 0) -> object:
+        position = replace(self.position, revision=held) if held else None
+        greeting = Greeting(instance_id, "1.0", ("op:in",), "web", instance_id, 7, position)
         return self.roster.join(greeting, TOKEN, behind, connected_ms_ago)
 
     def acknowledge(self, stream: object, revision: int = 0) -> None:
