@@ -67,7 +67,7 @@ def main() -> None:
     rules = ruleset()
     client = RulesetClient(rules)
     bare: Decider = compile_ruleset(rules).bind(Origin())
-    counting = client._front.decider  # noqa: SLF001 - what decides in a client, counting included
+    counting = client._front.now.decider  # noqa: SLF001 - what decides in a client, counting included
     contexts = [Context(f"user-{number}") for number in range(UNITS)]
 
     def ask(decide: Callable[[str, Context], object], flag: str) -> Callable[[], None]:

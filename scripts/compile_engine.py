@@ -18,6 +18,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SWITCH: Final = "ROLLOUT_COMPILE"
 MODULES: Final = (
+    "asking",
     "bucketing",
     "cohorts",
     "conditions",

@@ -21,14 +21,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from rollout_sdk.engine.asking import Now
     from rollout_sdk.engine.model import Decision, Json
     from rollout_sdk.front import OnDecision
     from rollout_sdk.notify import OnChange, OnStatus
     from rollout_sdk.status import Status
 
+if TYPE_CHECKING:
+
+    class _Asking:
+        """`engine.asking.Asking` with the types of callers who mean well."""
+
+        _now: Now
+
+        def __init__(self, now: Now) -> None: ...
+
+        def enabled(self, flag: str, context: Context, default: bool = False) -> bool:  # noqa: FBT001, FBT002 - the shape of every such call
+            """Return what a boolean flag serves, or `default`. Never raises, never waits."""
+
+        def decide(self, flag: str, context: Context, default: Json = None) -> Decision:
+            """Return what a flag of any type serves, and why."""
+
+else:
+    from rollout_sdk.engine.asking import Asking as _Asking
+
 # Names of this module, not of the class: one look-up less in every decision.
-_BOOLEAN, _STRING, _INTEGER, _FLOAT, _JSON = (
-    ValueType.BOOLEAN,
+_STRING, _INTEGER, _FLOAT, _JSON = (
     ValueType.STRING,
     ValueType.INTEGER,
     ValueType.FLOAT,
@@ -38,7 +56,7 @@ _BOOLEAN, _STRING, _INTEGER, _FLOAT, _JSON = (
 CLOSE_TIMEOUT_S = 1.0
 
 
-class Client:
+class Client(_Asking):
     """Decides flags in this process; a thread keeps the rules up to date.
 
     Making one never waits for the network. Until a server answers, decisions come from the snapshot on disk (`stale`)
@@ -83,6 +101,7 @@ class Client:
 
     def _hold(self, runtime: Runtime) -> None:
         """Every constructor ends here."""
+        super().__init__(runtime.front.now)
         self._runtime = runtime
         self._front = runtime.front
         weakref.finalize(self, _close_soon, runtime).atexit = False  # the end of the process is `lifecycle`'s
@@ -138,55 +157,25 @@ class Client:
 
     # ------------------------------------------------------------------------------------------------------ decisions
 
-    # The two that are asked most decide by themselves what was asked before, as the decider would: one call less, which
-    # is a third of a decision (docs/adr/0014). Whatever is not so simple goes to the decider, which is total.
-
-    def enabled(self, flag: str, context: Context, default: bool = False) -> bool:  # noqa: FBT001, FBT002 - the shape of every such call
-        """Return what a boolean flag serves, or `default`. Never raises, never waits."""
-        bound = self._front.bound
-        if bound and type(context) is Context:
-            try:
-                evaluate, decisions, own, _ = bound[flag]
-                if own is _BOOLEAN:
-                    decision = decisions[evaluate(context)]
-                    if decision is not None:
-                        return decision.value  # type: ignore[return-value] # of a boolean flag
-            except Exception:  # noqa: BLE001, S110 - asked for the first time, or odd
-                pass
-        return self._front.decider.decide(flag, context, default, _BOOLEAN).value  # type: ignore[return-value] # the engine serves the type asked for
-
     def string(self, flag: str, context: Context, default: str = "") -> str:
         """Return what a string flag serves, or `default`."""
-        return self._front.decider.decide(flag, context, default, _STRING).value  # type: ignore[return-value] # as above
+        return self._now.decider.decide(flag, context, default, _STRING).value  # type: ignore[return-value] # the engine serves the type asked for
 
     def integer(self, flag: str, context: Context, default: int = 0) -> int:
         """Return what an integer flag serves, or `default`."""
-        return self._front.decider.decide(flag, context, default, _INTEGER).value  # type: ignore[return-value] # as above
+        return self._now.decider.decide(flag, context, default, _INTEGER).value  # type: ignore[return-value] # as above
 
     def number(self, flag: str, context: Context, default: float = 0.0) -> float:
         """Return what a float flag (or an integer flag) serves as a float, or `default`."""
-        return self._front.decider.decide(flag, context, default, _FLOAT).value  # type: ignore[return-value] # as above
+        return self._now.decider.decide(flag, context, default, _FLOAT).value  # type: ignore[return-value] # as above
 
     def json(self, flag: str, context: Context, default: Json = None) -> Json:
         """Return what a json flag serves, a copy of the caller's own, or `default`."""
-        return self._front.decider.decide(flag, context, default, _JSON).value
-
-    def decide(self, flag: str, context: Context, default: Json = None) -> Decision:
-        """Return what a flag of any type serves, and why."""
-        bound = self._front.bound
-        if bound and type(context) is Context:
-            try:
-                evaluate, decisions, _, _ = bound[flag]
-                decision = decisions[evaluate(context)]
-                if decision is not None:
-                    return decision
-            except Exception:  # noqa: BLE001, S110 - asked for the first time, or odd
-                pass
-        return self._front.decider.decide(flag, context, default)
+        return self._now.decider.decide(flag, context, default, _JSON).value
 
     def decide_all(self, context: Context) -> dict[str, Decision]:
         """Return what every flag serves. Looking at all of them exposes nobody."""
-        return self._front.decider.decide_all(context)
+        return self._now.decider.decide_all(context)
 
     # ------------------------------------------------------------------------------------------------------- outcomes
 

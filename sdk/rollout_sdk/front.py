@@ -6,6 +6,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
+from rollout_sdk.engine.asking import Now
 from rollout_sdk.engine.context import as_context
 from rollout_sdk.engine.decide import Decider
 from rollout_sdk.overrides import NotReady
@@ -13,10 +14,9 @@ from rollout_sdk.overrides import NotReady
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rollout_sdk.engine.asking import Decides
     from rollout_sdk.engine.context import Context
-    from rollout_sdk.engine.decide import Bound
     from rollout_sdk.engine.model import Decision, Json, Origin, ValueType
-    from rollout_sdk.overrides import Decides
 
 OnDecision: TypeAlias = "Callable[[Decision, Context], object]"
 """Gets every decision and whom it is for, in the thread that asked, before the answer is given."""
@@ -28,17 +28,15 @@ class Front:
     """What decides now. Reading it is all that a decision pays for it; nobody observes unless asked to.
 
     Attributes:
-        decider: what answers the caller.
-        inner: the same without observers.
-        bound: flags that may be decided without asking `decider`, for it would do no more; empty where it does more.
+        inner: what decides, without observers.
+        now: what answers the caller.
     """
 
-    __slots__ = ("_observers", "bound", "decider", "inner")
+    __slots__ = ("_observers", "inner", "now")
 
     def __init__(self) -> None:
         self.inner: Decides = NotReady()
-        self.decider: Decides = self.inner
-        self.bound: Bound = {}
+        self.now = Now(self.inner)
         self._observers: list[Observer] = []
 
     def put(self, inner: Decides) -> None:
@@ -53,8 +51,8 @@ class Front:
         """
         while True:
             inner = self.inner
-            decider = Observed(inner, tuple(self._observers)) if self._observers else inner
-            self.decider, self.bound = decider, decider.bound if isinstance(decider, Decider) else {}
+            decider: Decides = Observed(inner, tuple(self._observers)) if self._observers else inner
+            self.now.decider, self.now.bound = decider, decider.bound if isinstance(decider, Decider) else {}
             if self.inner is inner:
                 return
 

@@ -276,7 +276,7 @@ class RolloutProvider(AbstractProvider):
     ) -> FlagResolutionDetails[Any]:
         """Decide, and say it in OpenFeature's words."""
         front = self._client._front  # noqa: SLF001 - typed and with its details: no method of a client is both
-        decision = front.decider.decide(flag, self._context(context), default, type_)  # type: ignore[arg-type] # given back as it is
+        decision = front.now.decider.decide(flag, self._context(context), default, type_)  # type: ignore[arg-type] # given back as it is
         error = ERROR_CODES.get(decision.reason)
         if error is not None:
             if decision.reason is Reason.UNKNOWN_FLAG and decision.flag in self._client.status().quarantined:

@@ -12,7 +12,7 @@ import os
 import stat
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from rollout_sdk.engine.model import Decision, Origin, Reason, ValueType, Variant
 from rollout_sdk.engine.values import as_text
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from rollout_sdk.engine.asking import Decides
     from rollout_sdk.engine.context import Context
     from rollout_sdk.engine.model import Flag, Json
 
@@ -35,26 +36,6 @@ Overrides: TypeAlias = "Mapping[str, Wanted]"
 NONE: Overrides = MappingProxyType({})
 
 _log = logging.getLogger("rollout_sdk")
-
-
-class Decides(Protocol):
-    """What answers a client's questions: a compiled ruleset, or something laid over one."""
-
-    @property
-    def origin(self) -> Origin:
-        """Where the decisions come from."""
-
-    def decide(
-        self,
-        flag_key: str,
-        context: Context,
-        default: Json = None,
-        type: ValueType | None = None,  # noqa: A002 - as the engine has it
-    ) -> Decision:
-        """Total, as `engine.decide.Decider.decide`."""
-
-    def decide_all(self, context: Context) -> dict[str, Decision]:
-        """Every flag that is known here."""
 
 
 class NotReady:

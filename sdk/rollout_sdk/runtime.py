@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rollout_sdk.cache import Cache
+    from rollout_sdk.engine.asking import Decides
     from rollout_sdk.engine.model import Flag
     from rollout_sdk.held import Held
     from rollout_sdk.notify import OnChange, OnStatus
-    from rollout_sdk.overrides import Decides
     from rollout_sdk.preview import Preview
     from rollout_sdk.settings import Settings
     from rollout_sdk.wire.messages import Acknowledgement, Message

@@ -109,7 +109,7 @@ class Fed(Ours):
             self._runtime.receive(message)
 
     def ask(self, flag: str, user: int) -> bool:
-        return self._runtime.front.decider.decide(flag, self._contexts[user]).value is True
+        return self._runtime.front.now.decider.decide(flag, self._contexts[user]).value is True
 
     def settle(self) -> None:
         self._thread.join()

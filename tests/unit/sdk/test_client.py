@@ -99,6 +99,23 @@ async def test_ready_does_not_hold_up_the_loop_when_time_runs_out(caplog: pytest
         assert client._runtime._readiness._awaiting == []
 
 
+class Loud(Client):
+    """A client that somebody laid something over."""
+
+    def enabled(self, flag: str, context: Context, default: bool = False) -> bool:  # noqa: FBT001, FBT002 - as the client has it
+        return not super().enabled(flag, context, default)
+
+
+def test_a_client_may_be_inherited_from_and_patched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As callers and their tests do; also where the engine is compiled, whose classes know none of this."""
+    client = Loud.offline(FILE)
+    assert [client.enabled("a", USER) for _ in range(2)] == [False, False]
+    assert client.decide("a", USER).value is True
+    monkeypatch.setattr(Client, "enabled", lambda _self, flag, _context: f"patched {flag}")
+    plain = Client.offline(FILE)
+    assert plain.enabled("a", USER) == "patched a"  # type: ignore[comparison-overlap] # what a test may do
+
+
 def test_the_public_surface_is_what_it_says() -> None:
     """`__all__` exists, and the version is the distribution's."""
     assert all(hasattr(rollout_sdk, name) for name in rollout_sdk.__all__)

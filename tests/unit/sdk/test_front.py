@@ -17,12 +17,12 @@ USER = Context("u")
 def test_nobody_who_does_not_observe_pays() -> None:
     """Without observers the decider itself stands there; the last one to end leaves it as it was."""
     front = Front()
-    assert front.decider is front.inner
+    assert front.now.decider is front.inner
     end = front.observe(lambda *_: None)
-    assert front.decider is not front.inner
+    assert front.now.decider is not front.inner
     end()
     end()
-    assert front.decider is front.inner
+    assert front.now.decider is front.inner
 
 
 def test_whoever_begins_to_observe_while_rules_change_does_not_bring_the_old_ones_back() -> None:
@@ -40,13 +40,13 @@ def test_whoever_begins_to_observe_while_rules_change_does_not_bring_the_old_one
         front.put(each)
     for thread in threads:
         thread.join()
-    observed = front.decider
+    observed = front.now.decider
     assert isinstance(observed, Observed)
     assert observed._inner is front.inner is rules[-1]
     assert len(observed._observers) == len(ends) == 800
     for end in ends:
         end()
-    assert front.decider == rules[-1]
+    assert front.now.decider == rules[-1]
 
 
 def test_every_decision_is_told_with_whom_it_is_for() -> None:

@@ -140,8 +140,8 @@ def test_a_killed_flag_is_disabled_in_the_words_of_the_conventions() -> None:
 
 def test_a_client_without_traces_has_nothing_in_the_way(client: RulesetClient) -> None:
     """Ending the trace takes it out again."""
-    assert not isinstance(client._front.decider, Observed)
+    assert not isinstance(client._front.now.decider, Observed)
     end = trace(client)
-    assert isinstance(client._front.decider, Observed)
+    assert isinstance(client._front.now.decider, Observed)
     end()
-    assert not isinstance(client._front.decider, Observed)
+    assert not isinstance(client._front.now.decider, Observed)

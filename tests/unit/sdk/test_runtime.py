@@ -48,32 +48,32 @@ def prepared(**given: str) -> Runtime:
 def test_rules_come_into_force_fresh_and_go_stale() -> None:
     """`stale` is one swap: the same rules, another origin."""
     runtime = prepared()
-    assert runtime.front.decider.decide("a", USER).reason is Reason.NOT_READY
+    assert runtime.front.now.decider.decide("a", USER).reason is Reason.NOT_READY
     runtime.receive(snapshot(1, A))
-    assert not runtime.front.decider.decide("a", USER).stale
+    assert not runtime.front.now.decider.decide("a", USER).stale
     runtime.expire()
-    assert runtime.front.decider.decide("a", USER).stale
+    assert runtime.front.now.decider.decide("a", USER).stale
     assert runtime.status().stale
     assert runtime.receive(Bookmark(position(1), digest_of([A]))) is None
-    assert not runtime.front.decider.decide("a", USER).stale
+    assert not runtime.front.now.decider.decide("a", USER).stale
 
 
 def test_every_decision_knows_the_age_of_its_rules() -> None:
     """Fresh or stale, and as of the moment it is asked: who keeps a decision keeps its ruleset's confirmation."""
     runtime = prepared()
-    assert runtime.front.decider.decide("a", USER).confirmed_ms_ago is None
+    assert runtime.front.now.decider.decide("a", USER).confirmed_ms_ago is None
     runtime.receive(snapshot(1, A))
-    first = runtime.front.decider.decide("a", USER)
+    first = runtime.front.now.decider.decide("a", USER)
     fresh_at_s = first.origin.confirmed_at_s
     assert fresh_at_s is not None
     runtime.receive(Bookmark(position(1), digest_of([A])))
     assert first.origin.confirmed_at_s is not None
     assert first.origin.confirmed_at_s > fresh_at_s
     runtime.expire()
-    stale = runtime.front.decider.decide("a", USER)
+    stale = runtime.front.now.decider.decide("a", USER)
     assert stale.origin.confirmed_at_s == first.origin.confirmed_at_s
     runtime.receive(snapshot(2, A))
-    second = runtime.front.decider.decide("a", USER)
+    second = runtime.front.now.decider.decide("a", USER)
     assert second.origin.confirmed_at_s is not None
     assert second.origin.confirmed_at_s > first.origin.confirmed_at_s  # nobody confirms revision 1 any more
     assert second.confirmed_ms_ago is not None
@@ -139,9 +139,9 @@ def test_a_first_ruleset_decides_before_it_is_read_and_is_acknowledged_after(mon
     assert runtime.status().revision == 3
     assert not runtime.status().stale
     assert runtime.flag("flag-2") == boolean("flag-2")
-    assert runtime.front.decider.decide("flag-1", USER).variant == "on"
+    assert runtime.front.now.decider.decide("flag-1", USER).variant == "on"
     assert runtime.status().quarantined == {}
-    assert runtime.front.decider.decide("bad", USER).variant is None
+    assert runtime.front.now.decider.decide("bad", USER).variant is None
     assert runtime.status().quarantined.keys() == {"bad"}
     assert not answers
     assert runtime.greet().held is None, "nothing is held yet"
@@ -149,7 +149,7 @@ def test_a_first_ruleset_decides_before_it_is_read_and_is_acknowledged_after(mon
     thread.join()
     assert [each and [bad.flag for bad in each.quarantined] for each in answers] == [["bad"]]
     assert runtime.greet().held == position(3)
-    assert runtime.front.decider.decide("flag-1", USER).variant == "on"
+    assert runtime.front.now.decider.decide("flag-1", USER).variant == "on"
 
 
 def test_of_a_first_ruleset_is_told_once_when_it_begins_to_decide(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,10 +187,10 @@ def test_what_comes_meanwhile_follows_in_order(monkeypatch: pytest.MonkeyPatch) 
     thread = threading.Thread(target=receive)
     thread.start()
     assert halfway.reached.wait(WAIT_S)
-    assert runtime.front.decider.decide("flag-1", USER).variant == "on"
+    assert runtime.front.now.decider.decide("flag-1", USER).variant == "on"
     halfway.go_on.set()
     thread.join()
-    assert runtime.front.decider.decide("flag-1", USER).reason is Reason.KILLED
+    assert runtime.front.now.decider.decide("flag-1", USER).reason is Reason.KILLED
 
 
 def test_overrides_and_staleness_act_while_a_first_ruleset_is_read(
@@ -205,13 +205,13 @@ def test_overrides_and_staleness_act_while_a_first_ruleset_is_read(
     assert halfway.reached.wait(WAIT_S)
     path.write_text("flag-1: off")
     runtime._look()
-    assert runtime.front.decider.decide("flag-1", USER).reason is Reason.OVERRIDE
+    assert runtime.front.now.decider.decide("flag-1", USER).reason is Reason.OVERRIDE
     runtime.expire()
-    assert runtime.front.decider.decide("flag-2", USER).stale
+    assert runtime.front.now.decider.decide("flag-2", USER).stale
     halfway.go_on.set()
     thread.join()
-    assert runtime.front.decider.decide("flag-1", USER).reason is Reason.OVERRIDE
-    assert not runtime.front.decider.decide("flag-2", USER).stale
+    assert runtime.front.now.decider.decide("flag-1", USER).reason is Reason.OVERRIDE
+    assert not runtime.front.now.decider.decide("flag-2", USER).stale
 
 
 def test_rules_from_disk_decide_before_they_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_rules_from_disk_decide_before_they_are_read(monkeypatch: pytest.MonkeyP
     thread = threading.Thread(target=runtime.prepare, args=[never])
     thread.start()
     assert runtime._loaded.wait(WAIT_S)
-    decision = runtime.front.decider.decide("flag-1", USER)
+    decision = runtime.front.now.decider.decide("flag-1", USER)
     assert (decision.variant, decision.revision, decision.stale) == ("on", 9, True)
     assert not runtime.wait_until_ready(0)
     halfway.go_on.set()
@@ -247,7 +247,7 @@ def test_a_child_that_was_forked_while_a_first_ruleset_was_read_decides_and_asks
             runtime._lock, runtime._readiness = threading.Lock(), Readiness(is_ready=True)
             halfway.go_on = threading.Event()
             halfway.go_on.set()
-            decides = runtime.front.decider.decide("flag-1", USER).variant == "on"
+            decides = runtime.front.now.decider.decide("flag-1", USER).variant == "on"
             asks = runtime.greet().held is None
             with pytest.raises(Resync):
                 runtime.receive(snapshot(2, *MANY))
@@ -282,10 +282,10 @@ def test_hints_change_no_rules() -> None:
     """Reset and drain only announce."""
     runtime = prepared()
     runtime.receive(snapshot(2, A))
-    decider = runtime.front.decider
+    decider = runtime.front.now.decider
     assert runtime.receive(Reset("restored")) is None
     assert runtime.receive(Drain(5)) is None
-    assert runtime.front.decider is decider
+    assert runtime.front.now.decider is decider
 
 
 def test_greeting_says_what_is_held() -> None:
@@ -326,7 +326,7 @@ def test_a_child_is_somebody_else_with_the_same_rules() -> None:
     assert runtime._lock is not lock
     assert runtime._readiness is not ready
     assert runtime.wait_until_ready(0)
-    assert runtime.front.decider.decide("a", USER).value is True
+    assert runtime.front.now.decider.decide("a", USER).value is True
 
 
 def test_where_no_thread_starts_the_client_decides_all_the_same(
@@ -341,7 +341,7 @@ def test_where_no_thread_starts_the_client_decides_all_the_same(
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", refuse)
         runtime.start()
-    assert runtime.front.decider.decide("a", USER, default=1).value == 1
+    assert runtime.front.now.decider.decide("a", USER, default=1).value == 1
     assert "gets no changes" in caplog.text
     runtime.close(0)
 
