@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rollout_server.cli.demo_crew import SHOPS, VISITS_PER_S, Crew
 from rollout_server.cli.demo_story import START_MS, Story
-from rollout_server.cli.failures import CommandFailed
+from rollout_server.cli.failures import CommandFailed, ServerRefused
 from rollout_server.cli.ports import HOST, any_free
 from rollout_server.cli.screen import GOOD, WARN, quantity
 from rollout_server.cli.session import Session
@@ -169,10 +169,6 @@ class Takeover(Story):
         leader, _ = self._leader()
         self.say(f"both servers answer; {leader.name} holds the lease: it drives the rollouts")
 
-    def connected(self) -> int:
-        """Return how many processes both servers have streams of, together."""
-        return sum(map(self._connected_to, self.crew.replicas))
-
     def amid(self, key: str) -> None:
         """Kill whoever drives it, and wait for the other to take over."""
         now_ms = self.outer.world.monotonic_ms
@@ -192,9 +188,10 @@ class Takeover(Story):
         self.expect(newer is not None and newer > token, f"{left.name} drives without a newer token")
         self.say(f"{left.name} drives it {took_s:.1f} s later, under a newer token")
         self.note(f"a lease lasts {LEASE_MS / 1_000:g} s here")
-        self.until(lambda: self.connected() == SHOPS, START_MS, f"all {SHOPS} shops are connected to {left.name}")
+        everybody = f"all {SHOPS} shops are connected to {left.name}"
+        self.until(lambda: self._connected_to(left) == SHOPS, START_MS, everybody)
         meanwhile = quantity(self.visits() - visits, "visit")
-        self.say(f"all {SHOPS} shops are connected to {left.name}; they served {meanwhile} meanwhile")
+        self.say(f"{everybody}; they served {meanwhile} meanwhile")
 
     def bad_release(self) -> None:
         """As always; what rolled back is who was left."""
@@ -218,10 +215,16 @@ class Takeover(Story):
         self.session.remember(server=one.address, token=token, environment="production")
 
     def _connected_to(self, one: Replica) -> int:
-        """Return how many processes a server has streams of."""
+        """Return how many processes a server has streams of, of all that it knows; 0 where it does not say."""
+        from rollout_sdk.wire.v1 import control_pb2
+
         there = Session(self.outer.world)
         there.remember(server=one.address, token=self.crew.token, environment="production")
         try:
-            return self.count_connected(there)
+            answer = there.connection.ask(there.connection.stub.ListInstances, control_pb2.ListInstancesRequest())
+        except ServerRefused:
+            return 0
         finally:
             there.close()
+        away = control_pb2.INSTANCE_STATE_UNREACHABLE
+        return sum(not one.replica and one.state != away for one in answer.instances)

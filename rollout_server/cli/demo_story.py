@@ -202,15 +202,10 @@ class Story:
         return connection.ask(connection.stub.CreateToken, request).secret
 
     def connected(self) -> int:
-        """Return how many processes are connected."""
-        return self.count_connected(self.session)
-
-    @staticmethod
-    def count_connected(session: Session) -> int:
-        """Return how many processes a session's server has streams of; 0 where it does not say."""
+        """Return how many processes are connected; 0 where the server does not say."""
         from rollout_sdk.wire.v1 import control_pb2
 
-        connection = session.connection
+        connection = self.session.connection
         try:
             return connection.ask(connection.stub.GetStatus, control_pb2.GetStatusRequest()).instances_connected
         except ServerRefused:
