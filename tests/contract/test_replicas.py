@@ -96,7 +96,7 @@ async def test_who_begins_anew_takes_back_what_was_told(stand: Stand) -> None:
     for after in (old, Spot()):
         (word,) = await heard(b, other.id, after)
         assert (word.data, word.spot.number, word.spot.is_next(old)) == (b"anew", 1, True)
-    assert the_other(await b.tell()).told == word.spot
+        assert the_other(await b.tell()).told == word.spot
 
 
 async def test_who_leaves_is_not_waited_for_and_what_it_told_is_kept(stand: Stand) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from rollout_sdk.wire.fleet import read_fleet_word
 from rollout_sdk.wire.messages import Acknowledgement, Greeting
 from rollout_server.adapters.system_clock import SystemClock
-from rollout_server.app import peer, share_fleet, shared_fleet
+from rollout_server.app import peer, roster, share_fleet, shared_fleet
 from rollout_server.app.environment import Environment
 from rollout_server.app.served import Served
 from rollout_server.app.share_fleet import ShareFleet
@@ -134,6 +135,21 @@ async def test_what_is_kept_is_bounded(store: Store, monkeypatch: pytest.MonkeyP
         await until(lambda: b.names() == {"p1"} and b.is_complete())
 
 
+async def test_where_it_stands_is_said_when_everybody_was_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever hears half of a server's processes must not think that these are all."""
+    monkeypatch.setattr(roster, "NEWS_MAX", 2)
+    async with store.server("a") as a, store.server("b") as b:
+        for number in range(9):
+            a.join(f"p{number}")
+        await until(lambda: len(b.names()) == 9 and b.is_complete())
+        store.board.lose()
+        async with store.server("late") as late:
+            await until(lambda: len(late.names()) == 9)
+        told = [read_fleet_word(data) for _, _, data in store.board.words[a.replicas.id]]
+        whole_at = next(at for at, word in enumerate(told) if word.position is not None)
+        assert [len(word.news.joined) for word in told[: whole_at + 1]] == [2, 2, 2, 2, 1]
+
+
 async def test_the_end_tells_the_last_goodbyes(store: Store) -> None:
     """Whoever leaves in the last moment is missed by nobody; whoever does not is, and the server is not waited for."""
     async with store.server("b") as b:
@@ -143,6 +159,7 @@ async def test_the_end_tells_the_last_goodbyes(store: Store) -> None:
             a.served.instances.leave(leaves)
             a.served.instances.disconnect(stays)
         await until(lambda: [one.greeting.instance_id for one in b.fleet.known()] == ["stays"])
+        await until(lambda: [one.has_left for one in b.fleet.peers.values()] == [True])
         await until(lambda: not b.fleet.unheard(0))
         assert not b.is_complete()
 
