@@ -20,6 +20,8 @@ from tests.replica_stand import Stand, at_work, last_look, standing, whole_log
 
 VICTIMS = ("server", "redis", "both")
 EXPECTED = {
+    "waiting for Redis: nothing is served before it answers",
+    "what was told to whom cannot be read; nobody is told until it can",
     "the journal cannot be read; memory answers on",
     "compaction failed, to be tried again",
     "changes that are over could not be ended, to be tried again",
