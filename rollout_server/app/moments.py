@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rollout_sdk.engine.compile import compile_ruleset
 from rollout_server.domain.journal import State, fold
 from rollout_server.domain.ruleset import ruleset_after, ruleset_of
+from rollout_server.domain.weight import weight
 from rollout_server.errors import NotFound
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ T = TypeVar("T")
 _PAGE = 500
 _KEPT = 4
 _SINCE_MAX = 20_000
-RECENT_CHANGES_MAX = 10_000
+RECENT_WEIGHT_MAX = 200_000
+"""Some 20 MiB of what recent entries found; of older ones, and of larger, the journal is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ class Moments:
         self._since: list[tuple[int, ResourceId]] = []
         self._planned: tuple[State, Ruleset] | None = None
         self.recent: OrderedDict[int, Mapping[ResourceId, Resource | None]] = OrderedDict()
-        self._recent_count = 0
+        self._recent_weights: deque[int] = deque()
+        self._recent_weight = 0
         self._moment: Moment | None = None
         self._replayed: OrderedDict[int, State] = OrderedDict()
         self._past: OrderedDict[int, Moment] = OrderedDict()
@@ -80,10 +83,7 @@ class Moments:
         """
         before = self.state.resources
         self.state = fold(self.state, (entry,))
-        self.recent[entry.revision] = {change.id: before.get(change.id) for change in entry.changes}
-        self._recent_count += len(entry.changes)
-        while self._recent_count > RECENT_CHANGES_MAX and len(self.recent) > 1:
-            self._recent_count -= len(self.recent.popitem(last=False)[1])
+        self._remember(entry.revision, {change.id: before.get(change.id) for change in entry.changes})
         self._since.extend((entry.revision, change.id) for change in entry.changes)
         if len(self._since) > _SINCE_MAX:
             self._ruleset, self._since = None, []
@@ -93,7 +93,7 @@ class Moments:
         self.state = state
         self._ruleset, self._since, self._moment = None, [], None
         self._replayed, self._past = OrderedDict(), OrderedDict()
-        self.recent, self._recent_count = OrderedDict(), 0
+        self.recent, self._recent_weights, self._recent_weight = OrderedDict(), deque(), 0
 
     @property
     def ruleset(self) -> Ruleset:
@@ -171,6 +171,14 @@ class Moments:
             return
         self._ruleset = (state, ruleset)
         del self._since[: bisect_right(self._since, revision, key=lambda pair: pair[0])]
+
+    def _remember(self, revision: int, found: Mapping[ResourceId, Resource | None]) -> None:
+        self.recent[revision] = found
+        self._recent_weights.append(sum(weight(resource) for resource in found.values()))
+        self._recent_weight += self._recent_weights[-1]
+        while self._recent_weight > RECENT_WEIGHT_MAX:
+            self.recent.popitem(last=False)
+            self._recent_weight -= self._recent_weights.popleft()
 
     async def _past_moment(self, state: State) -> Moment:
         revision, past = state.position.revision, self._past

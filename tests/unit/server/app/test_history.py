@@ -106,3 +106,18 @@ async def test_what_memory_does_not_remember_is_looked_up() -> None:
         for question in (History(flag_id("small")), History(before=5, limit=1), History(before=3)):
             assert await history(fresh, question) == await history(environment, question)
         await fresh.close()
+
+
+async def test_history_of_what_is_large_is_told_without_remembering_it() -> None:
+    """What recent entries found is kept by its weight: edits of a large cohort all day take no more than of a small one."""
+    async with opened() as environment:
+        crowd = [f"user-{number}" for number in range(120_000)]
+        for number in range(4):
+            await put(
+                environment, cohort("crowd", *crowd, f"late-{number}"), flag("a", default="on" if number % 2 else "off")
+            )
+        assert [revision for revision in range(1, 5) if environment.before(revision) is not None] == [4]
+        newest, *_, oldest = (await history(environment, History())).entries
+        assert {change.id.kind.value for change in newest.changes} == {"Cohort", "Flag"}
+        assert [field.after_json for field in newest.changes[1].fields if field.path == "spec.default"] == ['"on"']
+        assert {change.operation for change in oldest.changes} == {Operation.CREATE}
