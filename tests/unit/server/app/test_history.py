@@ -109,7 +109,7 @@ async def test_what_memory_does_not_remember_is_looked_up() -> None:
 
 
 async def test_history_of_what_is_large_is_told_without_remembering_it() -> None:
-    """Recent entries are remembered by their weight: edits of a large cohort all day take no more than of a small one."""
+    """Recent entries are remembered by weight: edits of a large cohort all day take no more than of a small one."""
     async with opened() as environment:
         crowd = [f"user-{number}" for number in range(120_000)]
         for number in range(4):
