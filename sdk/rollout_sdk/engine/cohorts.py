@@ -12,13 +12,13 @@ from array import array
 from bisect import bisect_left
 from hashlib import sha256
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast, final
 
 from rollout_sdk.engine.limits import READERS_FACTOR
 from rollout_sdk.engine.model import Chunk, KeySet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Container, Iterable, Iterator
 
 HASH_BYTES = 8
 HASH_BITS = 64
@@ -28,8 +28,8 @@ CHUNK_BYTES = CHUNK_HASHES * HASH_BYTES
 SET_HASHES_MAX = 32_768
 """Up to here membership is a frozenset (70 to 100 bytes a key), beyond a sorted array (8 bytes, and slower)."""
 
-Membership: TypeAlias = "Callable[[int], bool]"
-"""Whether a hash, as `key_hash` makes it, is in the set."""
+Membership: TypeAlias = "Container[int]"
+"""Says whether a hash, as `key_hash` makes it, is in the set."""
 
 
 def key_hash(key: str) -> int:
@@ -93,18 +93,26 @@ def hashes_of(keys: KeySet) -> Iterator[int]:
 def membership(keys: KeySet) -> Membership:
     """Return a quick answer to whether a hash is in the set. Costs a pass over the set; share it."""
     if keys.count <= SET_HASHES_MAX:
-        return frozenset(hashes_of(keys)).__contains__
+        return frozenset(hashes_of(keys))
     hashes: array[int] = array("Q")
     for chunk in keys.chunks:
         hashes.frombytes(chunk.data)
     _to_native(hashes)
-    end = len(hashes)
+    return _Sorted(hashes)
 
-    def holds(wanted: int) -> bool:
-        place = bisect_left(hashes, wanted)
-        return place < end and hashes[place] == wanted
 
-    return holds
+@final
+class _Sorted:
+    """A sorted array of hashes, looked into by halves."""
+
+    __slots__ = ("_hashes",)
+
+    def __init__(self, hashes: array[int]) -> None:
+        self._hashes = hashes
+
+    def __contains__(self, wanted: object) -> bool:
+        place = bisect_left(self._hashes, cast("int", wanted))
+        return place < len(self._hashes) and self._hashes[place] == wanted
 
 
 def is_subset(part: KeySet, whole: KeySet) -> bool:

@@ -250,6 +250,6 @@ def _listed(kind: str, membership: Membership) -> Asked:
             digest = context.key_hash(kind)
             if digest is None:
                 return None
-        return membership(digest)
+        return digest in membership
 
     return asked

@@ -74,12 +74,14 @@ def generate(rules: Sequence[Ready], cohorts: Mapping[str, Asked], default: int,
 @lru_cache(maxsize=SHAPES_MAX)
 def _factory(body: str, count: int) -> Callable[..., Function]:
     """Return what makes a function of a shape from its arguments."""
-    arguments = ", ".join(f"a{number}" for number in range(count))
-    source = f"def make({arguments}):\n  def evaluate(context):\n{body}\n  return evaluate\n"
-    names: dict[str, Callable[..., Function]] = {}
+    names = [f"a{number}" for number in range(count)]
+    # As defaults and not as cells, which would take five times the memory.
+    held = ", ".join(["context", *[f"{name}={name}" for name in names]])
+    source = f"def make({', '.join(names)}):\n  def evaluate({held}):\n{body}\n  return evaluate\n"
+    made: dict[str, Callable[..., Function]] = {}
     given = {"__builtins__": {}, "type": type, "str": str, "int": int, "len": len, "MISSING": MISSING}
-    exec(compile(source, "<rules of a flag>", "exec"), given, names)  # noqa: S102 - of fixed words and numbers, see above
-    return names["make"]
+    exec(compile(source, "<rules of a flag>", "exec"), given, made)  # noqa: S102 - of fixed words and numbers, see above
+    return made["make"]
 
 
 class _Writer:

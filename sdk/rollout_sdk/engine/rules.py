@@ -120,24 +120,17 @@ def compile_rules(
     passed_over = no_unit if is_alone else None
     rules = [_rule(flag, rule, outcomes, cohorts, rollouts, passed_over) for rule in flag.rules]
 
-    def with_steps_before(evaluate: Evaluate) -> Evaluate:
-        evaluate = _with_targets(flag, outcomes, evaluate)
-        evaluate = _with_requirements(flag, outcomes, parents, evaluate)
-        return _with_never(flag, outcomes, cohorts, evaluate)
-
-    def quicker() -> Evaluate:
-        quick = rows if IS_NATIVE else generate
-        return with_steps_before(quick(rules, cohorts, default, no_unit) or plain)
-
+    steps = _Steps(flag, outcomes, cohorts, parents)
     plain = _closures(rules, default, no_unit)
-    evaluate = with_steps_before(plain)
+    evaluate = steps.before(plain)
     if killed:
         return FlagRules(values, outcomes.table(), _always(off))
     has_conditions = any(rule.when is not None for rule in rules)
     everyone = None
     if len(rules) == 1 and not has_conditions and evaluate is plain and isinstance(flag.rules[0].outcome, ByRollout):
         everyone = _exposing(flag, flag.rules[0], flag.rules[0].outcome, outcomes, rollouts).everyone
-    return FlagRules(values, outcomes.table(), evaluate, quicker if has_conditions else None, everyone)
+    quicker = _Quicker(steps, rules, plain, default, no_unit) if has_conditions else None
+    return FlagRules(values, outcomes.table(), evaluate, quicker, everyone)
 
 
 def compile_killed(flag: Flag) -> FlagRules:
@@ -167,6 +160,45 @@ def _check_limits(flag: Flag) -> None:
 
 def _always(number: int) -> Evaluate:
     return lambda _context: number
+
+
+@final
+class _Steps:
+    """The steps before a flag's rules. An object, for flags keep it until they are asked for: closures take far more."""
+
+    __slots__ = ("cohorts", "flag", "outcomes", "parents")
+
+    def __init__(
+        self, flag: Flag, outcomes: Outcomes, cohorts: Mapping[str, Asked], parents: Mapping[str, Parent]
+    ) -> None:
+        self.flag = flag
+        self.outcomes = outcomes
+        self.cohorts = cohorts
+        self.parents = parents
+
+    def before(self, evaluate: Evaluate) -> Evaluate:
+        """Return the flag, from what decides by its rules."""
+        evaluate = _with_targets(self.flag, self.outcomes, evaluate)
+        evaluate = _with_requirements(self.flag, self.outcomes, self.parents, evaluate)
+        return _with_never(self.flag, self.outcomes, self.cohorts, evaluate)
+
+
+@final
+class _Quicker:
+    """Makes what answers as a flag's closures do, and sooner."""
+
+    __slots__ = ("default", "no_unit", "plain", "rules", "steps")
+
+    def __init__(self, steps: _Steps, rules: list[Ready], plain: Evaluate, default: int, no_unit: int) -> None:
+        self.steps = steps
+        self.rules = rules
+        self.plain = plain
+        self.default = default
+        self.no_unit = no_unit
+
+    def __call__(self) -> Evaluate:
+        quick = rows if IS_NATIVE else generate
+        return self.steps.before(quick(self.rules, self.steps.cohorts, self.default, self.no_unit) or self.plain)
 
 
 # -------------------------------------------------------------------------------------------- before the rules

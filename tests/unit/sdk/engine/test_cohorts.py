@@ -29,8 +29,8 @@ def test_holds_what_was_put_in_and_nothing_else(keys: set[str], other: str) -> N
     made = cohorts.key_set(keys)
     answer = cohorts.membership(made)
     assert made.count == len(keys)
-    assert all(cohorts.contains(made, key) and answer(cohorts.key_hash(key)) for key in keys)
-    assert cohorts.contains(made, other) is answer(cohorts.key_hash(other)) is (other in keys)
+    assert all(cohorts.contains(made, key) and cohorts.key_hash(key) in answer for key in keys)
+    assert cohorts.contains(made, other) is (cohorts.key_hash(other) in answer) is (other in keys)
 
 
 def test_the_empty_set_is_the_models_own() -> None:
@@ -77,9 +77,9 @@ def test_large_sets_answer_from_a_sorted_array() -> None:
     """Beyond the limit the answers are the same, from 8 bytes a key."""
     keys = numbered(cohorts.SET_HASHES_MAX + 1)
     answer = cohorts.membership(cohorts.key_set(keys))
-    assert not isinstance(getattr(answer, "__self__", None), frozenset)
-    assert all(answer(cohorts.key_hash(key)) for key in keys[::97])
-    assert not any(answer(wanted) for wanted in (0, 2**64 - 1, cohorts.key_hash("nobody")))
+    assert not isinstance(answer, frozenset)
+    assert all(cohorts.key_hash(key) in answer for key in keys[::97])
+    assert not any(wanted in answer for wanted in (0, 2**64 - 1, cohorts.key_hash("nobody")))
 
 
 def test_what_was_sent_is_read_back() -> None:
@@ -136,5 +136,5 @@ def test_a_million_keys() -> None:
     made = cohorts.key_set(numbered(1_000_000))
     answer = cohorts.membership(made)
     assert sum(len(each.data) for each in made.chunks) == 8_000_000
-    assert all(answer(cohorts.key_hash(f"user-{number}")) for number in range(0, 1_000_000, 1_001))
-    assert not any(answer(cohorts.key_hash(f"nobody-{number}")) for number in range(1_000))
+    assert all(cohorts.key_hash(f"user-{number}") in answer for number in range(0, 1_000_000, 1_001))
+    assert not any(cohorts.key_hash(f"nobody-{number}") in answer for number in range(1_000))
