@@ -164,7 +164,7 @@ def _always(number: int) -> Evaluate:
 
 @final
 class _Steps:
-    """The steps before a flag's rules. An object, for flags keep it until they are asked for: closures take far more."""
+    """The steps before a flag's rules. An object, for flags keep it until they are asked for: closures take more."""
 
     __slots__ = ("cohorts", "flag", "outcomes", "parents")
 
