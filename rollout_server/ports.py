@@ -187,8 +187,8 @@ class Lease(Protocol):
 class Replicas(Protocol):
     """How the servers that share one store hear of each other's processes. One object is one server.
 
-    What it tells is a row of words, kept for as long as its processes count, however it ends. Nobody's memory of them is
-    better than the store: who begins anew takes back all that it told before.
+    What it tells is a row of words, kept for as long as its processes count, however it ends. Nobody's memory of them
+    is better than the store: who begins anew takes back all that it told before.
     """
 
     async def begin(self, name: str, word: bytes) -> Roll:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 REMEMBERED_MS: Final = 3_900_000
-"""How long a server, and what it told, is kept after its last sign of life: a little longer than its processes count."""
+"""How long a server, and what it told, is kept after its last sign of life: a little longer than processes count."""
 
 REPLICAS_MAX: Final = 1_000
 """Servers remembered for each environment; a server that starts again and again is another one each time."""
