@@ -116,7 +116,7 @@ async def test_since_when_it_was_connected_is_remembered() -> None:
     await recall_instances(after, notes)
     assert after.known()[0].connected_at_ms == clock.now_ms() - 5_000
     assert isinstance(notes.value, list)
-    old = [one[:8] for one in notes.value if isinstance(one, list)]
+    old: Json = [one[:8] for one in notes.value if isinstance(one, list)]
     earlier = instances(clock)
     await recall_instances(earlier, MemoryNotes(old))
     assert earlier.known()[0].connected_at_ms == clock.now_ms()
