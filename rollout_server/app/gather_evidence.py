@@ -71,7 +71,10 @@ async def gather(
         Unavailable: the telemetry store is away.
     """
     run, store = RunId(state.rollout, state.run), sources.ingest.store
-    through = sources.ingest.watermark(0)
+    # Time goes on while the store answers: were each read up to a moment of its own, a verdict would be told with units
+    # of an earlier look than its outcomes.
+    passed = sources.ingest.watermarks(0, *(guard.metric.late_ms for guard in guards if guard.metric is not None))
+    through = passed[0]
     exposures = await store.exposures(run, evidence.judged.get("", -1), through)
     found: dict[str, Found] = {}
     for guard in guards:
@@ -83,9 +86,9 @@ async def gather(
             windows = process_losses.sums_of(state, await store.processes(after, through))
             found[key] = Found(windows, passed=through)
         elif metric.source is Source.SDK:
-            passed = sources.ingest.watermark(metric.late_ms)
-            sums = await store.sums(run, key, after, passed)
-            found[key] = Found(sums, await reporting.up_to(passed), passed)
+            last = passed[metric.late_ms]
+            sums = await store.sums(run, key, after, last)
+            found[key] = Found(sums, await reporting.up_to(last), last)
     prometheus = {
         guard.guardrail.metric: guard.metric
         for guard in guards

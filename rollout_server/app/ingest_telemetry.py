@@ -109,7 +109,12 @@ class IngestTelemetry:
         Args:
             late_ms: the metric's own; 0 for exposures.
         """
-        return last_passed(self.clock.now_ms(), late_ms + 2 * self.report_every_ms(), self.clock.window_ms)
+        return self.watermarks(late_ms)[late_ms]
+
+    def watermarks(self, *late_ms: int) -> dict[int, int]:
+        """Return the same for several, at one moment: no window of one comes a look before that of another."""
+        now_ms, every_ms = self.clock.now_ms(), self.report_every_ms()
+        return {each: last_passed(now_ms, each + 2 * every_ms, self.clock.window_ms) for each in late_ms}
 
 
 def pace(report_every_ms: int, processes: int) -> int:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from rollout_server.app.gather_evidence import Gathered, Sources, gather
 from rollout_server.app.read_metrics import ReadMetrics
+from rollout_server.domain.guardrails.data import ExposureSums
 from rollout_server.domain.guardrails.look import Feed
 from rollout_server.domain.guardrails.spec import MetricSpec
 from rollout_server.domain.guardrails.verdict import Reason
 from rollout_server.domain.judging import begin, watched
 from rollout_server.domain.machine import Phase
 from rollout_server.domain.resources import Kind, ResourceId
-from rollout_server.domain.telemetry import PROCESS_LOST, ProcessWindow
+from rollout_server.domain.telemetry import PROCESS_LOST, ProcessWindow, RunId
+from tests.doubles.fake_clock import FakeClock
+from tests.doubles.memory_telemetry import MemoryTelemetry
 from tests.rollout_room import Room, documents, guarded, room
 from tests.small_environment import document
 
@@ -42,6 +45,34 @@ async def test_only_windows_that_the_watermark_has_passed() -> None:
         later = await gathered(stand, {"errors": windows[0], "": windows[1]})
         assert [one.window for one in later.found["errors"].windows] == windows[1:]
         assert [one.window for one in later.exposures[0]] == windows[2:]
+
+
+class Slow(MemoryTelemetry):
+    """A store that takes a window's length to answer."""
+
+    def __init__(self, clock: FakeClock, window_ms: int) -> None:
+        super().__init__(window_ms)
+        self.clock = clock
+
+    async def exposures(self, run: RunId, after: int, through: int) -> tuple[ExposureSums, ...]:
+        found = await super().exposures(run, after, through)
+        self.clock.advance(self.window_ms)
+        return found
+
+
+async def test_units_and_outcomes_of_a_look_end_with_the_same_window() -> None:
+    """However long the store takes: a verdict is told with the units that its evidence is of, not with fewer."""
+    async with room(*documents(pipeline={"guardrails": guarded()})) as stand:
+        stand.connect()
+        await stand.start()
+        stand.ingest.store = stand.store = slow = Slow(stand.clock, stand.store.window_ms)
+        for _ in range(6):
+            await stand.report((10, 1), (40, 2))
+            stand.clock.advance(slow.window_ms)
+        found = await gathered(stand)
+        exposures, through = found.exposures
+        assert found.found["errors"].passed == found.found[PROCESS_LOST].passed == through
+        assert [one.window for one in found.found["errors"].windows] == [one.window for one in exposures]
 
 
 async def test_lost_processes_come_in_like_every_metric() -> None:
