@@ -83,11 +83,12 @@ async def _read(ground: Ground) -> Copy:
 
 async def _keys(ground: Ground, upto: int) -> AsyncIterator[Key]:
     prefix = ground.beside("key:")
-    cursor = b"0"
+    cursor, told = b"0", set[bytes]()
     while True:
         pattern = prefix.replace("[", "\\[") + "*"
         cursor, found = await ground.link.command("SCAN", cursor, "MATCH", pattern, "COUNT", 1_000)
-        for name in found:
+        for name in (each for each in found if each not in told):
+            told.add(name)  # a scan may tell a key again while the table shrinks, as it does when others expire
             fields = await ground.link.command(
                 "HMGET", name, "fingerprint", "revision", "at_ms", "entry_at_ms", "digest", "body"
             )

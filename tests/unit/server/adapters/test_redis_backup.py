@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,27 @@ async def test_it_is_one_moment_while_others_commit(redis: SharedRedis, tmp_path
     await writing
     await store.close()
     await other.close()
+
+
+async def test_what_a_scan_tells_twice_is_in_it_once(
+    redis: SharedRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis does so with keys that are there while others expire."""
+    store = await redis_store(await redis.url())
+    journal = store.journal("production")
+    await journal.commit(draft(flag("a"), at_ms=START_MS, idempotency_key="k", fingerprint="f"))
+    ask = store.link.command
+
+    async def again(*words: Any) -> Any:
+        answer = await ask(*words)
+        return [answer[0], answer[1] * 2] if words[0] == "SCAN" else answer
+
+    monkeypatch.setattr(store.link, "command", again)
+    await journal.backup(tmp_path / "backup.db")
+    copy = sqlite_store(tmp_path / "backup.db")
+    assert await copy.journal("production").recall("k", "f") == await journal.recall("k", "f") is not None
+    await copy.close()
+    await store.close()
 
 
 async def test_a_store_in_use_is_not_overwritten(redis: SharedRedis, tmp_path: Path) -> None:
