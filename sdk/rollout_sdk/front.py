@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -32,12 +34,14 @@ class Front:
         now: what answers the caller.
     """
 
-    __slots__ = ("_observers", "inner", "now")
+    __slots__ = ("_lock", "_observers", "_pid", "inner", "now")
 
     def __init__(self) -> None:
         self.inner: Decides = NotReady()
         self.now = Now(self.inner)
         self._observers: list[Observer] = []
+        self._lock = threading.RLock()  # reentrant: a signal handler may begin to observe, too
+        self._pid = os.getpid()
 
     def put(self, inner: Decides) -> None:
         """Decide by this from now on."""
@@ -47,14 +51,24 @@ class Front:
     def _lay(self) -> None:
         """Lay the observers over what decides.
 
-        Without a lock, which a fork might copy as held: whoever is overtaken by a newer `inner` begins again.
+        No decision meets `bound` of other rules than those that decide, nor flags in it that are observed or
+        overridden: so it is emptied first and filled last. Whoever was interrupted by a change begins again.
         """
-        while True:
-            inner = self.inner
-            decider: Decides = Observed(inner, tuple(self._observers)) if self._observers else inner
-            self.now.decider, self.now.bound = decider, decider.bound if isinstance(decider, Decider) else {}
-            if self.inner is inner:
-                return
+        with self._of_this_process():
+            while True:
+                inner, observers = self.inner, tuple(self._observers)
+                decider: Decides = Observed(inner, observers) if observers else inner
+                self.now.bound = {}
+                self.now.decider = decider
+                self.now.bound = decider.bound if isinstance(decider, Decider) else {}
+                if self.inner is inner and observers == tuple(self._observers):
+                    return
+
+    def _of_this_process(self) -> threading.RLock:
+        """Return the lock; a fork may have copied it as held, by a thread that is not here."""
+        if self._pid != os.getpid():
+            self._lock, self._pid = threading.RLock(), os.getpid()
+        return self._lock
 
     def observe(self, callback: OnDecision) -> Callable[[], None]:
         """Tell of every decision from now on.

@@ -1,14 +1,17 @@
 """What decisions read, and who is told of them."""
 
 import logging
+import os
+import signal
 import threading
 from collections.abc import Callable
 
 import pytest
 
 from rollout_sdk import Context, Decision, Reason
+from rollout_sdk.engine.asking import Decides
 from rollout_sdk.front import Front, Observed
-from rollout_sdk.overrides import NotReady
+from rollout_sdk.overrides import NotReady, Overridden
 from rollout_sdk.testing import fixed
 
 USER = Context("u")
@@ -47,6 +50,88 @@ def test_whoever_begins_to_observe_while_rules_change_does_not_bring_the_old_one
     for end in ends:
         end()
     assert front.now.decider == rules[-1]
+
+
+class _Written:
+    """Stands where `Now` stands, and tells of each assignment, as another thread would meet it."""
+
+    decider: Decides
+    bound: dict[object, object]
+
+    def __init__(self, decider: Decides, then: Callable[[str], None]) -> None:
+        self.__dict__ |= {"decider": decider, "bound": {}}
+        self._then = then
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name in ("bound", "decider"):
+            self._then(name)
+
+
+def _rules(*, value: bool) -> Decides:
+    """Rules by which somebody was asked about flag "a"."""
+    rules = fixed({"a": value})._front.inner
+    rules.decide("a", USER)
+    return rules
+
+
+def test_no_moment_mixes_what_decides_with_flags_bound_by_other_rules() -> None:
+    """An override, an observer and newer rules hold for every decision from the moment they hold for one."""
+    front, first, second = Front(), _rules(value=True), _rules(value=False)
+    seen: list[str] = []
+
+    def look(name: str) -> None:
+        seen.append(name)
+        assert not front.now.bound or front.now.bound is getattr(front.now.decider, "bound", None)
+
+    front.now = _Written(first, look)  # type: ignore[assignment] # it stands there all the same
+    for each in (first, second, Overridden(second, {}, {"a": "off"}), first):
+        front.put(each)
+    front.observe(lambda *_: None)
+    assert seen.count("decider") == 5
+
+
+def test_whoever_begins_to_observe_in_the_midst_of_a_change_is_told() -> None:
+    """A signal handler, say, between two steps of a change of rules."""
+    front, told = Front(), list[object]()
+
+    def interrupt(name: str) -> None:
+        if name == "decider" and not front._observers:
+            front.observe(lambda decision, _: told.append(decision.value))
+
+    front.now = _Written(front.inner, interrupt)  # type: ignore[assignment] # as above
+    front.put(_rules(value=True))
+    assert not front.now.bound
+    assert front.now.decider.decide("a", USER).value is True
+    assert told == [True]
+
+
+def test_a_lock_that_a_fork_copied_as_held_holds_nobody_up() -> None:
+    """The thread that held it is not in the child; there, rules and observers come as ever."""
+    front = Front()
+    holding, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with front._lock:
+            holding.set()
+            done.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    holding.wait(60)
+    child = os.fork()
+    if not child:
+        signal.alarm(30)
+        try:
+            front.put(NotReady())
+            os._exit(0)
+        finally:
+            os._exit(1)
+    try:
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_every_decision_is_told_with_whom_it_is_for() -> None:
