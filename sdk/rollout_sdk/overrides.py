@@ -70,7 +70,10 @@ class Overridden:
             variant = _variant(flag, wanted)
             if variant is None:
                 continue
-            decision = Decision(key, variant.value, Reason.OVERRIDE, variant.key, self.origin)
+            value = variant.value
+            if flag and flag.type is ValueType.FLOAT and type(value) is int:
+                value = float(value)  # as the rules serve it
+            decision = Decision(key, value, Reason.OVERRIDE, variant.key, self.origin)
             self._forced[key] = (flag.type if flag else ValueType.BOOLEAN, decision)
 
     @property
@@ -89,9 +92,12 @@ class Overridden:
         try:
             own, decision = self._forced[flag_key]
         except Exception:  # noqa: BLE001 - a key of any kind, even one that cannot be hashed
+            key = as_text(flag_key)
+            if key is not None and key is not flag_key:  # a subclass of str, whose hash may be anything
+                return self.decide(key, context, default, type)
             return self._inner.decide(flag_key, context, default, type)
         value = decision.value
-        if type is ValueType.FLOAT and own is ValueType.INTEGER and isinstance(value, int):
+        if type is ValueType.FLOAT and own is ValueType.INTEGER and isinstance(value, int) and float(value) == value:
             return replace(decision, value=float(value))
         if type is not None and type is not own:
             return replace(decision, value=default, variant=None, reason=Reason.WRONG_TYPE)

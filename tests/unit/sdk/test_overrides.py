@@ -114,6 +114,33 @@ def test_the_type_asked_for_is_kept() -> None:
     assert (wrong.value, wrong.variant, wrong.reason) == ("x", None, Reason.WRONG_TYPE)
 
 
+def test_a_number_is_forced_as_the_rules_would_serve_it() -> None:
+    """A float flag serves floats, though JSON wrote 3; no integer is served as a float that is another number."""
+    rate = Flag("rate", ValueType.FLOAT, (Variant("low", 3),), "low", "low", "0" * 16)
+    assert repr(overridden({"rate": rate}, rate="low").decide("rate", USER, 0.5, ValueType.FLOAT).value) == "3.0"
+    size = Flag("size", ValueType.INTEGER, (Variant("huge", 2**53 + 1),), "huge", "huge", "0" * 16)
+    decision = overridden({"size": size}, size="huge").decide("size", USER, 0.5, ValueType.FLOAT)
+    assert (decision.value, decision.reason) == (0.5, Reason.WRONG_TYPE)
+
+
+class _Named(str):
+    """Text that says another hash than its text has."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return 7
+
+    def __eq__(self, other: object) -> bool:
+        return str.__eq__(self, other)
+
+
+def test_an_override_holds_for_whatever_the_engine_takes_for_its_flag() -> None:
+    """A subclass of str with a hash of its own names a flag to the engine, so it does here."""
+    assert overridden({}, a="off").decide(_Named("a"), USER, True).reason is Reason.OVERRIDE
+    assert overridden({}, a="off").decide(_Named("b"), USER, True).reason is Reason.NOT_READY
+
+
 def test_a_json_value_is_the_callers_own() -> None:
     """Nobody can change it for the others."""
     value: Json = {"list": [1]}
