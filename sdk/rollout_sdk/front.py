@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -12,6 +10,7 @@ from rollout_sdk.engine.asking import Now
 from rollout_sdk.engine.context import as_context
 from rollout_sdk.engine.decide import Decider
 from rollout_sdk.overrides import NotReady
+from rollout_sdk.own_lock import OwnLock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,14 +33,13 @@ class Front:
         now: what answers the caller.
     """
 
-    __slots__ = ("_lock", "_observers", "_pid", "inner", "now")
+    __slots__ = ("_lock", "_observers", "inner", "now")
 
     def __init__(self) -> None:
         self.inner: Decides = NotReady()
         self.now = Now(self.inner)
         self._observers: list[Observer] = []
-        self._lock = threading.RLock()  # reentrant: a signal handler may begin to observe, too
-        self._pid = os.getpid()
+        self._lock = OwnLock()
 
     def put(self, inner: Decides) -> None:
         """Decide by this from now on."""
@@ -54,7 +52,7 @@ class Front:
         No decision meets `bound` of other rules than those that decide, nor flags in it that are observed or
         overridden: so it is emptied first and filled last. Whoever was interrupted by a change begins again.
         """
-        with self._of_this_process():
+        with self._lock():
             while True:
                 inner, observers = self.inner, tuple(self._observers)
                 decider: Decides = Observed(inner, observers) if observers else inner
@@ -63,12 +61,6 @@ class Front:
                 self.now.bound = decider.bound if isinstance(decider, Decider) else {}
                 if self.inner is inner and observers == tuple(self._observers):
                     return
-
-    def _of_this_process(self) -> threading.RLock:
-        """Return the lock; a fork may have copied it as held, by a thread that is not here."""
-        if self._pid != os.getpid():
-            self._lock, self._pid = threading.RLock(), os.getpid()
-        return self._lock
 
     def observe(self, callback: OnDecision) -> Callable[[], None]:
         """Tell of every decision from now on.

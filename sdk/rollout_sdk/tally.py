@@ -6,7 +6,6 @@ rotates takes them out. Recording an outcome takes a lock for a few microseconds
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +14,7 @@ from rollout_sdk.engine.log_histogram import bin_of
 from rollout_sdk.engine.metrics import Measures, Per
 from rollout_sdk.engine.sample import HASH_BITS, UnitSample, user_bucket
 from rollout_sdk.engine.values import as_number
+from rollout_sdk.own_lock import OwnLock
 from rollout_sdk.sums import ArmKey, ArmSums, EventSums, LossReason, RunKey, Window
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Tally:
     """Counts for one client in one process. A forked child starts with another one."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # reentrant: a signal handler or a finalizer may record, too
+        self._lock = OwnLock()
         self._open = Window()
         self._cells = 0
         self._first: deque[tuple[int, Place, str]] = deque()
@@ -63,18 +63,18 @@ class Tally:
         if number is None:
             self.lose(LossReason.BAD_VALUE)
             return
-        with self._lock:
+        with self._lock():
             for attribution in attributions:
                 self._record(metric, number, attribution, recomputed=recomputed)
 
     def leave_unattributed(self, metric: MetricDeclaration) -> None:
         """Count an outcome that belongs to no arm for sure."""
-        with self._lock:
+        with self._lock():
             self._open.unattributed[metric.key] += 1
 
     def lose(self, reason: LossReason, count: int = 1) -> None:
         """Count what is in no sum."""
-        with self._lock:
+        with self._lock():
             self._open.losses[reason] += count
 
     def rotate(self, now_s: float) -> Window:
@@ -83,7 +83,7 @@ class Tally:
         Args:
             now_s: monotonic seconds.
         """
-        with self._lock:
+        with self._lock():
             self._take_first()
             for sample in self._samples.values():
                 sample.purge()
@@ -97,7 +97,7 @@ class Tally:
 
     def forget_all_but(self, runs: Collection[RunKey]) -> None:
         """Let go of the samples of runs that have ended."""
-        with self._lock:
+        with self._lock():
             self._take_first()
             self._samples = {key: sample for key, sample in self._samples.items() if key[0] in runs}
             self._strata = {run: strata for run, strata in self._strata.items() if run in runs}

@@ -1,8 +1,6 @@
 """What decisions read, and who is told of them."""
 
 import logging
-import os
-import signal
 import threading
 from collections.abc import Callable
 
@@ -104,34 +102,6 @@ def test_whoever_begins_to_observe_in_the_midst_of_a_change_is_told() -> None:
     assert not front.now.bound
     assert front.now.decider.decide("a", USER).value is True
     assert told == [True]
-
-
-def test_a_lock_that_a_fork_copied_as_held_holds_nobody_up() -> None:
-    """The thread that held it is not in the child; there, rules and observers come as ever."""
-    front = Front()
-    holding, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with front._lock:
-            holding.set()
-            done.wait(60)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    holding.wait(60)
-    child = os.fork()
-    if not child:
-        signal.alarm(30)
-        try:
-            front.put(NotReady())
-            os._exit(0)
-        finally:
-            os._exit(1)
-    try:
-        assert os.waitpid(child, 0)[1] == 0
-    finally:
-        done.set()
-        thread.join()
 
 
 def test_every_decision_is_told_with_whom_it_is_for() -> None:
