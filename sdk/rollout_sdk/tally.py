@@ -88,17 +88,16 @@ class Tally:
             for sample in self._samples.values():
                 sample.purge()
             self._keep_budget()
+            self._note_bounds()
             window, self._open, self._cells = self._open, Window(), 0
             window.closed_at_s = now_s
-            window.bounds = {
-                (run, metric): self._samples[run, metric].bound64 for run, metric in self._samples if run in window.runs
-            }
         return window
 
     def forget_all_but(self, runs: Collection[RunKey]) -> None:
         """Let go of the samples of runs that have ended."""
         with self._lock():
             self._take_first()
+            self._note_bounds()
             self._samples = {key: sample for key, sample in self._samples.items() if key[0] in runs}
             self._strata = {run: strata for run, strata in self._strata.items() if run in runs}
 
@@ -162,6 +161,13 @@ class Tally:
             return REST
         known.add(stratum)
         return stratum
+
+    def _note_bounds(self) -> None:
+        """Say in the open window how far its samples reach; some are let go of before it closes."""
+        bounds = self._open.bounds
+        for key, sample in self._samples.items():
+            if key[0] in self._open.runs:
+                bounds[key] = min(sample.bound64, bounds.get(key, sample.bound64))
 
     def _take_first(self) -> None:
         while self._first:

@@ -192,3 +192,15 @@ def test_nothing_is_lost_between_threads_and_rotations() -> None:
     windows.append(tally.rotate(0))
     counts = [window.runs[RUN][arm_key()].events["errors"].n.total() for window in windows if window.runs]
     assert sum(counts) == 2_000
+
+
+def test_the_last_window_of_a_run_says_how_far_its_sample_reached() -> None:
+    """A full sample was halved, and the run ended before the window closed: else half would be told as everybody."""
+    tally = Tally()
+    tally.exposures(RUN).halve()
+    tally.expose(1, place(), "")
+    tally.forget_all_but([])
+    tally.exposures(RUN)  # as after a kill that was taken back
+    assert tally.rotate(1.0).bounds[RUN, ""] == sampling.EVERYTHING >> 1
+    tally.expose(2, place(), "")
+    assert tally.rotate(2.0).bounds[RUN, ""] == sampling.EVERYTHING
