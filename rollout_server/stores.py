@@ -163,6 +163,11 @@ class StandingStore:
     close: Callable[[], Awaitable[None]]
 
 
+def is_in_use(data: Path) -> bool:
+    """Return whether a server has its files in this directory and lives, as far as can be known."""
+    return data.is_dir() and is_held(data)
+
+
 async def open_standing(settings: Settings, environment: str, clock: Clock) -> StandingStore:
     """Open an environment of the store that the settings name; nothing is made, no server's key is needed.
 

@@ -53,6 +53,7 @@ def dev(session: Session, data: str, port: int | None, shop_port: int | None, *,
     """
     from rollout_server.errors import RolloutError
 
+    _check_unused(Path(data))
     world = Surroundings(
         data=Path(data),
         examples=examples(),
@@ -115,6 +116,15 @@ async def _run(world: Surroundings, screen: Screen) -> None:
         _welcome(world, running, screen, is_current=is_current, applied=applied)
         await stopping.wait()
         screen.talk("stopping")
+
+
+def _check_unused(data: Path) -> None:
+    """Refuse a second server on one store: commands would go to it, and to nobody once it ends before the first."""
+    from rollout_server.stores import is_in_use
+
+    if is_in_use(data):
+        hint = "paste what that one printed, or stop it; for another beside it: rollout dev --data DIR"
+        raise CommandFailed(f"a server runs on {data} already", hint)
 
 
 def _copy_flags(world: Surroundings) -> None:

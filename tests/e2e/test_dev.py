@@ -65,6 +65,16 @@ def test_a_newcomer_changes_what_the_shop_serves(terminal: Terminal) -> None:
         assert "one click 100.0%" in again.line(r"checkout: ")
 
 
+def test_a_second_one_on_the_same_store_leaves_the_first_alone(terminal: Terminal) -> None:
+    """It says who is there and what to do; commands that were pasted go on to work."""
+    terminal.line("Ctrl-C stops everything")
+    second = terminal.rollout("dev", "--no-shop")
+    assert second.returncode == 1
+    assert "a server runs on .rollout already" in second.stderr
+    assert "rollout dev --data DIR" in second.stderr
+    assert terminal.rollout("status").returncode == 0
+
+
 def test_the_example_flags_are_valid_and_their_cases_pass() -> None:
     """The files that `make run` applies are linted, formatted and tested by the commands we tell people to use."""
     for command in (["lint"], ["fmt", "--check"], ["test"]):

@@ -13,7 +13,7 @@ import pytest
 from rollout_server.adapters.system_clock import SystemClock
 from rollout_server.errors import InvalidInput, NotFound, Refused
 from rollout_server.logs import configure
-from rollout_server.stores import KEY_FILE, STORE_FILE, RedisStores, SqliteStores, open_stores
+from rollout_server.stores import KEY_FILE, STORE_FILE, RedisStores, SqliteStores, is_in_use, open_stores
 from tests.backup_world import Room
 from tests.real_redis import SharedRedis, own_redis
 from tests.small_server import Person, bearer, channel_to, flag, serving, settings
@@ -30,6 +30,16 @@ async def test_without_an_address_of_redis_files_are_used(tmp_path: Path) -> Non
     assert await stores.lease("production").acquire() == 1
     await stores.close()
     await stores.close()
+
+
+async def test_a_directory_is_in_use_while_a_server_has_its_files_there(tmp_path: Path) -> None:
+    """Neither before it is made nor after the server has let go of it."""
+    data = tmp_path / "data"
+    assert not is_in_use(data)
+    stores = await open_stores(settings(data), SystemClock())
+    assert is_in_use(data)
+    await stores.close()
+    assert not is_in_use(data)
 
 
 async def test_two_servers_on_one_redis_are_one_service(redis: SharedRedis, tmp_path: Path) -> None:
