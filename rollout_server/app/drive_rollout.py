@@ -130,7 +130,7 @@ async def _run_of(rollout: Resource, command: Drive, known: Known) -> Run:
         hint = f"`rollout start {key}` opens its first run; `rollout kill` stops a flag whatever it does"
         if awaited_ms(rollout) is not None:
             hint = f"`rollout cancel {key}` keeps it from starting by itself; {hint}"
-        raise Refused("phase", f"{key} was never started: there is nothing to {command.verb.value}", hint)
+        raise Refused("phase", f"{key} was never started: `{command.verb.value}` has no run to act on", hint)
     if command.verb is Verb.ROLLBACK:
         return run  # the way out asks no store for anything
     return restored(run, (await known(run)).progress)
