@@ -35,6 +35,11 @@ class Caller:
 _CALLER: ContextVar[Caller] = ContextVar("caller")
 
 
+def fallen() -> Forbidden:
+    """Return what ends a stream whose token stands no longer."""
+    return Forbidden("this token was revoked or has expired", "ask an admin for a new one")
+
+
 def current_caller() -> Caller:
     """Return who makes the call that is being answered; only methods behind the door may ask."""
     return _CALLER.get()
@@ -101,7 +106,7 @@ class Calls:
                 continue
             if not is_standing(first.caller.environment, first.caller.actor.token_id):
                 for call in tuple(calls):
-                    call.cut(Forbidden("this token was revoked or has expired", "ask an admin for a new one"))
+                    call.cut(fallen())
                     count += 1
         return count
 

@@ -9,6 +9,7 @@ is said is written once for a revision, and is the same bytes for every stream t
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from rollout_sdk.engine.problems import Problem
@@ -16,6 +17,7 @@ from rollout_sdk.wire.v1 import delivery_pb2, delivery_pb2_grpc
 from rollout_server.api.calls import current_caller
 from rollout_server.api.convert_delivery import acknowledgement_of, greeting_of
 from rollout_server.api.speaking import Room, Stream
+from rollout_server.app.tokens import is_standing
 from rollout_server.errors import InvalidInput, Refused, Unavailable
 
 if TYPE_CHECKING:
@@ -51,8 +53,10 @@ class Delivery(delivery_pb2_grpc.DeliveryServiceServicer):
         room = self._rooms[caller.environment.name]
         greeting = greeting_of((await first_message(request_iterator, self._pace)).hello)
         reset_reason = await room.served.fan_out.admit(greeting.held)
-        seat = room.served.instances.join(greeting, caller.actor.token_id)
-        stream = Stream(room, context, greeting.held, reset_reason)
+        token_id = caller.actor.token_id
+        seat = room.served.instances.join(greeting, token_id)
+        may_hear = partial(is_standing, caller.environment, token_id)
+        stream = Stream(room, context, greeting.held, reset_reason, may_hear=may_hear)
         try:
             await self._lead(stream, self._listen(request_iterator, room.served, seat))
         finally:

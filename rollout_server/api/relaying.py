@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rollout_sdk.wire.relaying import write_tokens
@@ -11,7 +12,7 @@ from rollout_server.api.convert_relay import news_of, relay_of
 from rollout_server.api.delivery import Delivery, first_message, misspoken
 from rollout_server.api.speaking import Stream
 from rollout_server.app.behind_relay import BehindRelay
-from rollout_server.app.tokens import is_of_a_process, tokens_of_processes
+from rollout_server.app.tokens import is_of_a_process, is_standing, tokens_of_processes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -40,7 +41,8 @@ class RelayingDelivery(Delivery):
         self, request_iterator: AsyncIterator[delivery_pb2.RelayRequest], context: Context
     ) -> None:
         """Lead one relay to every revision, and take note of its processes, until either side ends it."""
-        served = self._served[current_caller().environment.name]
+        caller = current_caller()
+        served = self._served[caller.environment.name]
         environment = served.environment
         first = await first_message(request_iterator, self._pace)
         name, held = relay_of(first.hello)
@@ -48,7 +50,9 @@ class RelayingDelivery(Delivery):
         behind = BehindRelay(
             name, served.instances, environment.clock, lambda token_id: is_of_a_process(environment, token_id)
         )
-        stream = Stream(self._rooms[served.name], context, held, reset_reason, self._passes[served.name].teller())
+        room, teller = self._rooms[served.name], self._passes[served.name].teller()
+        may_hear = partial(is_standing, environment, caller.actor.token_id)
+        stream = Stream(room, context, held, reset_reason, teller, may_hear=may_hear)
         try:
             await self._lead(stream, self._note(request_iterator, behind, served.name))
         finally:

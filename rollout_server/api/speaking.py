@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from rollout_server.api.calls import fallen
 from rollout_server.api.convert_delivery import bookmark, drain, reset, update
 from rollout_server.errors import Unavailable
 
@@ -133,6 +134,11 @@ def _nothing() -> None:
     """Nothing is to be said aside."""
 
 
+def _always() -> bool:
+    """Whoever asks may hear."""
+    return True
+
+
 class Stream:
     """One stream's speaking side.
 
@@ -147,6 +153,7 @@ class Stream:
         "_context",
         "_ended_by",
         "_listener",
+        "_may_hear",
         "_position",
         "_reset_reason",
         "_speaker",
@@ -163,6 +170,8 @@ class Stream:
         held: Position | None,
         reset_reason: str,
         aside: Callable[[], bytes | None] = _nothing,
+        *,
+        may_hear: Callable[[], bool] = _always,
     ) -> None:
         """Take the side of the running task, which listens.
 
@@ -172,8 +181,10 @@ class Stream:
             held: where the client stands; None holds nothing.
             reset_reason: why it has to forget that first; empty where it has not.
             aside: returns what is to be said before the way to the next position, if anything is.
+            may_hear: whether the client's token still stands.
         """
         self._aside = aside
+        self._may_hear = may_hear
         self.room = room
         self._context = context
         self._position = None if reset_reason else held
@@ -235,13 +246,20 @@ class Stream:
             self._speaker = None
 
     async def _catch_up(self) -> None:
-        """Say all that leads to the present, or that nothing does; then, when draining, the last word."""
+        """Say all that leads to the present, or that nothing does; then, when draining, the last word.
+
+        Raises:
+            Forbidden: there is news, and the client's token stands no longer. So where a store was emptied and made
+                anew, which knows no token, processes keep the rules that they have.
+        """
         fan_out = self.room.served.fan_out
         said = False
         if self._reset_reason:
             await self._write(reset(self._reset_reason))
             self._reset_reason = ""
         while True:
+            if self._position != fan_out.position and not self._may_hear():
+                raise fallen()
             if self._position != fan_out.position or not said:
                 aside = self._aside()
                 if aside is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import grpc
+
 from rollout_sdk.wire.v1 import delivery_pb2
 from tests.small_server import flag, http_get, world
 
@@ -31,3 +33,15 @@ async def test_what_a_later_release_says_is_passed_over(tmp_path: Path) -> None:
         await process.stream.write(delivery_pb2.WatchRequest.FromString(bytes([0x9A, 0x06, 0x01, 0x78])))
         await process.acknowledge()
         await process.reach((await around.admin.apply(flag("checkout"))).entry.revision)
+
+
+async def test_whose_token_fell_hears_nothing_more(tmp_path: Path) -> None:
+    """Not even the change that took it: a store that knows no token must not empty a process."""
+    async with world(tmp_path) as around:
+        process = await around.process()
+        await process.next()
+        held = process.reader.held
+        ((_, secret),) = process.metadata
+        await around.admin.revoke(secret.split("_")[1])
+        assert await process.ended() is grpc.StatusCode.PERMISSION_DENIED
+        assert process.reader.held == held

@@ -17,7 +17,7 @@ from rollout_server.api import speaking
 from rollout_server.api.speaking import Pace, Room, Stream, Written, return_within_ms
 from rollout_server.app.environment import Environment
 from rollout_server.app.served import Served
-from rollout_server.errors import Unavailable
+from rollout_server.errors import Forbidden, Unavailable
 from tests.reader import Reader
 from tests.small_environment import flag, opened, put
 
@@ -159,6 +159,24 @@ async def test_a_history_that_became_another_one_is_reset() -> None:
         stream.speak()
         await silent(stream)
         assert [type(message) for message in ear.heard] == [Part, Reset, Part]
+
+
+async def test_a_history_that_knows_no_token_is_told_to_nobody() -> None:
+    """An emptied store, made anew by a server that starts: processes keep their last good rules."""
+    async with room() as (around, environment):
+        ear: Any = Ear()
+        standing = [True, False]
+        stream = Stream(around, ear, None, "", may_hear=lambda: standing.pop(0))
+        stream.speak()
+        await silent(stream)
+        await environment.journal.renew_epoch()
+        await around.served.fan_out.moved_from(around.served.fan_out.position)
+        stream.speak()
+        with pytest.raises(asyncio.CancelledError):
+            await silent(stream)
+        with pytest.raises(Forbidden, match="revoked"):
+            stream.answer()
+        assert [type(message) for message in ear.heard] == [Part]
 
 
 async def test_a_reset_comes_before_the_snapshot() -> None:
