@@ -29,6 +29,7 @@ SENTINEL_S = 1.0
 CONNECTIONS_MAX = 1_024
 _PORT = 6_379
 _SENTINEL_PORT = 26_379
+_PORT_MAX = 65_535
 _SCHEMES = {
     "redis": (False, False),
     "rediss": (True, False),
@@ -150,9 +151,10 @@ def _host(text: str, default_port: int) -> tuple[str, int]:
         before, colon, after = text.rpartition(":")
         host, port = (before, after) if colon else (text, "")
     host = host.strip("[]")
-    if not host:
-        raise ValueError("no host")
-    return host, int(port or default_port)
+    number = int(port or default_port)
+    if not host or not 0 < number <= _PORT_MAX:
+        raise ValueError("no host and port")
+    return host, number
 
 
 def _path(path: str, *, has_service: bool) -> tuple[str, str]:

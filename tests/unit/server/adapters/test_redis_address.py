@@ -42,6 +42,7 @@ def test_an_address_is_told_without_its_password(url: str, where: str) -> None:
         "http://example.com",
         "redis://",
         "redis://example.com:port",
+        "redis://example.com:65536",
         "redis://a,b",
         "redis://example.com/one",
         "redis://example.com/1/2",
