@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from rollout_server.domain.resources import ResourceId
 
 FROZEN_HINT = (
-    "wait, ask somebody whom the freeze exempts, or `rollout thaw` it; what shrinks, rollback and kill work now"
+    "wait, ask somebody whom the freeze exempts, or `rollout thaw` it (one that comes every week: edit it);"
+    " what shrinks, rollback and kill work now"
 )
 _NAMED_MAX = 5
 
