@@ -59,7 +59,7 @@ class HoldLease:
         self._until_ms = asked_ms + self._lease.term_ms
         if before != self._token:
             what = "this server drives the rollouts" if self._token else "another server drives the rollouts"
-            get_logger().info(what, environment=self._environment, token=self._token)
+            get_logger().info(what, environment=self._environment, fence=self._token)
 
     async def keep_holding(self) -> None:
         """Look again and again until cancelled."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from rollout_server.app import hold_lease
 from rollout_server.app.hold_lease import HoldLease
@@ -44,6 +45,13 @@ class ScriptedLease:
 async def test_nobody_drives_before_it_is_held() -> None:
     """Not even for an instant."""
     assert HoldLease("production", ScriptedLease(), FakeClock()).fence() is None
+
+
+async def test_who_drives_is_logged_with_the_fence() -> None:
+    """Under a name that logs show: whatever is called a token is withheld."""
+    with capture_logs() as logs:
+        await HoldLease("production", ScriptedLease(), FakeClock()).look()
+    assert [(log["event"], log.get("fence")) for log in logs] == [("this server drives the rollouts", 1)]
 
 
 async def test_it_drives_for_a_term_after_it_last_asked() -> None:
