@@ -149,8 +149,12 @@ def straggling(item: control_pb2.Instance) -> str:
 
 
 def unreachable(item: control_pb2.Instance, now_ms: int) -> str:
-    """Say of a process that cannot be asked when it was heard of, and what it had then."""
-    return f"{name(item)}, last seen {ago(item.last_seen_at_ms, now_ms)} at revision {item.in_force.revision}"
+    """Say of a process that cannot be asked when it was heard of, and what it had then.
+
+    A server that was started since only remembers that there was such a process.
+    """
+    held = f" at revision {item.in_force.revision}" if item.in_force.revision else ""
+    return f"{name(item)}, last seen {ago(item.last_seen_at_ms, now_ms)}{held}"
 
 
 def name(item: control_pb2.Instance) -> str:

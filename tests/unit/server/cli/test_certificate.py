@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rollout_sdk.wire.v1 import control_pb2 as pb
 from rollout_sdk.wire.v1.ruleset_pb2 import Position
-from rollout_server.cli.certificate import Certificate, certify, name
+from rollout_server.cli.certificate import Certificate, certify, name, unreachable
 
 INSTANCES = st.builds(
     lambda revision, state: pb.Instance(in_force=Position(revision=revision), state=state),
@@ -63,3 +63,11 @@ def test_a_process_is_named_as_the_server_names_it() -> None:
     )
     assert name(pb.Instance(host="host-1", pid=7)) == "unnamed@host-1 (pid 7)"
     assert name(pb.Instance(service="web")) == "web (pid 0)"
+
+
+def test_what_a_process_had_is_not_made_up() -> None:
+    """A server that was started since remembers who was there, and not where they stood."""
+    item = pb.Instance(service="shop", host="web-3", pid=7, last_seen_at_ms=60_000)
+    assert unreachable(item, 120_000) == "shop@web-3 (pid 7), last seen 1m ago"
+    item.in_force.CopyFrom(Position(revision=14))
+    assert unreachable(item, 120_000) == "shop@web-3 (pid 7), last seen 1m ago at revision 14"
