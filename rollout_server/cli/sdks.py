@@ -93,7 +93,7 @@ def state(instance: control_pb2.Instance) -> str:
 
 def _row(session: Session, item: control_pb2.Instance, head: int) -> list[Cell]:
     word, style = _STATES.get(state(item), ("· unknown", ""))
-    revision = str(item.in_force.revision)
+    revision = str(item.in_force.revision or "-")
     row: list[Cell] = [
         item.service or "-",
         item.host,

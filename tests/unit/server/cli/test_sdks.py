@@ -55,6 +55,13 @@ def test_the_worst_comes_first(rollout: CommandLine, control: ScriptedControl) -
     )
 
 
+def test_where_nobody_knows_of_it_is_left_open(rollout: CommandLine, control: ScriptedControl) -> None:
+    """A server that was started since remembers who was there, and not where they stood."""
+    gone = pb.Instance(service="shop", host="b", pid=7, state=pb.INSTANCE_STATE_UNREACHABLE, lag_ms=-1)
+    control.on("ListInstances", pb.ListInstancesResponse(instances=[gone], position=Position(revision=9)))
+    assert rollout("sdks").out.splitlines()[1].startswith("shop     b       7  ? unreachable    -")
+
+
 def test_wide_shows_what_cannot_be_evaluated_and_which_relay_serves(
     rollout: CommandLine, control: ScriptedControl
 ) -> None:
