@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from rollout_sdk.wire.records import WireError
-from rollout_sdk.wire.relaying import read_told, write_news, write_relay_hello
+from rollout_sdk.wire.relaying import ADMITTED, read_told, write_news, write_relay_hello
 from rollout_server.adapters.upstream_refusals import UpstreamTls, refusal
 from rollout_server.errors import Corrupt, Unavailable
 
@@ -128,7 +128,8 @@ class GrpcUpstream:
 async def _say(call: Any, hello: bytes, news: AsyncIterator[News]) -> None:  # noqa: ANN401 - grpc's calls of bytes have no type
     with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # whoever reads hears why it ended
         # Whoever is refused while writing hears of an internal error, and not why. So the door is waited for.
-        await call.initial_metadata()
+        if ADMITTED not in list(await call.initial_metadata() or ()):
+            return
         await call.write(hello)
         async for piece in news:
             await call.write(write_news(piece))

@@ -19,6 +19,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from rollout_sdk.engine.problems import Problem
+from rollout_sdk.wire.relaying import ADMITTED
 from rollout_server.api.calls import Call, Caller, Calls
 from rollout_server.api.error_map import DETAIL_KEY, Answer, accepted_detail_bytes, answer, bug
 from rollout_server.app.tokens import authenticate
@@ -196,7 +197,7 @@ async def _answer(method: _Method, call: Call, context: Context) -> bytes | None
         if method.is_stream:
             # Before anything can be cut: gRPC cannot end a call whose first write, which would carry this, was
             # cancelled under way, and the client would wait for ever.
-            await context.send_initial_metadata(())
+            await context.send_initial_metadata((ADMITTED,))
         request = _requests(method, context) if method.handler.request_streaming else await _request(method, context)
         answered = method.behavior(request, context)
         if inspect.isawaitable(answered):

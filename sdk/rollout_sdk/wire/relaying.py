@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from google.protobuf.message import DecodeError
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from rollout_sdk.engine.model import Position
     from rollout_sdk.wire.messages import Acknowledgement, Bookmark, Drain, Greeting, Reset
     from rollout_sdk.wire.snapshot import Snapshot
+
+ADMITTED: Final = ("rollout-admitted", "1")
+"""Initial metadata of a stream that was let in. Who is refused gets none; who writes all the same may not hear why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,14 @@ class Stand:
 
     def held(self) -> threading.Event:
         """Keep the writer busy until the event is set, so that what follows shares a transaction."""
-        gate = threading.Event()
-        self.writer.submit(lambda _: gate.wait())
+        gate, is_held = threading.Event(), threading.Event()
+
+        def hold(_: sqlite3.Connection) -> bool:
+            is_held.set()
+            return gate.wait()
+
+        self.writer.submit(hold)
+        is_held.wait()  # else some of what follows shares the transaction of this
         return gate
 
 
