@@ -100,6 +100,9 @@ class Stores(Protocol):
         """Finish what was acknowledged and let go. May be called twice."""
 
 
+_AWAY_HINT = "see that it runs, can be reached from here, and speaks TLS there where the address says rediss, else not"
+
+
 async def wait_for_store(settings: Settings) -> None:
     """Return once the Redis that the settings name can be opened, or refuses for a reason that no waiting cures.
 
@@ -116,7 +119,7 @@ async def wait_for_store(settings: Settings) -> None:
     while error := await why_away(options):
         if attempts % SAID_EVERY == 0:
             what = "waiting for Redis: nothing is served before it answers"
-            get_logger().error(what, why=str(error), hint="see that it runs and can be reached from here")
+            get_logger().error(what, why=str(error), hint=_AWAY_HINT)
         attempts += 1
         await asyncio.sleep(ASKED_EVERY_S)
     if attempts:

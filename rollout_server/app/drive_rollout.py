@@ -90,13 +90,13 @@ async def drive(environment: Environment, command: Drive, actor: Actor, known: K
         Forbidden: the stage asks for approval of a group that the person is not in.
         Unavailable: the store is away.
     """
-    _check(command)
 
     async def compose() -> Composed[None]:
         resources = environment.state.resources
         rollout = find_rollout(resources, command.target)
         scheduled = _scheduled(resources, rollout, command)
         run = scheduled or await _run_of(rollout, command, known)
+        _check(command)  # only now: of a rollout that was never started nobody could have seen a stage
         names = names_of(resources.values(), actor.person)
         if command.verb in {Verb.APPROVE, Verb.REJECT}:
             _refuse_stranger(run, command.verb, actor, names)

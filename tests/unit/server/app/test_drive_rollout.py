@@ -89,10 +89,11 @@ async def test_rollback_asks_no_store() -> None:
 
 
 async def test_what_was_never_started_cannot_be_driven() -> None:
-    """The hint says what can be done."""
+    """The hint says what can be done; that no stage was named is not what is wrong."""
     async with room() as stand:
-        with pytest.raises(Refused, match="never started"):
-            await do(stand, Verb.ROLLBACK)
+        for verb in (Verb.ROLLBACK, Verb.PROMOTE):
+            with pytest.raises(Refused, match="never started"):
+                await do(stand, verb, expects="")
 
 
 async def test_a_verb_names_the_stage_it_means() -> None:
