@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from rollout_server.app import hold_lease
@@ -49,6 +50,7 @@ async def test_nobody_drives_before_it_is_held() -> None:
 
 async def test_who_drives_is_logged_with_the_fence() -> None:
     """Under a name that logs show: whatever is called a token is withheld."""
+    structlog.reset_defaults()  # a level that somebody set shows less
     with capture_logs() as logs:
         await HoldLease("production", ScriptedLease(), FakeClock()).look()
     assert [(log["event"], log.get("fence")) for log in logs] == [("this server drives the rollouts", 1)]
