@@ -1,6 +1,7 @@
 """Deciding by a rollout and counting whom it exposes, in one function: what runs in every decision that is counted.
 
-Here and not in `rollout_sdk.telemetry`, so that the compiled engine has it; what comes of a count is for others.
+Here and not in `rollout_sdk.telemetry`, so that the compiled engine has it; what comes of a count is for others. The
+lines that count stand here twice: as a function of their own they would cost a decision a call, a fifth of its time.
 """
 
 from __future__ import annotations

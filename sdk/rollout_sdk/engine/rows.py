@@ -56,52 +56,48 @@ class _OfAttribute(Test):
         self.name = name
 
 
-class _IsText(_OfAttribute):
-    def __init__(self, asked: Asked, name: str, text: str) -> None:
-        super().__init__(asked, name)
-        self.text = text
+class _OfText(_OfAttribute):
+    """Looks at text, which it nearly always is."""
 
     def holds(self, context: Context, attributes: Attributes) -> bool:
         value = attributes.get(self.name, MISSING)
         if type(value) is str:
-            return value == self.text
+            return self.fits(value)
         return value is not MISSING and self.asked(context) is True
 
+    def fits(self, value: str) -> bool:  # noqa: ARG002 - each says which
+        """Whether it is true of this text."""
+        return False
 
-class _InTexts(_OfAttribute):
+
+class _OfOneText(_OfText):
+    def __init__(self, asked: Asked, name: str, text: str) -> None:
+        super().__init__(asked, name)
+        self.text = text
+
+
+class _IsText(_OfOneText):
+    def fits(self, value: str) -> bool:
+        return value == self.text
+
+
+class _Begins(_OfOneText):
+    def fits(self, value: str) -> bool:
+        return value.startswith(self.text) and len(value) <= _CHARS_MAX
+
+
+class _Ends(_OfOneText):
+    def fits(self, value: str) -> bool:
+        return value.endswith(self.text) and len(value) <= _CHARS_MAX
+
+
+class _InTexts(_OfText):
     def __init__(self, asked: Asked, name: str, texts: frozenset[object]) -> None:
         super().__init__(asked, name)
         self.texts = texts
 
-    def holds(self, context: Context, attributes: Attributes) -> bool:
-        value = attributes.get(self.name, MISSING)
-        if type(value) is str:
-            return value in self.texts
-        return value is not MISSING and self.asked(context) is True
-
-
-class _Begins(_OfAttribute):
-    def __init__(self, asked: Asked, name: str, text: str) -> None:
-        super().__init__(asked, name)
-        self.text = text
-
-    def holds(self, context: Context, attributes: Attributes) -> bool:
-        value = attributes.get(self.name, MISSING)
-        if type(value) is str:
-            return value.startswith(self.text) and len(value) <= _CHARS_MAX
-        return value is not MISSING and self.asked(context) is True
-
-
-class _Ends(_OfAttribute):
-    def __init__(self, asked: Asked, name: str, text: str) -> None:
-        super().__init__(asked, name)
-        self.text = text
-
-    def holds(self, context: Context, attributes: Attributes) -> bool:
-        value = attributes.get(self.name, MISSING)
-        if type(value) is str:
-            return value.endswith(self.text) and len(value) <= _CHARS_MAX
-        return value is not MISSING and self.asked(context) is True
+    def fits(self, value: str) -> bool:
+        return value in self.texts
 
 
 class _Compares(_OfAttribute):
